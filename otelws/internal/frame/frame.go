@@ -1,0 +1,270 @@
+// Package frame reads WebSocket frame headers (RFC 6455 section 5) out of a
+// stream of bytes that somebody else is reading or writing.
+package frame
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Opcode is the opcode of a frame (RFC 6455 section 5.2).
+type Opcode uint8
+
+// The opcodes that RFC 6455 defines; the others are reserved.
+const (
+	Continuation Opcode = 0x0
+	Text         Opcode = 0x1
+	Binary       Opcode = 0x2
+	Close        Opcode = 0x8
+	Ping         Opcode = 0x9
+	Pong         Opcode = 0xA
+)
+
+func (o Opcode) isControl() bool { return o&0x8 != 0 }
+
+func (o Opcode) isReserved() bool {
+	return o > Binary && o < Close || o > Pong
+}
+
+// The RSV bits of a frame's first byte. An extension may give them a meaning;
+// permessage-deflate takes RSV1 (RFC 7692 section 6).
+const (
+	RSV1   byte = 0x40
+	RSV2   byte = 0x20
+	RSV3   byte = 0x10
+	rsvAll      = RSV1 | RSV2 | RSV3
+)
+
+// MaxControlPayload is the longest payload of a control frame (RFC 6455
+// section 5.5).
+const MaxControlPayload = 125
+
+const maxHeader = 14
+
+// Frame is a frame whose last byte has passed.
+type Frame struct {
+	Opcode Opcode
+
+	// Message is the payload length, over all its frames, of the message that
+	// this frame completes, and -1 where it completes none.
+	Message int64
+
+	payload []byte
+	mask    [4]byte
+	masked  bool
+}
+
+// AppendPayload appends the unmasked payload of a control frame to dst. It is
+// valid until the next call of the Parser that returned the frame.
+func (f *Frame) AppendPayload(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, f.payload...)
+	if f.masked {
+		for i := range dst[start:] {
+			dst[start+i] ^= f.mask[i&3]
+		}
+	}
+	return dst
+}
+
+// Parser reads the frames of one direction of one connection. Its bytes may
+// come in any pieces. It holds no data payload, and at most one control
+// payload, so that its memory is bounded whatever a header claims.
+//
+// After a close frame or an impossible header it reads no more.
+//
+// A Parser is not safe for concurrent use.
+type Parser struct {
+	remaining uint64 // payload bytes of the current frame still to come
+	message   uint64 // payload bytes of the current message so far
+	partial   []byte // a control payload that came in pieces
+
+	header    [maxHeader]byte
+	headerLen uint8
+
+	opcode  Opcode
+	mask    [4]byte
+	masked  bool
+	fin     bool
+	open    bool // a message has begun and its last frame has not
+	payload bool // the header has been read, the payload has not
+	done    bool
+
+	client bool
+	rsv    byte
+}
+
+// New returns a Parser of the frames that a client (or else a server) sends,
+// in which the RSV bits of rsv are allowed.
+func New(client bool, rsv byte) Parser {
+	return Parser{client: client, rsv: rsv}
+}
+
+// Next reads b up to the end of a frame, and returns how much of b that was.
+// ok says whether a frame ended there; if not, all of b has been read. err is
+// not None once: where a header was impossible.
+func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
+	if p.done {
+		return Frame{}, len(b), false, None
+	}
+	if !p.payload {
+		h, used := p.readHeader(b)
+		n = used
+		if h == nil {
+			return Frame{}, n, false, None
+		}
+		if err := p.begin(h); err != None {
+			p.done = true
+			return Frame{}, len(b), false, err
+		}
+	}
+
+	rest := b[n:]
+	var payload []byte
+	if p.opcode.isControl() {
+		var used int
+		payload, used, ok = p.readControl(rest)
+		n += used
+	} else {
+		used := min(uint64(len(rest)), p.remaining)
+		p.remaining -= used
+		n += int(used)
+		ok = p.remaining == 0
+	}
+	if !ok {
+		return Frame{}, n, false, None
+	}
+	return p.end(payload), n, true, None
+}
+
+// readHeader returns a whole header, or nil where b ends before the header
+// does, and how much of b it took.
+func (p *Parser) readHeader(b []byte) ([]byte, int) {
+	if p.headerLen == 0 && len(b) >= 2 {
+		if size := headerSize(b); len(b) >= size {
+			return b[:size], size
+		}
+	}
+	var n int
+	for {
+		size := 2
+		if p.headerLen >= 2 {
+			size = headerSize(p.header[:])
+		}
+		c := copy(p.header[p.headerLen:size], b[n:])
+		n += c
+		p.headerLen += uint8(c)
+		if int(p.headerLen) < size {
+			return nil, n
+		}
+		if size > 2 || headerSize(p.header[:]) == 2 {
+			p.headerLen = 0
+			return p.header[:size], n
+		}
+	}
+}
+
+// headerSize is the size of the header whose first two bytes are in b.
+func headerSize(b []byte) int {
+	size := 2
+	switch b[1] & 0x7f {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if b[1]&0x80 != 0 {
+		size += 4
+	}
+	return size
+}
+
+// begin takes the header h of a frame, and says what is impossible in it.
+func (p *Parser) begin(h []byte) Error {
+	p.fin = h[0]&0x80 != 0
+	p.opcode = Opcode(h[0] & 0x0f)
+	p.masked = h[1]&0x80 != 0
+
+	size := 2
+	length := uint64(h[1] & 0x7f)
+	switch length {
+	case 126:
+		length = uint64(binary.BigEndian.Uint16(h[2:]))
+		size += 2
+	case 127:
+		length = binary.BigEndian.Uint64(h[2:])
+		size += 8
+	}
+	if p.masked {
+		copy(p.mask[:], h[size:])
+	}
+
+	if err := p.check(h[0]&rsvAll, length); err != None {
+		return err
+	}
+
+	p.payload = true
+	p.remaining = length
+	if !p.opcode.isControl() {
+		if p.opcode != Continuation {
+			p.message = 0
+		}
+		p.message = min(p.message+length, math.MaxInt64)
+		p.open = !p.fin
+	}
+	return None
+}
+
+func (p *Parser) check(rsv byte, length uint64) Error {
+	switch {
+	case length > math.MaxInt64:
+		return PayloadTooLong
+	case rsv&^p.rsv != 0:
+		return ReservedBits
+	// RFC 7692 section 6.1: RSV1 stands on the first frame of a message alone.
+	case rsv&RSV1 != 0 && p.rsv == RSV1 && p.opcode != Text && p.opcode != Binary:
+		return ReservedBits
+	case p.masked != p.client:
+		return Masking
+	case p.opcode.isReserved():
+		return ReservedOpcode
+	case p.opcode.isControl() && (length > MaxControlPayload || !p.fin):
+		return ControlFrame
+	case p.opcode == Continuation && !p.open:
+		return Fragmentation
+	case (p.opcode == Text || p.opcode == Binary) && p.open:
+		return Fragmentation
+	}
+	return None
+}
+
+// readControl returns the payload of a control frame once it is whole, and how
+// much of b it took.
+func (p *Parser) readControl(b []byte) (payload []byte, n int, ok bool) {
+	n = int(min(uint64(len(b)), p.remaining))
+	p.remaining -= uint64(n)
+	if p.remaining == 0 && len(p.partial) == 0 {
+		return b[:n], n, true
+	}
+	if p.partial == nil && n > 0 {
+		p.partial = make([]byte, 0, MaxControlPayload)
+	}
+	p.partial = append(p.partial, b[:n]...)
+	if p.remaining > 0 {
+		return nil, n, false
+	}
+	payload, p.partial = p.partial, p.partial[:0]
+	return payload, n, true
+}
+
+func (p *Parser) end(payload []byte) Frame {
+	p.payload = false
+	if p.opcode == Close {
+		p.done = true
+	}
+	f := Frame{Opcode: p.opcode, Message: -1, payload: payload, mask: p.mask, masked: p.masked}
+	if p.fin && !p.opcode.isControl() {
+		f.Message = int64(p.message)
+	}
+	return f
+}
