@@ -1,0 +1,174 @@
+package otelws
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// The attribute names, from the semantic conventions where those have one.
+const (
+	keyCode        = attribute.Key("code")
+	keyInitiator   = attribute.Key("initiator")
+	keyOpcode      = attribute.Key("opcode")
+	keyDirection   = attribute.Key("network.io.direction")
+	keyErrorType   = attribute.Key("error.type")
+	keyStatus      = attribute.Key("http.response.status_code")
+	keyRoute       = attribute.Key("http.route")
+	keySubprotocol = attribute.Key("subprotocol")
+)
+
+// Other is the attribute value of whatever an enumeration does not declare.
+const Other = "other"
+
+// NoSubprotocol is the attribute value of a connection without a subprotocol.
+const NoSubprotocol = "none"
+
+var opcodes = [...]struct {
+	opcode frame.Opcode
+	name   string
+}{
+	{frame.Continuation, "continuation"},
+	{frame.Text, "text"},
+	{frame.Binary, "binary"},
+	{frame.Close, "close"},
+	{frame.Ping, "ping"},
+	{frame.Pong, "pong"},
+}
+
+// opcodeIndex is the place in opcodes of each opcode that a Parser returns.
+var opcodeIndex = func() (index [16]uint8) {
+	for i, o := range opcodes {
+		index[o.opcode] = uint8(i)
+	}
+	return index
+}()
+
+type direction uint8
+
+const (
+	receive direction = iota
+	transmit
+)
+
+var directions = [...]string{receive: "receive", transmit: "transmit"}
+
+// statuses are the values of the status attribute. 0 stands for no response.
+// A status that is not among them is recorded as the x00 of its class, as which
+// RFC 9110 section 15 has it understood.
+var statuses = [...]int{0, 100, 101, 200, 300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 426, 429, 500, 501, 502, 503, 504}
+
+// foldStatus returns the place in statuses of an HTTP status.
+func foldStatus(status int) int {
+	if i := slices.Index(statuses[:], status); i >= 0 {
+		return i
+	}
+	if i := slices.Index(statuses[:], status/100*100); i >= 0 {
+		return i
+	}
+	return 0
+}
+
+// enum is an attribute with a closed set of values.
+type enum struct {
+	key    attribute.Key
+	values []string // the last is Other
+	index  map[string]int
+	of     func(*handshake) string
+	server bool // has no meaning for dialed connections
+}
+
+const maxValue = 128
+
+var attributeName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)*$`)
+
+// reservedLabels are the labels that the instruments or Prometheus use.
+var reservedLabels = []string{"le", "quantile", "job", "instance"}
+
+func newEnum(key attribute.Key, of func(*handshake) string, values []string) (*enum, error) {
+	if !attributeName.MatchString(string(key)) {
+		return nil, fmt.Errorf("attribute name %q is not of the form letters, digits and _, in parts joined by dots", key)
+	}
+	if len(values) == 0 {
+		return nil, fmt.Errorf("attribute %s: declare the values that it may take", key)
+	}
+	e := &enum{key: key, of: of, index: make(map[string]int, len(values)+1)}
+	for _, v := range append(slices.Clone(values), Other) {
+		switch {
+		case v == "":
+			return nil, fmt.Errorf("attribute %s: an empty value cannot be declared, since Prometheus takes it for a missing label", key)
+		case !utf8.ValidString(v):
+			return nil, fmt.Errorf("attribute %s: value %q is not valid UTF-8", key, v)
+		case len(v) > maxValue:
+			return nil, fmt.Errorf("attribute %s: value %.20q... is longer than %d bytes", key, v, maxValue)
+		}
+		if _, ok := e.index[v]; !ok {
+			e.index[v] = len(e.values)
+			e.values = append(e.values, v)
+		}
+	}
+	return e, nil
+}
+
+// fold returns the place in values of v, or that of Other.
+func (e *enum) fold(v string) int {
+	if i, ok := e.index[v]; ok {
+		return i
+	}
+	return e.index[Other]
+}
+
+// evaluate returns the place in values of the attribute of h. An application's
+// function that panics must not end the connection: it is reported, and the
+// value is Other.
+func (e *enum) evaluate(h *handshake) (i int) {
+	if v, ok := h.set[e.key]; ok {
+		return e.fold(v)
+	}
+	if e.of == nil {
+		return e.fold(Other)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			otel.Handle(fmt.Errorf("otelws: attribute %s: function panicked: %v", e.key, r))
+			i = e.fold(Other)
+		}
+	}()
+	return e.fold(e.of(h))
+}
+
+// checkLabels returns an error where two attributes would meet in one
+// Prometheus label.
+func checkLabels(enums []*enum) error {
+	used := slices.Clone(reservedLabels)
+	for _, k := range []attribute.Key{keyCode, keyInitiator, keyOpcode, keyDirection, keyErrorType, keyStatus} {
+		used = append(used, label(k))
+	}
+	for _, e := range enums {
+		l := label(e.key)
+		if slices.Contains(used, l) {
+			return fmt.Errorf("attribute %s: the Prometheus label %s is taken; choose another name", e.key, l)
+		}
+		used = append(used, l)
+	}
+	return nil
+}
+
+// label is the Prometheus label of an attribute.
+func label(k attribute.Key) string {
+	return strings.ReplaceAll(string(k), ".", "_")
+}
+
+func routeOf(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return pattern
+}

@@ -1,0 +1,107 @@
+package otelws
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// registeredCodes are the close codes that a peer may send, or that stand for
+// the absence of one, by RFC 6455 section 7.4.1 and the IANA registry.
+var registeredCodes = []websocket.StatusCode{
+	1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
+	3000, 3003, 3008,
+}
+
+// reportedCodes are the values of the code attribute that are reported as 0
+// before they happen, since rate() cannot see a series that begins at 1.
+var reportedCodes = []websocket.StatusCode{1000, 1001, 1005, 1006}
+
+// What the codes that are neither registered nor declared are folded to. Peers
+// choose codes, so that each one as it is would be a series without a bound.
+const (
+	codeLibrary = "3xxx"
+	codePrivate = "4xxx"
+	codeOther   = "other"
+)
+
+// closeCodes is the closed set of the values of the code attribute.
+type closeCodes struct {
+	values   []string
+	index    map[websocket.StatusCode]int
+	reported []bool // by place in values
+}
+
+func newCloseCodes(declared []websocket.StatusCode) (*closeCodes, error) {
+	codes := slices.Clone(registeredCodes)
+	for _, c := range declared {
+		switch {
+		case c < 3000 || c > 4999:
+			return nil, fmt.Errorf("close code %d cannot be declared: applications choose theirs from 3000 to 4999", c)
+		case !slices.Contains(codes, c):
+			codes = append(codes, c)
+		}
+	}
+
+	cc := &closeCodes{index: make(map[websocket.StatusCode]int, len(codes))}
+	for _, c := range codes {
+		cc.index[c] = len(cc.values)
+		cc.values = append(cc.values, strconv.Itoa(int(c)))
+	}
+	cc.values = append(cc.values, codeLibrary, codePrivate, codeOther)
+	cc.reported = make([]bool, len(cc.values))
+	for _, c := range reportedCodes {
+		cc.reported[cc.index[c]] = true
+	}
+	return cc, nil
+}
+
+// fold returns the place in values of the code c.
+func (cc *closeCodes) fold(c websocket.StatusCode) int {
+	if i, ok := cc.index[c]; ok {
+		return i
+	}
+	n := len(cc.values)
+	switch {
+	case c >= 3000 && c <= 3999:
+		return n - 3
+	case c >= 4000 && c <= 4999:
+		return n - 2
+	}
+	return n - 1
+}
+
+// invalidCode stands for whatever a close frame carried that is no code which
+// may be sent. It is folded to "other".
+const invalidCode websocket.StatusCode = -1
+
+// parseClose reads the payload of a close frame (RFC 6455 section 5.5.1).
+// 1005 and 1006 are never read from a frame: they stand for its absence.
+func parseClose(payload []byte) (code websocket.StatusCode, reason string, err frame.Error) {
+	switch len(payload) {
+	case 0:
+		return websocket.StatusNoStatusRcvd, "", frame.None
+	case 1:
+		return invalidCode, "", frame.ClosePayload
+	}
+	code = websocket.StatusCode(binary.BigEndian.Uint16(payload))
+	reason = string(payload[2:])
+	if !sendable(code) {
+		return invalidCode, reason, frame.CloseCode
+	}
+	return code, reason, frame.None
+}
+
+// sendable says whether a close frame may carry code (RFC 6455 section 7.4).
+func sendable(code websocket.StatusCode) bool {
+	switch code {
+	case 1004, websocket.StatusNoStatusRcvd, websocket.StatusAbnormalClosure, websocket.StatusTLSHandshake:
+		return false
+	}
+	return code >= 1000 && code <= 1014 || code >= 3000 && code <= 4999
+}

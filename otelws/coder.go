@@ -1,0 +1,92 @@
+package otelws
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/coder/websocket"
+)
+
+// Accept is [websocket.Accept] for a handler that has no
+// [Instrumentation.Handler] around it; inside one it watches no second time.
+// Its arguments, its result and its errors are those of websocket.Accept.
+//
+// The connection is known to Heartbeat and to Drain.
+func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, error) {
+	rw := watcherOf(i, w)
+	if rw == nil && watchable(r) {
+		rw, r = i.watch(w, r)
+		w = rw.withOptional()
+		panicked := true
+		defer func() { rw.finish(panicked) }()
+		ws, err := websocket.Accept(w, r, opts)
+		panicked = false
+		return i.accepted(rw, ws, err)
+	}
+	ws, err := websocket.Accept(w, r, opts)
+	return i.accepted(rw, ws, err)
+}
+
+func (i *Instrumentation) accepted(rw *responseWriter, ws *websocket.Conn, err error) (*websocket.Conn, error) {
+	if err != nil {
+		return ws, err
+	}
+	if rw != nil && rw.handshake.conn != nil {
+		i.adopt(ws, rw.handshake.conn)
+	}
+	return ws, nil
+}
+
+// Dial is [websocket.Dial] through [Instrumentation.Transport]. Its arguments,
+// its results and its errors are those of websocket.Dial; opts and the client
+// in it are not changed.
+//
+// The connection is known to Heartbeat and to Drain.
+func (i *Instrumentation) Dial(ctx context.Context, url string, opts *websocket.DialOptions) (*websocket.Conn, *http.Response, error) {
+	var o websocket.DialOptions
+	if opts != nil {
+		o = *opts
+	}
+	hc := *http.DefaultClient
+	if o.HTTPClient != nil {
+		hc = *o.HTTPClient
+	}
+	hc.Transport = i.Transport(hc.Transport)
+	o.HTTPClient = &hc
+
+	ws, resp, err := websocket.Dial(ctx, url, &o)
+	if err != nil {
+		return ws, resp, err
+	}
+	if h := handshakeFrom(resp.Request.Context()); h != nil && h.side.role == client && h.conn != nil {
+		i.adopt(ws, h.conn)
+	}
+	return ws, resp, nil
+}
+
+// adopt makes the connection of ws known to Heartbeat and Drain, for as long as
+// it is open.
+func (i *Instrumentation) adopt(ws *websocket.Conn, c *conn) {
+	if !c.adopt(i, ws) {
+		return
+	}
+	if i.config.heartbeat != nil {
+		// It can only fail where the connection has a heartbeat or has ended.
+		_ = i.beat(context.Background(), ws, c, i.config.heartbeat)
+	}
+}
+
+// adopt says whether the connection is open, and ws is its own.
+func (c *conn) adopt(i *Instrumentation, ws *websocket.Conn) bool {
+	l := &c.life
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.state.Load() != live || l.ws != nil && l.ws != ws {
+		return false
+	}
+	if l.ws == nil {
+		l.ws, l.owner = ws, i
+		i.conns.Store(ws, c)
+	}
+	return true
+}

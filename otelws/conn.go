@@ -1,0 +1,281 @@
+package otelws
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// conn is the tap: it passes the bytes of a transport on, unchanged and at
+// once, and reads the frames that go by. Where it cannot read them it stops
+// reading, and passes bytes on all the same.
+//
+// Its locks are held for the time that it takes to read headers, never during
+// I/O. They are taken in the order inbound, outbound, life.
+type conn struct {
+	rwc       io.ReadWriteCloser
+	handshake *handshake
+	side      *side
+
+	// Set by open.
+	set   *set
+	shard *shard
+	ctx   context.Context // holds a sampled span context, for exemplars
+	start instant
+
+	state    atomic.Uint32
+	reads    atomic.Uint32 // odd while a Read is in progress
+	timedOut atomic.Bool   // the last Read or Write passed its deadline
+	pongs    atomic.Uint32 // pings answered
+	inbound  inbound
+	outbound outbound
+	life     lifecycle
+}
+
+// The states of a conn.
+const (
+	pending uint32 = iota // the response has not gone out
+	live
+	ended
+	foreign // no WebSocket: bytes pass unread
+)
+
+// inbound is what has been read from the peer.
+type inbound struct {
+	mu      sync.Mutex
+	frames  frame.Parser
+	waiting []byte // came before the response had gone out
+	totals
+}
+
+// outbound is what is written to the peer. Its frames are read twice: ahead of
+// the write, since the answer to a ping or a close can be read before Write
+// returns, and after it, for what has passed.
+type outbound struct {
+	mu     sync.Mutex
+	ahead  frame.Parser
+	frames frame.Parser
+	head   []byte // of a response that the library writes itself, so far
+	totals
+}
+
+type totals struct {
+	messages int64
+	bytes    int64
+}
+
+// Bounds on what is kept of a handshake in progress. A peer or a handler that
+// goes beyond is no WebSocket's.
+const (
+	maxWaiting = 64 << 10
+	maxHead    = 64 << 10
+)
+
+func newConn(h *handshake, rwc io.ReadWriteCloser) *conn {
+	return &conn{rwc: rwc, handshake: h, side: h.side}
+}
+
+// early takes note of what the server read before the response. It is the
+// first part of the inbound traffic.
+func (c *conn) early(brw *bufio.ReadWriter) {
+	if brw == nil || brw.Reader == nil {
+		return
+	}
+	b, _ := brw.Reader.Peek(brw.Reader.Buffered())
+	c.inbound.waiting = bytes.Clone(b)
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	c.reads.Add(1)
+	n, err := c.rwc.Read(p)
+	c.reads.Add(1)
+	if n > 0 {
+		c.received(p[:n])
+	}
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	switch c.state.Load() {
+	case foreign:
+		return c.rwc.Write(p)
+	case pending:
+		return c.writeHead(p)
+	}
+	c.sending(p)
+	begun := now()
+	c.shard.beginWrite(begun)
+	n, err := c.rwc.Write(p)
+	c.shard.endWrite(begun, now())
+	c.sent(p[:n])
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
+// Close ends the connection and closes the transport.
+func (c *conn) Close() error {
+	c.closing()
+	return c.rwc.Close()
+}
+
+// received reads what has come from the peer.
+func (c *conn) received(b []byte) {
+	in := &c.inbound
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch c.state.Load() {
+	case foreign:
+		return
+	case pending:
+		if len(in.waiting)+len(b) > maxWaiting {
+			c.abandon(0)
+			return
+		}
+		in.waiting = append(in.waiting, b...)
+		return
+	}
+	if c.timedOut.Load() {
+		c.timedOut.Store(false)
+	}
+	c.readInbound(b)
+}
+
+func (c *conn) readInbound(b []byte) {
+	in := &c.inbound
+	c.shard.bytes[receive].Add(int64(len(b)))
+	in.bytes += int64(len(b))
+	for len(b) > 0 {
+		f, n, ok, err := in.frames.Next(b)
+		if err != frame.None {
+			c.side.protocol[err].count.Add(1)
+			return
+		}
+		b = b[n:]
+		if !ok {
+			return
+		}
+		c.shard.frames[receive][opcodeIndex[f.Opcode]].Add(1)
+		switch {
+		case f.Message >= 0:
+			in.messages++
+			c.recordReceived(f.Message)
+		case f.Opcode == frame.Pong:
+			c.ponged(&f)
+		case f.Opcode == frame.Close:
+			c.closeFrame(&f, InitiatorPeer)
+		}
+	}
+}
+
+// sending reads what is about to be written, for the frames that the peer may
+// answer before the write returns.
+func (c *conn) sending(b []byte) {
+	out := &c.outbound
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	for len(b) > 0 {
+		f, n, ok, _ := out.ahead.Next(b)
+		b = b[n:]
+		if !ok {
+			return
+		}
+		switch f.Opcode {
+		case frame.Ping:
+			c.pinged(&f)
+		case frame.Close:
+			c.closeFrame(&f, InitiatorLocal)
+		}
+	}
+}
+
+// sent reads what has been written.
+func (c *conn) sent(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	out := &c.outbound
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	c.shard.bytes[transmit].Add(int64(len(b)))
+	out.bytes += int64(len(b))
+	for len(b) > 0 {
+		f, n, ok, err := out.frames.Next(b)
+		if err != frame.None {
+			c.side.protocol[err].count.Add(1)
+			return
+		}
+		b = b[n:]
+		if !ok {
+			return
+		}
+		c.shard.frames[transmit][opcodeIndex[f.Opcode]].Add(1)
+		switch {
+		case f.Message >= 0:
+			out.messages++
+			c.recordSent(f.Message)
+		case f.Opcode == frame.Ping:
+			c.pingSent()
+		case f.Opcode == frame.Close:
+			c.closeSent()
+		}
+	}
+}
+
+// recordReceived and recordSent are the only places that record a message.
+func (c *conn) recordReceived(size int64) {
+	c.side.instruments.received.Record(c.ctx, size, c.set.messages.record...)
+}
+
+func (c *conn) recordSent(size int64) {
+	c.side.instruments.sent.Record(c.ctx, size, c.set.messages.record...)
+}
+
+// netConn is a conn whose transport is a net.Conn.
+type netConn struct {
+	net.Conn
+	conn *conn
+}
+
+func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
+func (c *netConn) Write(p []byte) (int, error) { return c.conn.Write(p) }
+func (c *netConn) Close() error                { return c.conn.Close() }
+
+// NetConn returns the connection beneath the tap. What is read from it or
+// written to it is not seen.
+func (c *netConn) NetConn() net.Conn { return c.Conn }
+
+// closeWriter is what ReverseProxy closes one direction of a tunnel by.
+type closeWriter interface{ CloseWrite() error }
+
+func netConnOf(c *conn, nc net.Conn) net.Conn {
+	tap := &netConn{Conn: nc, conn: c}
+	if cw, ok := nc.(closeWriter); ok {
+		return struct {
+			*netConn
+			closeWriter
+		}{tap, cw}
+	}
+	return tap
+}
+
+// bodyOf returns a conn as the body of a 101 response.
+func bodyOf(c *conn) io.ReadWriteCloser {
+	if cw, ok := c.rwc.(closeWriter); ok {
+		return struct {
+			*conn
+			closeWriter
+		}{c, cw}
+	}
+	return c
+}

@@ -1,0 +1,210 @@
+package otelws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// HeartbeatOption configures a heartbeat.
+type HeartbeatOption interface{ applyHeartbeat(*heartbeatConfig) }
+
+type heartbeatOptionFunc func(*heartbeatConfig)
+
+func (f heartbeatOptionFunc) applyHeartbeat(c *heartbeatConfig) { f(c) }
+
+type heartbeatConfig struct {
+	every   time.Duration
+	timeout time.Duration
+	misses  int
+}
+
+// Every sets the time from one ping to the next, which varies by a tenth. It is
+// 30 seconds by default.
+func Every(d time.Duration) HeartbeatOption {
+	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.every = d })
+}
+
+// PongTimeout sets how long a pong may take, at most the time between two
+// pings. It is 10 seconds by default, or that time if it is shorter. It must be
+// longer than the application's longest write.
+func PongTimeout(d time.Duration) HeartbeatOption {
+	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.timeout = d })
+}
+
+// Misses sets how many pongs in a row may be missing before the connection is
+// ended. It is 2 by default.
+func Misses(n int) HeartbeatOption {
+	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.misses = n })
+}
+
+func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
+	c := &heartbeatConfig{every: 30 * time.Second, misses: 2}
+	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("heartbeat option is nil")
+		}
+		o.applyHeartbeat(c)
+	}
+	if c.timeout == 0 {
+		c.timeout = min(c.every, 10*time.Second)
+	}
+	switch {
+	case c.every <= 0:
+		return nil, fmt.Errorf("heartbeat every %v is not a positive duration", c.every)
+	case c.timeout < 0 || c.timeout > c.every:
+		return nil, fmt.Errorf("heartbeat timeout %v is not between 0 and the %v from ping to ping", c.timeout, c.every)
+	case c.misses < 1:
+		return nil, fmt.Errorf("heartbeat misses %d is less than 1", c.misses)
+	}
+	return c, nil
+}
+
+// Heartbeat pings the peer of ws on a schedule, so that ws.heartbeat.rtt is
+// recorded, and ends the connection of a peer that stopped answering: its
+// transport is closed at once, which is counted as 1006, by timeout. It returns
+// at once; the heartbeat ends with the connection or with ctx, whichever comes
+// first. The context of a request is cancelled when its handler returns.
+//
+// A pong is missed if it has not come in time although this side was reading,
+// or if the ping could not be written. An application that is slow to read
+// does not look like a dead peer; one that only writes must call
+// [websocket.Conn.CloseRead], or else no pong is read. Where coder/websocket
+// itself cannot write a ping for five seconds it closes the connection, which
+// is counted the same.
+//
+// It returns an error for a wrong option, and where it does not know the
+// connection of ws: that is one from [Instrumentation.Accept] or
+// [Instrumentation.Dial], or else the one that ctx belongs to, as the context
+// of a request behind [Instrumentation.Handler] does, or that of resp.Request
+// for one dialed through [Instrumentation.Transport]. A connection has one
+// heartbeat at most.
+//
+// An idle connection costs a timer, and a goroutine only while a ping is
+// unanswered.
+func (i *Instrumentation) Heartbeat(ctx context.Context, ws *websocket.Conn, opts ...HeartbeatOption) error {
+	cfg, err := newHeartbeatConfig(opts)
+	if err != nil {
+		return fmt.Errorf("otelws: %w", err)
+	}
+	c := i.lookup(ws)
+	if c == nil {
+		h := handshakeFrom(ctx)
+		if h == nil || h.conn == nil {
+			return errors.New("otelws: failed to start heartbeat: the connection is unknown: open it by Accept or Dial, or pass the context of its request")
+		}
+		c = h.conn
+	}
+	if err := i.beat(ctx, ws, c, cfg); err != nil {
+		return fmt.Errorf("otelws: failed to start heartbeat: %w", err)
+	}
+	return nil
+}
+
+// heartbeat is that of one connection.
+type heartbeat struct {
+	conn    *conn
+	ws      *websocket.Conn
+	config  *heartbeatConfig
+	timer   *time.Timer
+	release func() bool // lets go of the context
+	stopped atomic.Bool
+	misses  int
+}
+
+func (i *Instrumentation) beat(ctx context.Context, ws *websocket.Conn, c *conn, cfg *heartbeatConfig) error {
+	if !c.adopt(i, ws) {
+		return errors.New("the connection has ended, or the context belongs to another one")
+	}
+	h := &heartbeat{conn: c, ws: ws, config: cfg}
+	l := &c.life
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case c.state.Load() != live:
+		return errors.New("the connection has ended")
+	case l.heartbeat != nil && !l.heartbeat.stopped.Load():
+		return errors.New("the connection has a heartbeat")
+	}
+	l.heartbeat = h
+	// The first ping comes at any time, so that connections opened together
+	// do not ping together.
+	h.timer = time.AfterFunc(rand.N(cfg.every), h.ping)
+	h.release = context.AfterFunc(ctx, h.stop)
+	return nil
+}
+
+func (h *heartbeat) stop() {
+	h.stopped.Store(true)
+	h.timer.Stop()
+}
+
+// ping sends one ping, waits for its pong, and sets the timer for the next.
+func (h *heartbeat) ping() {
+	if h.stopped.Load() {
+		return
+	}
+	c, begun := h.conn, time.Now()
+	answered, sent := c.pongs.Load(), c.pingsSent()
+
+	// Not the context of the heartbeat: coder/websocket closes a connection
+	// whose context is cancelled during a write.
+	ctx, cancel := context.WithTimeout(context.Background(), h.config.timeout)
+	err := h.ws.Ping(ctx)
+	cancel()
+
+	switch {
+	case err == nil:
+		h.misses = 0
+	case !errors.Is(err, context.DeadlineExceeded): // the connection is closing
+	case h.missed(answered, sent):
+		c.set.heartbeat.missed.Add(1)
+		h.misses++
+	}
+	if h.misses >= h.config.misses {
+		c.giveUp()
+		_ = h.ws.CloseNow()
+		return
+	}
+	if !h.stopped.Load() {
+		h.timer.Reset(jitter(h.config.every) - time.Since(begun))
+	}
+}
+
+// missed says whether it is the peer that failed to answer. A Read that goes
+// on is proof that nothing has come, once it has gone on for a moment.
+func (h *heartbeat) missed(answered, sent uint32) bool {
+	c := h.conn
+	if c.pingsSent() == sent {
+		return true
+	}
+	if c.reads.Load()%2 == 0 {
+		return false
+	}
+	time.Sleep(min(h.config.timeout/4, 100*time.Millisecond))
+	return c.pongs.Load() == answered && c.reads.Load()%2 == 1
+}
+
+func (c *conn) pingsSent() uint32 {
+	c.life.mu.Lock()
+	defer c.life.mu.Unlock()
+	return c.life.pingsSent
+}
+
+// giveUp ends the connection of a peer that does not answer.
+func (c *conn) giveUp() {
+	c.life.mu.Lock()
+	c.life.gaveUp = true
+	c.life.mu.Unlock()
+	_ = c.Close()
+}
+
+// jitter varies d by a tenth either way.
+func jitter(d time.Duration) time.Duration {
+	return d + rand.N(d/5+1) - d/10
+}

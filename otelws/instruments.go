@@ -1,0 +1,197 @@
+package otelws
+
+import (
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// definition is one row of the table of instruments: the name for accepted
+// connections, the name for dialed ones, and what both share.
+type definition struct {
+	server, client string
+	unit           string
+	description    string
+	bounds         []float64
+}
+
+func (d definition) name(r role) string {
+	if r == client {
+		return d.client
+	}
+	return d.server
+}
+
+// Bucket bounds, in the unit of their instrument.
+var (
+	sizeBounds      = []float64{64, 256, 1024, 4096, 16384, 65536, 262144}
+	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	durationBounds  = []float64{1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400}
+	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+)
+
+// The instruments, each under the name that Prometheus shows for it.
+var (
+	// ws_connections_active
+	connectionsActive = definition{
+		server:      "ws.connections.active",
+		client:      "ws.client.connections.active",
+		unit:        "{connection}",
+		description: "Open WebSocket connections.",
+	}
+	// ws_connections_opened_total
+	connectionsOpened = definition{
+		server:      "ws.connections.opened",
+		client:      "ws.client.connections.opened",
+		unit:        "{connection}",
+		description: "WebSocket connections opened.",
+	}
+	// ws_connections_closed_total
+	connectionsClosed = definition{
+		server:      "ws.connections.closed",
+		client:      "ws.client.connections.closed",
+		unit:        "{connection}",
+		description: "WebSocket connections closed, by close code.",
+	}
+	// ws_message_bytes
+	messageReceived = definition{
+		server:      "ws.message",
+		client:      "ws.client.message",
+		unit:        "By",
+		description: "Payload size of the messages received.",
+		bounds:      sizeBounds,
+	}
+	// ws_message_sent_bytes
+	messageSent = definition{
+		server:      "ws.message.sent",
+		client:      "ws.client.message.sent",
+		unit:        "By",
+		description: "Payload size of the messages sent.",
+		bounds:      sizeBounds,
+	}
+	// ws_heartbeat_rtt_seconds
+	heartbeatRTT = definition{
+		server:      "ws.heartbeat.rtt",
+		client:      "ws.client.heartbeat.rtt",
+		unit:        "s",
+		description: "Time from a ping sent to the pong that answers it.",
+		bounds:      rttBounds,
+	}
+	// ws_heartbeat_missed_total
+	heartbeatMissed = definition{
+		server:      "ws.heartbeat.missed",
+		client:      "ws.client.heartbeat.missed",
+		unit:        "{ping}",
+		description: "Heartbeat pings that were not answered in time.",
+	}
+	// ws_connection_duration_seconds
+	connectionDuration = definition{
+		server:      "ws.connection.duration",
+		client:      "ws.client.connection.duration",
+		unit:        "s",
+		description: "Time from the end of the handshake to the end of the connection.",
+		bounds:      durationBounds,
+	}
+	// ws_handshake_duration_seconds
+	handshakeDuration = definition{
+		server:      "ws.handshake.duration",
+		client:      "ws.client.handshake.duration",
+		unit:        "s",
+		description: "Time from the handshake's request to its response, by status.",
+		bounds:      handshakeBounds,
+	}
+	// ws_frames_total
+	frames = definition{
+		server:      "ws.frames",
+		client:      "ws.client.frames",
+		unit:        "{frame}",
+		description: "Frames, by direction and opcode.",
+	}
+	// ws_io_bytes_total
+	ioBytes = definition{
+		server:      "ws.io",
+		client:      "ws.client.io",
+		unit:        "By",
+		description: "Bytes of WebSocket traffic, frame headers included.",
+	}
+	// ws_write_time_seconds_total
+	writeTime = definition{
+		server:      "ws.write.time",
+		client:      "ws.client.write.time",
+		unit:        "s",
+		description: "Time spent in writes to the transport, those in progress included.",
+	}
+	// ws_protocol_errors_total
+	protocolErrors = definition{
+		server:      "ws.protocol.errors",
+		client:      "ws.client.protocol.errors",
+		unit:        "{error}",
+		description: "Violations of the WebSocket protocol on the wire, by type.",
+	}
+)
+
+// instruments are the instruments of one side. They are made once.
+type instruments struct {
+	active   metric.Int64ObservableUpDownCounter
+	opened   metric.Int64ObservableCounter
+	closed   metric.Int64ObservableCounter
+	frames   metric.Int64ObservableCounter
+	io       metric.Int64ObservableCounter
+	write    metric.Float64ObservableCounter
+	missed   metric.Int64ObservableCounter
+	protocol metric.Int64ObservableCounter
+
+	received  metric.Int64Histogram
+	sent      metric.Int64Histogram
+	rtt       metric.Float64Histogram
+	duration  metric.Float64Histogram
+	handshake metric.Float64Histogram
+}
+
+func (in *instruments) observables() []metric.Observable {
+	return []metric.Observable{
+		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.protocol,
+	}
+}
+
+func newInstruments(meter metric.Meter, r role) (*instruments, error) {
+	f := factory{role: r}
+	in := &instruments{
+		active:   create(&f, connectionsActive, meter.Int64ObservableUpDownCounter),
+		opened:   create(&f, connectionsOpened, meter.Int64ObservableCounter),
+		closed:   create(&f, connectionsClosed, meter.Int64ObservableCounter),
+		frames:   create(&f, frames, meter.Int64ObservableCounter),
+		io:       create(&f, ioBytes, meter.Int64ObservableCounter),
+		write:    create(&f, writeTime, meter.Float64ObservableCounter),
+		missed:   create(&f, heartbeatMissed, meter.Int64ObservableCounter),
+		protocol: create(&f, protocolErrors, meter.Int64ObservableCounter),
+
+		received:  create(&f, messageReceived, meter.Int64Histogram),
+		sent:      create(&f, messageSent, meter.Int64Histogram),
+		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
+		duration:  create(&f, connectionDuration, meter.Float64Histogram),
+		handshake: create(&f, handshakeDuration, meter.Float64Histogram),
+	}
+	return in, errors.Join(f.errs...)
+}
+
+// factory collects the errors of the instruments that it makes for one side.
+type factory struct {
+	role role
+	errs []error
+}
+
+// create makes the instrument that d defines. O is the option type of the
+// meter's method, which every option used here satisfies.
+func create[T, O any](f *factory, d definition, method func(string, ...O) (T, error)) T {
+	opts := []O{any(metric.WithUnit(d.unit)).(O), any(metric.WithDescription(d.description)).(O)}
+	if d.bounds != nil {
+		opts = append(opts, any(metric.WithExplicitBucketBoundaries(d.bounds...)).(O))
+	}
+	instrument, err := method(d.name(f.role), opts...)
+	if err != nil {
+		f.errs = append(f.errs, fmt.Errorf("failed to create instrument %s: %w", d.name(f.role), err))
+	}
+	return instrument
+}

@@ -1,0 +1,245 @@
+package otelws
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// lifecycle is what begins and ends a connection. Its lock guards every change
+// of conn.state.
+type lifecycle struct {
+	mu sync.Mutex
+
+	// Of the first close frame in either direction; code is 0 while there was
+	// none.
+	code      websocket.StatusCode
+	reason    string
+	initiator Initiator
+
+	closeSent     bool // a close frame has been written whole
+	closeReceived bool
+	gaveUp        bool // the heartbeat ends the connection
+
+	pings     []ping
+	pinged    uint32 // pings that a Write has begun with
+	pingsSent uint32 // pings that have been written whole
+	heartbeat *heartbeat
+
+	// As far as Accept, Dial or Heartbeat told.
+	ws    *websocket.Conn
+	owner *Instrumentation
+}
+
+// prepare makes the parsers, once the extensions are known.
+func (c *conn) prepare() {
+	rsv := c.handshake.rsv()
+	accepted := c.side.role == server
+	c.inbound.frames = frame.New(accepted, rsv)
+	c.outbound.ahead = frame.New(!accepted, rsv)
+	c.outbound.frames = frame.New(!accepted, rsv)
+}
+
+// open begins the connection: the response has gone out. What the peer had
+// sent before is read now.
+func (c *conn) open() {
+	h := c.handshake
+	t := h.settle(http.StatusSwitchingProtocols)
+	if t == nil {
+		return
+	}
+
+	in := &c.inbound
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !c.begin(t) {
+		return
+	}
+	waiting := in.waiting
+	in.waiting = nil
+	c.readInbound(waiting)
+}
+
+func (c *conn) begin(t *set) bool {
+	h, l := c.handshake, &c.life
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.state.Load() != pending {
+		return false
+	}
+	c.set = t
+	c.shard = t.traffic.shard()
+	c.ctx = spanContextOnly(h.request.Context())
+	c.start = now()
+	if len(h.in.config.onClose) == 0 {
+		h.request = nil // the request is not kept for as long as the connection
+	}
+	t.opened.Add(1)
+	c.state.Store(live)
+	return true
+}
+
+// abandon gives up a connection that is none: its handshake ended with status.
+func (c *conn) abandon(status int) {
+	c.life.mu.Lock()
+	was := c.state.Load()
+	if was == pending {
+		c.state.Store(foreign)
+	}
+	c.life.mu.Unlock()
+	if was == pending {
+		c.handshake.settle(status)
+	}
+}
+
+// closing ends the connection because this side closes the transport.
+func (c *conn) closing() {
+	by := InitiatorLocal
+	c.life.mu.Lock()
+	if c.life.gaveUp || c.timedOut.Load() || c.pingStuck() {
+		by = InitiatorTimeout
+	}
+	c.life.mu.Unlock()
+	c.abandon(0)
+	c.end(by, nil)
+}
+
+// failed ends the connection if err, from the transport, ends it.
+func (c *conn) failed(err error) {
+	by, terminal := classify(err)
+	if !terminal {
+		c.timedOut.Store(true)
+		return
+	}
+	c.abandon(0)
+	c.end(by, err)
+}
+
+// classify says whether an error from a transport ends it, and by whom.
+func classify(err error) (by Initiator, terminal bool) {
+	var ne net.Error
+	switch {
+	case errors.Is(err, syscall.ETIMEDOUT): // its Timeout is true, and it is final
+		return InitiatorTimeout, true
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
+		return InitiatorTimeout, false
+	case errors.Is(err, net.ErrClosed):
+		return InitiatorLocal, true
+	}
+	return InitiatorPeer, true
+}
+
+// end ends the connection, once. by is who ended it if no close frame tells.
+func (c *conn) end(by Initiator, cause error) {
+	l := &c.life
+	l.mu.Lock()
+	if c.state.Load() != live {
+		l.mu.Unlock()
+		return
+	}
+	c.state.Store(ended)
+
+	code, reason := l.code, l.reason
+	if code != 0 && !c.closeStands(cause) {
+		code = 0
+	}
+	if code == 0 {
+		code, reason = websocket.StatusAbnormalClosure, ""
+	} else {
+		by = l.initiator
+	}
+	hb, ws, owner := l.heartbeat, l.ws, l.owner
+	l.mu.Unlock()
+
+	at := now()
+	place := c.side.codes.fold(code)
+	c.set.closed[place].Add(1)
+	c.recordEnd(place, by, at)
+	if hb != nil {
+		hb.stop()
+		hb.release()
+	}
+	if owner != nil {
+		owner.conns.Delete(ws)
+	}
+	c.summarize(code, reason, by, cause, at)
+}
+
+// closeStands says whether the first close frame was one, which is not so
+// where this side wrote it and it never left: the transport failed or was
+// closed under the write. On EOF it may have left while Write has not returned.
+// It is called with the lock held.
+func (c *conn) closeStands(cause error) bool {
+	l := &c.life
+	return l.initiator == InitiatorPeer || l.closeSent || l.closeReceived || errors.Is(cause, io.EOF)
+}
+
+func (c *conn) recordEnd(code int, by Initiator, at instant) {
+	opts := c.set.durations[code*len(initiators)+int(by)].get(c.set.durationAttrs,
+		keyCode.String(c.side.codes.values[code]), keyInitiator.String(by.String()))
+	c.side.instruments.duration.Record(c.ctx, (at - c.start).Seconds(), opts.record...)
+}
+
+// closeFrame takes note of a close frame.
+func (c *conn) closeFrame(f *frame.Frame, by Initiator) {
+	var buf [frame.MaxControlPayload]byte
+	code, reason, err := parseClose(f.AppendPayload(buf[:0]))
+	if err != frame.None {
+		c.side.protocol[err].count.Add(1)
+	}
+	l := &c.life
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if by == InitiatorPeer {
+		l.closeReceived = true
+	}
+	if l.code == 0 {
+		l.code, l.reason, l.initiator = code, reason, by
+	}
+}
+
+func (c *conn) closeSent() {
+	c.life.mu.Lock()
+	c.life.closeSent = true
+	c.life.mu.Unlock()
+}
+
+// summarize calls the functions of WithOnClose.
+func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator, cause error, at instant) {
+	functions := c.handshake.in.config.onClose
+	if len(functions) == 0 {
+		return
+	}
+	s := Summary{
+		Code:      code,
+		Initiator: by,
+		Reason:    reason,
+		Err:       cause,
+		Duration:  at - c.start,
+		Client:    c.side.role == client,
+		Request:   c.handshake.request,
+	}
+	if code == invalidCode {
+		s.Code = 0
+	}
+	c.inbound.mu.Lock()
+	s.MessagesReceived, s.BytesReceived = c.inbound.messages, c.inbound.bytes
+	c.inbound.mu.Unlock()
+	c.outbound.mu.Lock()
+	s.MessagesSent, s.BytesSent = c.outbound.messages, c.outbound.bytes
+	c.outbound.mu.Unlock()
+
+	ctx := context.WithoutCancel(s.Request.Context())
+	for _, f := range functions {
+		f(ctx, s)
+	}
+}

@@ -1,0 +1,202 @@
+package otelws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// Option configures an [Instrumentation].
+type Option interface{ apply(*config) }
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+// Group names instruments that carry the attributes of the application only
+// where it asks for that, with [WithAttributesOn].
+type Group uint8
+
+// The groups of instruments. An attribute on Messages costs some 50 ns a
+// message; on the others it costs series.
+const (
+	// Messages are ws.message and ws.message.sent.
+	Messages Group = 1 << iota
+	// Heartbeats are ws.heartbeat.rtt and ws.heartbeat.missed.
+	Heartbeats
+	// Durations is ws.connection.duration.
+	Durations
+	// Traffic are ws.frames, ws.io and ws.write.time.
+	Traffic
+
+	everywhere = Messages | Heartbeats | Durations | Traffic
+)
+
+type config struct {
+	provider   metric.MeterProvider
+	enums      []*enum
+	groups     Group
+	closeCodes []websocket.StatusCode
+	budget     int
+	onClose    []func(context.Context, Summary)
+	heartbeat  *heartbeatConfig
+	errs       []error
+
+	codes *closeCodes
+}
+
+func newConfig(opts []Option) (*config, error) {
+	c := &config{budget: DefaultSeriesBudget}
+	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("option is nil")
+		}
+		o.apply(c)
+	}
+	if c.provider == nil {
+		c.provider = otel.GetMeterProvider()
+	}
+	var err error
+	c.codes, err = newCloseCodes(c.closeCodes)
+	c.errs = append(c.errs, err, checkLabels(c.enums))
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
+	return c, checkBudget(c)
+}
+
+func (c *config) addEnum(key attribute.Key, of func(*handshake) string, values []string) *enum {
+	e, err := newEnum(key, of, values)
+	if err != nil {
+		c.errs = append(c.errs, err)
+		return nil
+	}
+	c.enums = append(c.enums, e)
+	return e
+}
+
+// WithMeterProvider sets the provider of the instruments. Without it, or where
+// mp is nil, that is the global one; a no-op provider turns recording off.
+//
+// What is counted before a global provider is set is reported once it is;
+// only observations of histograms are recorded from then on.
+func WithMeterProvider(mp metric.MeterProvider) Option {
+	return optionFunc(func(c *config) { c.provider = mp })
+}
+
+// WithEnum adds an attribute whose values are declared here and are the only
+// ones that it takes: whatever else of returns is recorded as [Other].
+//
+// It is evaluated once a connection, when the handshake succeeds or fails, on
+// the request that the handler sees (for a dialed connection, on the one that
+// was sent). of may be nil where [Set] gives the value, which goes before of;
+// it must be safe for concurrent use. If it panics, the value is Other.
+//
+// The attribute goes on the connection and handshake instruments, and on
+// others by [WithAttributesOn].
+func WithEnum(name string, of func(*http.Request) string, values ...string) Option {
+	return optionFunc(func(c *config) {
+		var get func(*handshake) string
+		if of != nil {
+			get = func(h *handshake) string { return of(h.request) }
+		}
+		c.addEnum(attribute.Key(name), get, values)
+	})
+}
+
+// WithRoutes adds the attribute http.route to accepted connections: the path
+// of the [http.ServeMux] pattern that matched, if it is one of patterns, and
+// Other if not. Methods and hosts in patterns are passed over.
+//
+// A router that does not set [http.Request.Pattern] takes a WithEnum of its
+// own.
+func WithRoutes(patterns ...string) Option {
+	return optionFunc(func(c *config) {
+		routes := make([]string, len(patterns))
+		for i, p := range patterns {
+			routes[i] = routeOf(p)
+		}
+		e := c.addEnum(keyRoute, func(h *handshake) string { return routeOf(h.request.Pattern) }, routes)
+		if e != nil {
+			e.server = true
+		}
+	})
+}
+
+// WithSubprotocols adds the attribute subprotocol: the negotiated one if it is
+// among names, [NoSubprotocol] if none was negotiated, else Other.
+func WithSubprotocols(names ...string) Option {
+	return optionFunc(func(c *config) {
+		c.addEnum(keySubprotocol, func(h *handshake) string {
+			if h.subprotocol == "" {
+				return NoSubprotocol
+			}
+			return h.subprotocol
+		}, append([]string{NoSubprotocol}, names...))
+	})
+}
+
+// WithAttributesOn has further instruments carry the attributes of the
+// application.
+func WithAttributesOn(groups ...Group) Option {
+	return optionFunc(func(c *config) {
+		for _, g := range groups {
+			if g&^everywhere != 0 {
+				c.errs = append(c.errs, fmt.Errorf("attribute group %d does not exist", g))
+			}
+			c.groups |= g
+		}
+	})
+}
+
+// WithCloseCodes declares close codes from 3000 to 4999 that this application
+// uses, so that they are counted as they are. Others are counted as "3xxx" and
+// "4xxx": peers choose them.
+func WithCloseCodes(codes ...websocket.StatusCode) Option {
+	return optionFunc(func(c *config) { c.closeCodes = append(c.closeCodes, codes...) })
+}
+
+// WithSeriesBudget sets the greatest number of time series, buckets included,
+// that New accepts as the worst case of its configuration. Without it that is
+// [DefaultSeriesBudget].
+func WithSeriesBudget(n int) Option {
+	return optionFunc(func(c *config) {
+		if n <= 0 {
+			c.errs = append(c.errs, fmt.Errorf("series budget %d is not a positive number", n))
+		}
+		c.budget = n
+	})
+}
+
+// WithOnClose has f called with the summary of each connection that has
+// ended, once for each. Several are called in the order of the options.
+//
+// f runs on the goroutine that ended the connection, often with locks of the
+// WebSocket library held: it must not block, and must not use the connection.
+// Its context holds the values of the handshake's request, among them its span
+// context, and is never cancelled.
+func WithOnClose(f func(context.Context, Summary)) Option {
+	return optionFunc(func(c *config) {
+		if f == nil {
+			c.errs = append(c.errs, errors.New("function of WithOnClose is nil"))
+			return
+		}
+		c.onClose = append(c.onClose, f)
+	})
+}
+
+// WithHeartbeat starts a [Instrumentation.Heartbeat] on every connection that
+// Accept or Dial returns.
+func WithHeartbeat(opts ...HeartbeatOption) Option {
+	return optionFunc(func(c *config) {
+		h, err := newHeartbeatConfig(opts)
+		c.heartbeat = h
+		c.errs = append(c.errs, err)
+	})
+}

@@ -1,0 +1,62 @@
+package otelws
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// ScopeName is the instrumentation scope of the instruments.
+const ScopeName = "github.com/otelws/otelws-go/otelws"
+
+// Version is the version of the instrumentation scope.
+const Version = "0.1.0"
+
+// Instrumentation watches the connections of servers and clients. It is made
+// by [New], once for a process as a rule, and is safe for concurrent use.
+//
+// Several on one MeterProvider add up: each connection counts once, by the
+// outermost Handler or Transport that it passes.
+type Instrumentation struct {
+	config *config
+	server *side
+	client *side
+
+	conns sync.Map // of *websocket.Conn to *conn
+}
+
+// New returns an Instrumentation, or an error that says what is wrong with the
+// options. It computes how many time series they can come to, and refuses
+// those above the budget before the first connection.
+func New(opts ...Option) (*Instrumentation, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("otelws: %w", err)
+	}
+	meter := cfg.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
+	i := &Instrumentation{config: cfg}
+	if i.server, err = newSide(meter, server, cfg); err != nil {
+		return nil, fmt.Errorf("otelws: %w", err)
+	}
+	if i.client, err = newSide(meter, client, cfg); err != nil {
+		return nil, fmt.Errorf("otelws: %w", err)
+	}
+	return i, nil
+}
+
+func (i *Instrumentation) side(r role) *side {
+	if r == client {
+		return i.client
+	}
+	return i.server
+}
+
+func (i *Instrumentation) lookup(ws *websocket.Conn) *conn {
+	c, ok := i.conns.Load(ws)
+	if !ok {
+		return nil
+	}
+	return c.(*conn)
+}

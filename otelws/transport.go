@@ -1,0 +1,74 @@
+package otelws
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
+	"net/http"
+)
+
+// Transport returns a RoundTripper that watches the WebSocket connections
+// dialed through base, which is [http.DefaultTransport] where it is nil:
+//
+//	websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}}
+//
+// A request that asks for no WebSocket reaches base untouched. One that does
+// is recorded by its status, 0 standing for no response; the body of a 101
+// response is the connection, which ends as [Instrumentation.Handler] says.
+//
+// A Transport inside a Transport watches once. It is safe for concurrent use.
+func (i *Instrumentation) Transport(base http.RoundTripper) http.RoundTripper {
+	i.client.inUse.Store(true)
+	return &transport{in: i, base: base}
+}
+
+type transport struct {
+	in   *Instrumentation
+	base http.RoundTripper
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	base := t.base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if !asksForWebSocket(r.Header) || t.watched(r) {
+		return base.RoundTrip(r)
+	}
+
+	h, r := newHandshake(t.in, t.in.client, r)
+	resp, err := base.RoundTrip(r)
+	if err != nil {
+		h.settle(0)
+		return resp, err
+	}
+	rwc, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok || !switchedToWebSocket(resp.StatusCode, resp.Header) || !acceptsKey(r.Header, resp.Header) {
+		h.settle(resp.StatusCode)
+		return resp, nil
+	}
+	c := newConn(h, rwc)
+	h.conn = c
+	h.answered(resp.Header)
+	c.prepare()
+	c.open()
+	resp.Body = bodyOf(c)
+	resp.Request = r
+	return resp, nil
+}
+
+// watched says whether r is on its way through another Transport. Its
+// handshake is the request's own, and is under way: that of an inbound request
+// may be in the context too.
+func (t *transport) watched(r *http.Request) bool {
+	h := handshakeFrom(r.Context())
+	return h != nil && h.side.role == client && !h.isSettled() &&
+		sameProvider(h.in.config.provider, t.in.config.provider)
+}
+
+// acceptsKey says whether a response proves that it understood the request
+// (RFC 6455 section 4.2.2). A client ends the connection otherwise.
+func acceptsKey(request, response http.Header) bool {
+	sum := sha1.Sum([]byte(request.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return response.Get("Sec-WebSocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
+}
