@@ -56,7 +56,7 @@ func checkBudget(c *config) error {
 	total := 0
 	for _, w := range all {
 		if n := w.sets(); n > maxSets {
-			return fmt.Errorf("%s has %d attribute sets, of which the SDK keeps %d apart: declare fewer values", w, n, maxSets)
+			return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values (%s)", n, maxSets, w)
 		}
 		total += w.series()
 	}

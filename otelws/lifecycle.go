@@ -29,6 +29,7 @@ type lifecycle struct {
 	closeSent     bool // a close frame has been written whole
 	closeReceived bool
 	gaveUp        bool // the heartbeat ends the connection
+	goneBefore    bool // the peer had left before the response went out
 
 	pings     []ping
 	pinged    uint32 // pings that a Write has begun with
@@ -79,6 +80,8 @@ func (c *conn) begin(t *set) bool {
 	c.set = t
 	c.shard = t.traffic.shard()
 	c.ctx = spanContextOnly(h.request.Context())
+	// net/http reads ahead until the hijack, and cancels the request at an EOF.
+	l.goneBefore = c.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled)
 	c.start = now()
 	if len(h.in.config.onClose) == 0 {
 		h.request = nil // the request is not kept for as long as the connection
@@ -105,8 +108,11 @@ func (c *conn) abandon(status int) {
 func (c *conn) closing() {
 	by := InitiatorLocal
 	c.life.mu.Lock()
-	if c.life.gaveUp || c.timedOut.Load() || c.pingStuck() {
+	switch {
+	case c.life.gaveUp || c.timedOut.Load() || c.pingStuck():
 		by = InitiatorTimeout
+	case c.life.goneBefore:
+		by = InitiatorPeer
 	}
 	c.life.mu.Unlock()
 	c.abandon(0)

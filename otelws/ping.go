@@ -80,5 +80,12 @@ func (c *conn) pingSent() {
 // lock held.
 func (c *conn) pingStuck() bool {
 	l := &c.life
-	return l.pinged != l.pingsSent && len(l.pings) > 0 && now()-l.pings[len(l.pings)-1].sent >= time.Second
+	if l.pinged == l.pingsSent || len(l.pings) == 0 {
+		return false
+	}
+	long := time.Second
+	if l.heartbeat != nil {
+		long = min(long, l.heartbeat.config.timeout/2)
+	}
+	return now()-l.pings[len(l.pings)-1].sent >= long
 }

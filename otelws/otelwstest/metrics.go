@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -97,11 +96,29 @@ func (m *Metrics) Changed() string {
 	return text(m.samples(), func(s sample) bool { return s.value != 0 })
 }
 
-// Diff returns how Changed differs from want, and "" where it does not. Space
-// around lines, and empty lines, do not count. Lines of want are marked -, what
-// was recorded +.
+// Diff returns the lines by which Changed differs from want, and "" where it
+// does not: those that are missing marked -, those that are too many marked +.
+// The order of lines, empty ones, and space around them do not count.
 func (m *Metrics) Diff(want string) string {
-	return cmp.Diff(lines(want), lines(m.Changed()))
+	wanted, got := lines(want), lines(m.Changed())
+	var diff []string
+	for line := range wanted {
+		if !got[line] {
+			diff = append(diff, line+" -")
+		}
+	}
+	for line := range got {
+		if !wanted[line] {
+			diff = append(diff, line+" +")
+		}
+	}
+	slices.Sort(diff)
+	var b strings.Builder
+	for _, line := range diff {
+		text, mark := line[:len(line)-2], line[len(line)-1:]
+		fmt.Fprintf(&b, "%s %s\n", mark, text)
+	}
+	return b.String()
 }
 
 // WriteTo writes the Prometheus text exposition of the metrics.
@@ -198,11 +215,11 @@ func text(samples []sample, keep func(sample) bool) string {
 	return b.String()
 }
 
-func lines(text string) []string {
-	var all []string
+func lines(text string) map[string]bool {
+	all := make(map[string]bool)
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {
-			all = append(all, line)
+			all[line] = true
 		}
 	}
 	return all

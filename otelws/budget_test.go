@@ -1,0 +1,79 @@
+package otelws_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+func values(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("v%d", i)
+	}
+	return all
+}
+
+func TestBudget(t *testing.T) {
+	off := otelws.WithMeterProvider(noop.NewMeterProvider())
+	tests := []struct {
+		name    string
+		options []otelws.Option
+		want    []string // in the error; none where New succeeds
+	}{
+		{"default", nil, nil},
+		{"usual", []otelws.Option{otelws.WithEnum("tier", nil, values(2)...), otelws.WithRoutes(values(10)...)}, nil},
+		{
+			"product above the budget",
+			[]otelws.Option{otelws.WithEnum("tier", nil, values(9)...), otelws.WithEnum("region", nil, values(8)...)},
+			[]string{
+				"worst case of 69892 time series is above the budget of 20000",
+				"ws.handshake.duration: 10 tier × 9 region × 21 http.response.status_code × 17 series = 32130",
+				"raise WithSeriesBudget",
+			},
+		},
+		{
+			"raised",
+			[]otelws.Option{otelws.WithEnum("tier", nil, values(9)...), otelws.WithEnum("region", nil, values(8)...), otelws.WithSeriesBudget(69892)},
+			nil,
+		},
+		{
+			"lowered",
+			[]otelws.Option{otelws.WithSeriesBudget(2429)},
+			[]string{"worst case of 2430 time series is above the budget of 2429"},
+		},
+		{
+			"more sets than the SDK keeps apart",
+			[]otelws.Option{otelws.WithEnum("tier", nil, values(99)...), otelws.WithSeriesBudget(1 << 40)},
+			[]string{"2000 attribute sets of one instrument are more than the 1999 that the SDK keeps apart: declare fewer values (ws.connections.closed: 100 tier × 20 code × 1 series = 2000)"},
+		},
+		{
+			"a product beyond all numbers",
+			[]otelws.Option{
+				otelws.WithEnum("a", nil, values(5000)...), otelws.WithEnum("b", nil, values(5000)...), otelws.WithEnum("c", nil, values(5000)...),
+				otelws.WithEnum("d", nil, values(5000)...), otelws.WithEnum("e", nil, values(5000)...), otelws.WithEnum("f", nil, values(5000)...),
+			},
+			[]string{"are more than the 1999 that the SDK keeps apart"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := otelws.New(append(tt.options, off)...)
+			if len(tt.want) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for _, want := range tt.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v does not contain %q", err, want)
+				}
+			}
+		})
+	}
+}

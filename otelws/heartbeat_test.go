@@ -1,0 +1,235 @@
+package otelws_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+const (
+	rtt       = "ws_heartbeat_rtt_seconds_count"
+	clientRTT = "ws_client_heartbeat_rtt_seconds_count"
+	missed    = "ws_heartbeat_missed_total"
+	pings     = `ws_frames_total{network_io_direction="transmit",opcode="ping"}`
+	timeouts  = `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`
+)
+
+// fast is a heartbeat for tests.
+var fast = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}
+
+// connect returns the two ends of a connection over TCP. The server's is
+// watched, and the client's is not.
+func connect(t *testing.T, ws *otelws.Instrumentation) (server, client *websocket.Conn) {
+	t.Helper()
+	accepted := make(chan *websocket.Conn, 1)
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- c
+	}))
+	client, _, err := websocket.Dial(context.Background(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = <-accepted
+	t.Cleanup(func() {
+		client.CloseNow()
+		server.CloseNow()
+	})
+	return server, client
+}
+
+// atLeast waits until a sample has grown to n.
+func atLeast(t *testing.T, m *otelwstest.Metrics, sample string, n float64) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		v, _ := m.Value(sample)
+		if v >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is %v, and did not come to %v", sample, v, n)
+		}
+	}
+}
+
+// The connection is known from Accept and Dial, or from the context.
+func TestHeartbeatFindsItsConnection(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		if err := ws.Heartbeat(r.Context(), c, fast...); err != nil {
+			t.Error(err)
+		}
+		<-c.CloseRead(r.Context()).Done()
+	})))
+	ctx := context.Background()
+	c, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	c.CloseRead(ctx)
+	if err := ws.Heartbeat(resp.Request.Context(), c, fast...); err != nil {
+		t.Error(err)
+	}
+	atLeast(t, m, rtt, 3)
+	atLeast(t, m, clientRTT, 3)
+	c.Close(websocket.StatusNormalClosure, "")
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+	if v, _ := m.Value(missed); v != 0 {
+		t.Errorf("%v pings missed", v)
+	}
+}
+
+func TestWithHeartbeat(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithHeartbeat(fast...))
+	server, client := otelwstest.Pair(t, ws, nil, nil)
+	server.CloseRead(context.Background())
+	client.CloseRead(context.Background())
+	atLeast(t, m, rtt, 2)
+	atLeast(t, m, clientRTT, 2)
+}
+
+func TestHeartbeatErrors(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	server, client := connect(t, ws)
+	ctx := context.Background()
+	check := func(err error, want string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not contain %q", err, want)
+		}
+	}
+	check(ws.Heartbeat(ctx, client), "the connection is unknown: open it by Accept or Dial, or pass the context of its request")
+	check(ws.Heartbeat(ctx, server, otelws.Every(0)), "heartbeat every 0s is not a positive duration")
+	check(ws.Heartbeat(ctx, server, nil), "heartbeat option is nil")
+	if err := ws.Heartbeat(ctx, server); err != nil {
+		t.Error(err)
+	}
+	check(ws.Heartbeat(ctx, server), "the connection has a heartbeat")
+	server.CloseNow()
+	check(ws.Heartbeat(ctx, server), "the connection is unknown")
+}
+
+// One connection's context does not give another one away.
+func TestHeartbeatOfAnotherConnection(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	_, client := connect(t, ws)
+	done := make(chan error, 1)
+	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		done <- ws.Heartbeat(r.Context(), client)
+	})))
+	c, _, err := websocket.Dial(context.Background(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "belongs to another one") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHeartbeatEndsWithContext(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	server, client := connect(t, ws)
+	server.CloseRead(context.Background())
+	client.CloseRead(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := ws.Heartbeat(ctx, server, fast...); err != nil {
+		t.Fatal(err)
+	}
+	atLeast(t, m, rtt, 1)
+	cancel()
+	// It takes another one once the first has stopped.
+	for deadline := time.Now().Add(10 * time.Second); ws.Heartbeat(context.Background(), server, fast...) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("the heartbeat did not stop")
+		}
+	}
+	n, _ := m.Value(rtt)
+	atLeast(t, m, rtt, n+2)
+	if v, _ := m.Value("ws_connections_active"); v != 1 {
+		t.Errorf("%v connections are open, want 1", v)
+	}
+}
+
+// A peer that takes pings and answers none is ended.
+func TestHeartbeatEndsDeadPeer(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	server, _ := connect(t, ws)
+	reading := server.CloseRead(context.Background())
+	if err := ws.Heartbeat(context.Background(), server, append(fast, otelws.Misses(3))...); err != nil {
+		t.Fatal(err)
+	}
+	<-reading.Done()
+	m.Wait(t, timeouts, 1)
+	m.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
+	m.Wait(t, missed, 3)
+	m.Wait(t, "ws_connections_active", 0)
+}
+
+// A peer that takes nothing, so that no ping can be written, is ended.
+func TestHeartbeatEndsBlockedPeer(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	server, _ := otelwstest.Pair(t, ws, nil, nil)
+	if err := ws.Heartbeat(context.Background(), server, fast...); err != nil {
+		t.Fatal(err)
+	}
+	m.Wait(t, timeouts, 1)
+	m.Wait(t, missed, 1) // coder/websocket ends it at the first
+}
+
+// While the application's own write is blocked, no ping can be written either.
+func TestHeartbeatEndsBlockedWriter(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	server, _ := connect(t, ws)
+	written := make(chan error, 1)
+	go func() { written <- server.Write(context.Background(), websocket.MessageBinary, make([]byte, 64<<20)) }()
+	atLeast(t, m, "ws_write_time_seconds_total", 0.005) // it shows while it is blocked
+	if err := ws.Heartbeat(context.Background(), server, fast...); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-written; err == nil {
+		t.Error("the blocked write did not fail")
+	}
+	m.Wait(t, timeouts, 1)
+	m.Wait(t, missed, 2)
+}
+
+// An application that does not read for a while does not look like a dead peer.
+func TestHeartbeatSparesSlowReader(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	server, client := connect(t, ws)
+	client.CloseRead(context.Background())
+	if err := ws.Heartbeat(context.Background(), server, append(fast, otelws.Misses(1))...); err != nil {
+		t.Fatal(err)
+	}
+	atLeast(t, m, pings, 5)
+	if v, _ := m.Value(missed); v != 0 {
+		t.Errorf("%v pings missed", v)
+	}
+	server.CloseRead(context.Background())
+	atLeast(t, m, rtt, 1)
+	if v, _ := m.Value("ws_connections_active"); v != 1 {
+		t.Errorf("%v connections are open, want 1", v)
+	}
+}

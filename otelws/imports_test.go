@@ -1,0 +1,44 @@
+package otelws_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/otelws/otelws-go"
+
+// Imports run one way, and what a user's build links follows from them: the SDK
+// only with exporter, and gorilla/websocket and gobwas/ws with nothing.
+func TestImports(t *testing.T) {
+	tests := []struct {
+		pkg    string
+		never  []string // prefixes of import paths
+		reason string
+	}{
+		{"otelws", []string{module + "/exporter", module + "/cmd", module + "/examples"}, "otelws knows no exporter"},
+		{"otelws", []string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "github.com/prometheus"}, "otelws imports the API only"},
+		{"exporter", []string{module + "/otelws", module + "/tracing", "github.com/coder/websocket"}, "exporter knows nothing of WebSockets"},
+		{"exporter", []string{"google.golang.org/grpc", "go.opentelemetry.io/otel/exporters/otlp"}, "whoever wants Prometheus alone links no gRPC"},
+		{"cmd/otelws", []string{"github.com/gorilla/websocket", "github.com/gobwas"}, "other WebSocket libraries are for tests"},
+	}
+	for _, tt := range tests {
+		deps := dependencies(t, tt.pkg)
+		for _, never := range tt.never {
+			i := slices.IndexFunc(deps, func(d string) bool { return d == never || strings.HasPrefix(d, never+"/") })
+			if i >= 0 {
+				t.Errorf("%s depends on %s: %s", tt.pkg, deps[i], tt.reason)
+			}
+		}
+	}
+}
+
+func dependencies(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", module+"/"+pkg).Output()
+	if err != nil {
+		t.Fatalf("failed to list the dependencies of %s: %v", pkg, err)
+	}
+	return strings.Fields(string(out))
+}

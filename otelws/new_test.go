@@ -1,0 +1,197 @@
+package otelws_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+func newInstrumentation(t testing.TB, opts ...otelws.Option) (*otelws.Instrumentation, *otelwstest.Metrics) {
+	t.Helper()
+	m := otelwstest.NewMetrics(t)
+	ws, err := otelws.New(append([]otelws.Option{otelws.WithMeterProvider(m.MeterProvider())}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ws, m
+}
+
+func TestNewErrors(t *testing.T) {
+	type options = []otelws.Option
+	tests := []struct {
+		name    string
+		options options
+		want    string
+	}{
+		{"nil option", options{nil}, "option is nil"},
+		{"no values", options{otelws.WithEnum("tier", nil)}, "attribute tier: declare the values"},
+		{"empty value", options{otelws.WithEnum("tier", nil, "free", "")}, "attribute tier: an empty value"},
+		{"long value", options{otelws.WithEnum("tier", nil, strings.Repeat("x", 129))}, "longer than 128 bytes"},
+		{"value no UTF-8", options{otelws.WithEnum("tier", nil, "\xff")}, `value "\xff" is not valid UTF-8`},
+		{"name", options{otelws.WithEnum("my tier", nil, "a")}, `attribute name "my tier"`},
+		{"name reserved by Prometheus", options{otelws.WithEnum("__tier", nil, "a")}, `attribute name "__tier"`},
+		{"name of our own", options{otelws.WithEnum("code", nil, "a")}, "the Prometheus label code is taken"},
+		{"name of a target label", options{otelws.WithEnum("instance", nil, "a")}, "the Prometheus label instance is taken"},
+		{"twice", options{otelws.WithEnum("a.b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "the Prometheus label a_b is taken"},
+		{"close code", options{otelws.WithCloseCodes(4001, 2999)}, "close code 2999 cannot be declared"},
+		{"budget", options{otelws.WithSeriesBudget(0)}, "series budget 0 is not a positive number"},
+		{"group", options{otelws.WithAttributesOn(1 << 7)}, "attribute group 128 does not exist"},
+		{"on close", options{otelws.WithOnClose(nil)}, "function of WithOnClose is nil"},
+		{"heartbeat", options{otelws.WithHeartbeat(otelws.Every(-1))}, "heartbeat every -1ns is not a positive duration"},
+		{"heartbeat timeout", options{otelws.WithHeartbeat(otelws.Every(1), otelws.PongTimeout(2))}, "heartbeat timeout 2ns is not between"},
+		{"heartbeat misses", options{otelws.WithHeartbeat(otelws.Misses(0))}, "heartbeat misses 0 is less than 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			opts := append(tt.options, otelws.WithMeterProvider(noop.NewMeterProvider()))
+			ws, err := otelws.New(opts...)
+			if ws != nil || err == nil || !strings.HasPrefix(err.Error(), "otelws: ") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, %v; want an error with %q", ws, err, tt.want)
+			}
+		})
+	}
+}
+
+// serve serves next under ws until the end of the test, and returns its URL.
+func serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// echo is the handler that users have.
+var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	for {
+		typ, b, err := c.Read(r.Context())
+		if err != nil {
+			return
+		}
+		if err := c.Write(r.Context(), typ, b); err != nil {
+			return
+		}
+	}
+})
+
+// visit opens a connection, has one message echoed, and closes it.
+func visit(t testing.TB, url string) {
+	t.Helper()
+	ctx := context.Background()
+	c, _, err := websocket.Dial(ctx, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Read(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Two on one provider add up, and one inside the other counts once.
+func TestTwoOnOneProvider(t *testing.T) {
+	a, m := newInstrumentation(t)
+	b, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, a.Handler(echo)))
+	visit(t, serve(t, b.Handler(echo)))
+	visit(t, serve(t, a.Handler(b.Handler(echo))))
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 3)
+	for _, s := range []string{"ws_connections_opened_total", "ws_message_bytes_count", `ws_frames_total{network_io_direction="receive",opcode="text"}`} {
+		if v, _ := m.Value(s); v != 3 {
+			t.Errorf("%s is %v, want 3", s, v)
+		}
+	}
+}
+
+func TestTwoProviders(t *testing.T) {
+	a, am := newInstrumentation(t)
+	b, bm := newInstrumentation(t)
+	visit(t, serve(t, a.Handler(b.Handler(echo))))
+	am.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+	bm.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+	if diff := am.Diff(bm.Changed()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTwoReaders(t *testing.T) {
+	second := sdkmetric.NewManualReader()
+	m := otelwstest.NewMetrics(t, sdkmetric.WithReader(second))
+	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, ws.Handler(echo)))
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+
+	var rm metricdata.ResourceMetrics
+	if err := second.Collect(context.Background(), &rm); err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range rm.ScopeMetrics[0].Metrics {
+		if metric.Name == "ws.connections.opened" {
+			if v := metric.Data.(metricdata.Sum[int64]).DataPoints[0].Value; v != 1 {
+				t.Errorf("the second reader has %d connections opened", v)
+			}
+			return
+		}
+	}
+	t.Error("the second reader has no connections opened")
+}
+
+var globalProvider sync.Once
+
+// What happened before the global provider was set is not lost.
+func TestGlobalProvider(t *testing.T) {
+	first := false
+	globalProvider.Do(func() { first = true })
+	if !first {
+		t.Skip("instruments are handed to a global provider once in a process")
+	}
+	ws, err := otelws.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, ws.Handler(echo)))
+	m := otelwstest.NewMetrics(t)
+	otel.SetMeterProvider(m.MeterProvider())
+	visit(t, serve(t, ws.Handler(echo)))
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 2)
+	if v, _ := m.Value("ws_connections_opened_total"); v != 2 {
+		t.Errorf("%v connections opened, want 2", v)
+	}
+}
+
+// A no-op provider is how recording is turned off.
+func TestNoopProvider(t *testing.T) {
+	ws, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, ws.Handler(echo)))
+}

@@ -1,0 +1,143 @@
+package otelws_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+type closed struct {
+	ctx context.Context
+	otelws.Summary
+}
+
+// onClose returns an option, and what its function is called with.
+func onClose() (otelws.Option, <-chan closed) {
+	ended := make(chan closed, 10)
+	return otelws.WithOnClose(func(ctx context.Context, s otelws.Summary) { ended <- closed{ctx, s} }), ended
+}
+
+func TestSummary(t *testing.T) {
+	option, ended := onClose()
+	ws, _ := newInstrumentation(t, option)
+	url := serve(t, ws.Handler(echo)) + "/room?user=7"
+	ctx := context.Background()
+
+	c, _, err := ws.Dial(ctx, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write(ctx, websocket.MessageText, []byte("hello"))
+	c.Read(ctx)
+	c.Close(4000, "kicked")
+
+	for range 2 {
+		s := <-ended
+		want := otelws.Summary{
+			Code: 4000, Reason: "kicked", Initiator: otelws.InitiatorPeer,
+			MessagesReceived: 1, MessagesSent: 1,
+			BytesReceived: 2 + 4 + 5 + 2 + 4 + 8, BytesSent: 2 + 5 + 2 + 8,
+		}
+		if s.Client {
+			want.Client, want.Initiator = true, otelws.InitiatorLocal
+			want.BytesReceived, want.BytesSent = want.BytesSent, want.BytesReceived
+		}
+		if s.Duration <= 0 || s.Request == nil || s.Request.URL.Query().Get("user") != "7" {
+			t.Errorf("duration %v, request %v", s.Duration, s.Request)
+		}
+		s.Duration, s.Request = 0, nil
+		if s.Summary != want {
+			t.Errorf("got %+v, want %+v", s.Summary, want)
+		}
+	}
+}
+
+func TestSummaryOfAbnormalClosure(t *testing.T) {
+	option, ended := onClose()
+	ws, _ := newInstrumentation(t, option)
+	c, _, err := websocket.Dial(context.Background(), serve(t, ws.Handler(echo)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write(context.Background(), websocket.MessageText, []byte("hello"))
+	c.Read(context.Background())
+	c.CloseNow()
+	s := <-ended
+	if s.Code != websocket.StatusAbnormalClosure || s.Initiator != otelws.InitiatorPeer || !errors.Is(s.Err, io.EOF) {
+		t.Errorf("got %+v", s.Summary)
+	}
+	if s.ctx.Err() != nil {
+		t.Error("the context is cancelled")
+	}
+}
+
+// A client that leaves before the response is not one that this side hung up
+// on, although the library closes the transport because the request's context
+// is cancelled.
+func TestSummaryOfEarlyLeaver(t *testing.T) {
+	option, ended := onClose()
+	ws, _ := newInstrumentation(t, option)
+	arrived := make(chan struct{})
+	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+		echo.ServeHTTP(w, r)
+	})))
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-arrived
+		cancel()
+	}()
+	if _, _, err := websocket.Dial(ctx, url, nil); err == nil {
+		t.Fatal("the dial was not cancelled")
+	}
+	if s := <-ended; s.Code != websocket.StatusAbnormalClosure || s.Initiator != otelws.InitiatorPeer {
+		t.Errorf("got %+v", s.Summary)
+	}
+}
+
+func TestLogClosed(t *testing.T) {
+	var log bytes.Buffer
+	option, ended := onClose()
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	ws, _ := newInstrumentation(t, otelws.WithOnClose(otelws.LogClosed(logger)), option)
+
+	sc := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws.Handler(echo).ServeHTTP(w, r.WithContext(trace.ContextWithSpanContext(r.Context(), sc)))
+	}))
+	visit(t, url+"/room")
+	<-ended
+	for _, want := range []string{
+		`level=INFO msg="websocket closed" code=1000 initiator=peer duration=`,
+		"messages_received=1 messages_sent=1 bytes_received=19 bytes_sent=11 path=/room remote_addr=127.0.0.1:",
+		"trace_id=01000000000000000000000000000000 span_id=0200000000000000",
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("log has no %q:\n%s", want, &log)
+		}
+	}
+
+	log.Reset()
+	c, _, err := websocket.Dial(context.Background(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write(context.Background(), websocket.MessageText, []byte("hello"))
+	c.Read(context.Background())
+	c.CloseNow()
+	<-ended
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "error=EOF") {
+		t.Errorf("log has no warning:\n%s", &log)
+	}
+}
