@@ -46,13 +46,6 @@ func New(opts ...Option) (*Instrumentation, error) {
 	return i, nil
 }
 
-func (i *Instrumentation) side(r role) *side {
-	if r == client {
-		return i.client
-	}
-	return i.server
-}
-
 func (i *Instrumentation) lookup(ws *websocket.Conn) *conn {
 	c, ok := i.conns.Load(ws)
 	if !ok {
