@@ -1,0 +1,84 @@
+package exporter
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+)
+
+const (
+	metricsPath = "/metrics"
+	healthyPath = "/-/healthy"
+)
+
+// routes serves exact paths: unlike http.ServeMux it redirects nothing.
+type routes map[string]http.Handler
+
+func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, ok := rs[r.URL.Path]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		return
+	}
+	h.ServeHTTP(w, r)
+}
+
+func newHandler(reg *prometheus.Registry, cfg config, res *resource.Resource) (http.Handler, error) {
+	landing, err := newLandingPage(res)
+	if err != nil {
+		return nil, err
+	}
+	metrics := promhttp.InstrumentMetricHandler(reg, promhttp.HandlerFor(reg, promhttp.HandlerOpts{
+		Registry:            reg,
+		ErrorLog:            &errorLog{logger: cfg.logger, msg: "failed to collect all metrics for a scrape"},
+		ErrorHandling:       promhttp.ContinueOnError,
+		Timeout:             cfg.scrapeTimeout,
+		MaxRequestsInFlight: cfg.maxScrapes,
+		EnableOpenMetrics:   true,
+	}))
+	return routes{
+		"/":         landing,
+		metricsPath: metrics,
+		healthyPath: http.HandlerFunc(healthy),
+	}, nil
+}
+
+func newLandingPage(res *resource.Resource) (http.Handler, error) {
+	page, err := web.NewLandingPage(web.LandingConfig{
+		// The toolkit's template is a text template.
+		Name:        html.EscapeString(attributeOf(res, "service.name")),
+		Version:     html.EscapeString(attributeOf(res, "service.version")),
+		Description: "Metrics of this process for Prometheus",
+		Profiling:   "false",
+		Links: []web.LandingLinks{
+			{Address: metricsPath, Text: "Metrics"},
+			{Address: healthyPath, Text: "Health"},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("failed to render the landing page: %w", err)
+	}
+	return page, nil
+}
+
+func attributeOf(res *resource.Resource, key attribute.Key) string {
+	v, _ := res.Set().Value(key)
+	return v.String()
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "Healthy.\n")
+}
