@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/otelws"
+)
+
+const demoHelp = `Run an instrumented WebSocket server, and its metrics on a listener of their own.
+
+It echoes on /echo and has a room on /room, where everybody receives what anybody sends.
+With --clients it has visitors from the start: some chat, some vanish, some are slow, silent or
+malformed, so that every series moves.`
+
+// demo is the command's flags, and what its tests set besides.
+type demo struct {
+	listen    string
+	metrics   string
+	webConfig string
+	heartbeat time.Duration
+	clients   int
+
+	pace time.Duration // of the simulated clients
+}
+
+func newDemoCommand(global *globalFlags) *cobra.Command {
+	d := demo{pace: time.Second}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run an instrumented WebSocket server to look at",
+		Long:  demoHelp,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return d.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&d.listen, "listen", "localhost:8080", "`address` of the WebSocket server")
+	f.StringVar(&d.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics")
+	f.StringVar(&d.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as Prometheus exporters take it")
+	f.DurationVar(&d.heartbeat, "heartbeat", 30*time.Second, "time from one ping to the next, 0 for none")
+	f.IntVar(&d.clients, "clients", 0, "`number` of simulated clients")
+	return cmd
+}
+
+func (d *demo) validate() error {
+	if d.heartbeat < 0 {
+		return fmt.Errorf("--heartbeat %v: use a positive duration, or 0 for none", d.heartbeat)
+	}
+	if d.clients < 0 {
+		return fmt.Errorf("--clients %d: use a positive number, or 0 for none", d.clients)
+	}
+	return nil
+}
+
+func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (err error) {
+	if err := d.validate(); err != nil {
+		return err
+	}
+	exp, err := d.newExporter(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, flush(ctx, exp)) }()
+	ws, err := d.instrument(exp, logger)
+	if err != nil {
+		return err
+	}
+
+	// Both before anything is started.
+	wsListener, err := listen("listen", d.listen)
+	if err != nil {
+		return err
+	}
+	defer wsListener.Close()
+	metricsListener, err := listen("metrics", d.metrics)
+	if err != nil {
+		return err
+	}
+	defer metricsListener.Close()
+
+	host, metricsURL := reachable(wsListener, d.listen), d.metricsURL(metricsListener)
+	fmt.Fprintf(stdout, "WebSockets: ws://%[1]s/echo and ws://%[1]s/room, see http://%[1]s/\n", host)
+	fmt.Fprintf(stdout, "Metrics:    %s\n", metricsURL)
+	fmt.Fprintf(stdout, "Ctrl-C closes all connections with code 1001, and a second one ends it at once.\n")
+
+	srv := newServer(ws, logger)
+	srv.http.Handler = newDemoHandler(srv, metricsURL)
+	srv.http.ConnContext = limitSendBuffer
+	// The metrics end last, so that the last scrape sees the closed connections.
+	services := []service{
+		func(ctx context.Context) error { return exp.Serve(ctx, metricsListener) },
+		func(ctx context.Context) error { return srv.serve(ctx, wsListener) },
+	}
+	if d.clients > 0 {
+		s := newSimulation(d.clients, "ws://"+host, d.pace, d.heartbeat, logger)
+		defer s.close()
+		services = append(services, s.run)
+	}
+	return runGroup(ctx, services...)
+}
+
+func (d *demo) newExporter(ctx context.Context, logger *slog.Logger) (*exporter.Exporter, error) {
+	// The environment's OTEL_SERVICE_NAME goes before the name given here.
+	res, err := resource.New(ctx,
+		resource.WithAttributes(
+			attribute.String("service.name", "otelws-demo"),
+			attribute.String("service.version", version()),
+		),
+		resource.WithFromEnv(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the resource from the environment: %w", err)
+	}
+	exp, err := exporter.New(
+		exporter.WithResource(res),
+		exporter.WithWebConfigFile(d.webConfig),
+		exporter.WithLogger(logger),
+	)
+	if err != nil && d.webConfig != "" {
+		return nil, fmt.Errorf("--web.config.file: %w", err)
+	}
+	return exp, err
+}
+
+func flush(ctx context.Context, exp *exporter.Exporter) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return exp.Shutdown(ctx)
+}
+
+func (d *demo) instrument(exp *exporter.Exporter, logger *slog.Logger) (*otelws.Instrumentation, error) {
+	opts := []otelws.Option{
+		otelws.WithMeterProvider(exp.MeterProvider()),
+		otelws.WithRoutes("/echo", "/room"),
+		otelws.WithCloseCodes(closeDeclared),
+		otelws.WithOnClose(otelws.LogClosed(logger)),
+	}
+	if d.heartbeat > 0 {
+		opts = append(opts, otelws.WithHeartbeat(otelws.Every(d.heartbeat)))
+	}
+	return otelws.New(opts...)
+}
+
+// metricsURL is where to find the metrics. With a web configuration it has no
+// scheme, which that file decides.
+func (d *demo) metricsURL(l net.Listener) string {
+	place := reachable(l, d.metrics) + "/metrics"
+	if d.webConfig != "" {
+		return place + " (see --web.config.file)"
+	}
+	return "http://" + place
+}
+
+// limitSendBuffer keeps the kernel from taking megabytes for a client that does
+// not read: the demo shows a slow reader within seconds.
+func limitSendBuffer(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(32 << 10)
+	}
+	return ctx
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestErrorsAreOneLine(t *testing.T) {
+	taken := listenLocal(t).Addr().String()
+	bad := filepath.Join(t.TempDir(), "bad.yml")
+	check(t, os.WriteFile(bad, []byte("tls_server_conf: 1\nfoo: bar\n"), 0o600))
+
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"address in use", []string{"demo", "--listen", taken}, []string{"--listen", taken, "in use"}},
+		{"metrics address in use", []string{"demo", "--metrics", taken}, []string{"--metrics", taken, "in use"}},
+		{"no port", []string{"demo", "--listen", "localhost"}, []string{"--listen", "localhost", "missing port"}},
+		{"no file", []string{"demo", "--web.config.file", "no/such.yml"}, []string{"--web.config.file", "no/such.yml"}},
+		{"bad file", []string{"demo", "--web.config.file", bad}, []string{"--web.config.file", bad, "tls_server_conf", "foo"}},
+		{"no duration", []string{"demo", "--heartbeat", "often"}, []string{"--heartbeat", "often"}},
+		{"negative heartbeat", []string{"demo", "--heartbeat", "-1s"}, []string{"--heartbeat", "-1s"}},
+		{"no number", []string{"demo", "--clients", "many"}, []string{"--clients", "many"}},
+		{"negative number", []string{"demo", "--clients", "-1"}, []string{"--clients", "-1"}},
+		{"log level", []string{"demo", "--log.level", "loud"}, []string{"--log.level", "loud"}},
+		{"unknown flag", []string{"demo", "--port", "80"}, []string{"--port"}},
+		{"unknown argument", []string{"demo", "now"}, []string{"now"}},
+		{"unknown command", []string{"dmo"}, []string{"dmo"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			free := freeAddress(t)
+			args := tt.args
+			if args[0] == "demo" {
+				// Those given in the test come last and win.
+				args = append([]string{"demo", "--listen", free, "--metrics", "127.0.0.1:0"}, args[1:]...)
+			}
+			var stdout, stderr bytes.Buffer
+			if code := run(args, &stdout, &stderr); code == 0 {
+				t.Error("exit code 0")
+			}
+			if stdout.Len() > 0 {
+				t.Errorf("stdout: %s", stdout.String())
+			}
+			line, rest, _ := strings.Cut(stderr.String(), "\n")
+			if rest != "" || !strings.HasPrefix(line, "otelws: ") {
+				t.Errorf("stderr: %s", stderr.String())
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(line, want) {
+					t.Errorf("stderr: %s\nlacks %q", line, want)
+				}
+			}
+			l, err := net.Listen("tcp", free)
+			if err != nil {
+				t.Fatalf("the other address is still bound: %v", err)
+			}
+			l.Close()
+		})
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l := listenLocal(t)
+	l.Close()
+	return l.Addr().String()
+}
+
+func TestVersion(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"version"}, &stdout, &stderr); code != 0 || !strings.HasPrefix(stdout.String(), "otelws v") {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// service is a part of a command. It runs until its context is done, ends what
+// it has begun, and returns nil; any other end is an error.
+type service func(context.Context) error
+
+// runGroup starts services and waits until ctx is done or one of them returns.
+// It then ends them one by one in the opposite order, each when the one before
+// has returned, and returns their errors.
+func runGroup(ctx context.Context, services ...service) error {
+	type running struct {
+		cancel context.CancelFunc
+		result chan error
+	}
+	var group []running
+	first := make(chan struct{}, len(services))
+	for _, s := range services {
+		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		r := running{cancel, make(chan error, 1)}
+		group = append(group, r)
+		go func() {
+			r.result <- s(own)
+			first <- struct{}{}
+		}()
+	}
+
+	select {
+	case <-ctx.Done():
+	case <-first:
+	}
+	var errs []error
+	for _, r := range slices.Backward(group) {
+		r.cancel()
+		errs = append(errs, <-r.result)
+	}
+	return errors.Join(errs...)
+}

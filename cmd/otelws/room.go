@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+)
+
+// memberQueue is how many messages a member may be behind the room.
+const memberQueue = 32
+
+// room is a handler that sends every message to all its members, the sender
+// included.
+//
+// Nobody waits for a slow reader. A member whose queue is full is sent away
+// with the code 1013, try again later: it broke no policy, which 1008 would
+// say, and may come back. One that reads nothing at all never receives that
+// frame, and is cut off after writeTimeout.
+type room struct {
+	server *server
+
+	mu      sync.Mutex
+	members map[*member]struct{}
+}
+
+type member struct {
+	queue chan message // closed when the member is no more
+	slow  bool         // set before that
+}
+
+type message struct {
+	typ     websocket.MessageType
+	payload []byte
+}
+
+func newRoom(s *server) *room {
+	return &room{server: s, members: make(map[*member]struct{})}
+}
+
+func (rm *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, err := rm.server.accept(w, r)
+	if err != nil {
+		return // the client has its answer
+	}
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer c.CloseNow()
+	m := rm.join()
+	defer rm.leave(m)
+	writer.Go(func() { m.write(c) })
+	for {
+		typ, payload, err := c.Read(r.Context())
+		if err != nil {
+			return
+		}
+		rm.broadcast(message{typ, payload})
+	}
+}
+
+func (rm *room) join() *member {
+	m := &member{queue: make(chan message, memberQueue)}
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.members[m] = struct{}{}
+	return m
+}
+
+func (rm *room) leave(m *member) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	rm.remove(m)
+}
+
+func (rm *room) remove(m *member) {
+	if _, ok := rm.members[m]; ok {
+		delete(rm.members, m)
+		close(m.queue)
+	}
+}
+
+func (rm *room) broadcast(msg message) {
+	rm.mu.Lock()
+	defer rm.mu.Unlock()
+	for m := range rm.members {
+		select {
+		case m.queue <- msg:
+		default:
+			m.slow = true
+			m.discard()
+			rm.remove(m)
+		}
+	}
+}
+
+// discard empties the queue, which its writer may be doing too.
+func (m *member) discard() {
+	for {
+		select {
+		case <-m.queue:
+		default:
+			return
+		}
+	}
+}
+
+// write sends the member its messages for as long as it is one.
+func (m *member) write(c *websocket.Conn) {
+	for msg := range m.queue {
+		if err := writeMessage(c, msg); err != nil {
+			_ = c.CloseNow()
+			return
+		}
+	}
+	if m.slow {
+		_ = c.Close(websocket.StatusTryAgainLater, "too slow for this room")
+	}
+}
+
+func writeMessage(c *websocket.Conn, msg message) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return c.Write(ctx, msg.typ, msg.payload)
+}

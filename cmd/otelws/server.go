@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// drainTime is as long as a close handshake of coder/websocket may take: five
+// seconds to write the close frame, and five to be answered.
+const drainTime = 10 * time.Second
+
+// listen listens on address, which was given by flag.
+func listen(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--%s %s: %w", flag, address, err)
+	}
+	return l, nil
+}
+
+// reachable returns the host and port of l as a client on this machine may
+// write them, with the host of the address that it was asked to listen on.
+func reachable(l net.Listener, address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return net.JoinHostPort(host, port)
+}
+
+// server is an http.Server for WebSockets and small pages.
+type server struct {
+	http       http.Server
+	ws         *otelws.Instrumentation
+	logger     *slog.Logger
+	handshakes atomic.Int64 // in progress
+}
+
+// newServer returns a server without a handler. Its timeouts end with the
+// handshake: a hijacked connection has none.
+func newServer(ws *otelws.Instrumentation, logger *slog.Logger) *server {
+	return &server{ws: ws, logger: logger, http: http.Server{
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}}
+}
+
+// accept is Accept for the handlers of the server: it lets no connection slip
+// through a shutdown.
+func (s *server) accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	s.handshakes.Add(1)
+	defer s.handshakes.Add(-1)
+	return s.ws.Accept(w, r, nil)
+}
+
+// serve serves on l until ctx is done. It then stops accepting, and sends a
+// close frame to every client.
+func (s *server) serve(ctx context.Context, l net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(l) }()
+	var failure error
+	select {
+	case err := <-served:
+		failure = fmt.Errorf("failed to serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+		s.logger.Info("closing connections", "address", l.Addr().String())
+	}
+
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := s.shutdown(grace); err != nil {
+		s.logger.Warn("connections were cut off", "err", err)
+	}
+	return failure
+}
+
+// shutdown drains twice: at once, since Shutdown can take five seconds over a
+// connection that a browser opened in advance, and when it has returned, for
+// the WebSockets that came meanwhile. Of those hijacked last, the handshake may
+// still be in progress.
+func (s *server) shutdown(ctx context.Context) error {
+	first := make(chan error, 1)
+	go func() { first <- s.ws.Drain(ctx) }()
+	stopped := s.http.Shutdown(ctx)
+	for s.handshakes.Load() > 0 && ctx.Err() == nil {
+		pause(ctx, time.Millisecond)
+	}
+	return errors.Join(stopped, s.ws.Drain(ctx), <-first, s.http.Close())
+}
+
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// simulation is a number of clients that visit the demo's server, one visit
+// after the other, each of another kind.
+//
+// They dial bare, not through otelws.Transport: the demo is a server, whose
+// scrape would show every message twice if its clients, which are elsewhere as
+// a rule, were watched as well.
+type simulation struct {
+	clients   int
+	url       string
+	pace      time.Duration // the unit of all that takes time
+	heartbeat time.Duration // of the server
+	logger    *slog.Logger
+
+	ctx    context.Context // of the connections, which outlast run
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func newSimulation(clients int, url string, pace, heartbeat time.Duration, logger *slog.Logger) *simulation {
+	s := &simulation{clients: clients, url: url, pace: pace, heartbeat: heartbeat, logger: logger}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// run has clients visit until leaving is done. Those inside then wait for the
+// server to send them away.
+func (s *simulation) run(leaving context.Context) error {
+	// One after the other within some seconds, however many they are.
+	ramp := min(s.pace/20, 10*s.pace/time.Duration(s.clients))
+	for i := range s.clients {
+		s.wg.Go(func() {
+			pause(leaving, ramp*time.Duration(i))
+			for n := i; leaving.Err() == nil; n++ {
+				v := visit{simulation: s, leaving: leaving}
+				kind := visits[n%len(visits)]
+				if err := kind.call(&v); err != nil {
+					s.logger.Debug("simulated client", "visit", kind.name, "err", err)
+				}
+				pause(leaving, s.between(0.2, 1))
+			}
+		})
+	}
+	<-leaving.Done()
+	return nil
+}
+
+// close drops the connections that are left.
+func (s *simulation) close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// between returns a duration from low to high times the pace.
+func (s *simulation) between(low, high float64) time.Duration {
+	return time.Duration((low + rand.Float64()*(high-low)) * float64(s.pace))
+}
+
+// visit is one connection of a client.
+type visit struct {
+	*simulation
+	leaving context.Context
+	*websocket.Conn
+	tcp *net.TCPConn
+}
+
+// enter opens the connection.
+func (v *visit) enter(path string, header http.Header) error {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, network, address)
+			v.tcp, _ = c.(*net.TCPConn)
+			return c, err
+		},
+		DisableKeepAlives: true,
+	}
+	c, _, err := websocket.Dial(v.ctx, v.url+path, &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport},
+		HTTPHeader: header,
+	})
+	if err != nil {
+		return err
+	}
+	c.SetReadLimit(-1)
+	v.Conn = c
+	return nil
+}
+
+// listen reads until the connection ends, which closes the channel.
+func (v *visit) listen() <-chan struct{} {
+	over := make(chan struct{})
+	v.wg.Go(func() {
+		defer close(over)
+		for {
+			if _, _, err := v.Read(v.ctx); err != nil {
+				return
+			}
+		}
+	})
+	return over
+}
+
+// text is what all messages are cut from.
+var text = sync.OnceValue(func() []byte {
+	b := make([]byte, echoLimit+1)
+	for i := range b {
+		b[i] = ' ' + byte(i%95)
+	}
+	return b
+})
+
+// fragment is the size of the frames that longer messages are cut into.
+const fragment = 64 << 10
+
+// talk sends messages of up to limit bytes, most of them short, until d has
+// passed or the server ends the connection. If the client is to leave, it waits
+// for that.
+func (v *visit) talk(over <-chan struct{}, d time.Duration, limit int, every time.Duration) {
+	end := time.After(d)
+	for n := 0; ; n++ {
+		u := rand.Float64()
+		if err := v.say(int(8 * math.Pow(float64(limit)/8, u*u))); err != nil {
+			return
+		}
+		if n%8 == 7 {
+			_ = v.Ping(v.ctx)
+		}
+		select {
+		case <-time.After(time.Duration(rand.Int64N(2*int64(every)) + 1)):
+		case <-end:
+			return
+		case <-over:
+			return
+		case <-v.leaving.Done():
+			<-over
+			return
+		}
+	}
+}
+
+func (v *visit) say(size int) error {
+	typ := websocket.MessageText
+	if rand.N(4) == 0 {
+		typ = websocket.MessageBinary
+	}
+	if size <= fragment {
+		return v.Write(v.ctx, typ, text()[:size])
+	}
+	w, err := v.Writer(v.ctx, typ)
+	if err != nil {
+		return err
+	}
+	for rest := text()[:size]; len(rest) > 0; {
+		n := min(len(rest), fragment)
+		if _, err := w.Write(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return w.Close()
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// roomLimit is coder/websocket's default read limit, which the room leaves.
+const roomLimit = 32 << 10
+
+// The private close codes of the clients. The second is not declared, and thus
+// counted as 4xxx.
+const (
+	closeDeclared   websocket.StatusCode = 4000
+	closeUndeclared websocket.StatusCode = 4242
+)
+
+type visitKind struct {
+	name string
+	call func(*visit) error
+}
+
+// visits are the kinds of visits in the order in which a client makes them.
+// The first client begins with the first, the second with the second: ten
+// clients show most of them at once, and each gets round to all.
+var visits = []visitKind{
+	{"chat", chat},
+	{"slow reader", readSlowly},
+	{"silent", keepSilent},
+	{"close 1000", echoes(websocket.StatusNormalClosure)},
+	{"stalled", stall},
+	{"dropped", drop},
+	{"close 4000", echoes(closeDeclared)},
+	{"too long a message", sayTooMuch},
+	{"malformed", speakNonsense},
+	{"foreign origin", comeFromElsewhere},
+	{"chat", chat},
+	{"close 1001", echoes(websocket.StatusGoingAway)},
+	{"chat", chat},
+	{"close 1005", echoes(websocket.StatusNoStatusRcvd)},
+	{"close 1000", echoes(websocket.StatusNormalClosure)},
+	{"close 4242", echoes(closeUndeclared)},
+	{"chat", chat},
+}
+
+// chatEvery is the mean time between two messages of a client to the room. With
+// many clients it is longer, so that the room gets no louder.
+func (v *visit) chatEvery() time.Duration {
+	return v.pace / 2 * time.Duration(max(1, v.clients/20))
+}
+
+func chat(v *visit) error {
+	if err := v.enter("/room", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	over := v.listen()
+	v.talk(over, v.between(5, 20), roomLimit, v.chatEvery())
+	return v.Close(websocket.StatusNormalClosure, "")
+}
+
+func echoes(code websocket.StatusCode) func(*visit) error {
+	return func(v *visit) error {
+		if err := v.enter("/echo", nil); err != nil {
+			return err
+		}
+		defer v.CloseNow()
+		over := v.listen()
+		v.talk(over, v.between(2, 15), echoLimit, v.pace/2)
+		return v.Close(code, "")
+	}
+}
+
+// readSlowly lets the room get ahead, until the server sends it away.
+func readSlowly(v *visit) error {
+	if err := v.enter("/room", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	for end := time.Now().Add(8 * v.pace); time.Now().Before(end) && v.leaving.Err() == nil; {
+		if err := v.say(roomLimit / 2); err != nil {
+			return err
+		}
+		pause(v.leaving, v.chatEvery()/4)
+	}
+	v.talk(v.listen(), 4*v.pace, roomLimit, v.pace)
+	return v.Close(websocket.StatusNormalClosure, "")
+}
+
+// keepSilent answers neither pings nor anything else.
+func keepSilent(v *visit) error {
+	if err := v.enter("/echo", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	pause(v.leaving, max(3*v.heartbeat, 10*v.pace))
+	return nil
+}
+
+// stall has the server wait for it to read an echo.
+func stall(v *visit) error {
+	if err := v.enter("/echo", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	said := make(chan error, 1)
+	v.wg.Go(func() { said <- v.say(echoLimit) })
+	pause(v.leaving, v.between(1, 3))
+	v.listen()
+	if err := <-said; err != nil {
+		return err
+	}
+	return v.Close(websocket.StatusNormalClosure, "")
+}
+
+// drop vanishes without a close frame.
+func drop(v *visit) error {
+	if err := v.enter("/room", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	v.talk(v.listen(), v.between(1, 8), roomLimit, v.chatEvery())
+	return nil
+}
+
+// sayTooMuch sends a message above the server's limit.
+func sayTooMuch(v *visit) error {
+	if err := v.enter("/echo", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	over := v.listen()
+	if err := v.say(echoLimit + 1); err != nil {
+		return err
+	}
+	<-over
+	return nil
+}
+
+// speakNonsense sends a frame with an opcode that does not exist.
+func speakNonsense(v *visit) error {
+	if err := v.enter("/echo", nil); err != nil {
+		return err
+	}
+	defer v.CloseNow()
+	over := v.listen()
+	if _, err := v.tcp.Write([]byte{0x83, 0x80, 0, 0, 0, 0}); err != nil {
+		return err
+	}
+	<-over
+	return nil
+}
+
+// comeFromElsewhere fails in the handshake.
+func comeFromElsewhere(v *visit) error {
+	err := v.enter("/echo", http.Header{"Origin": {"https://elsewhere.example"}})
+	if err == nil {
+		return v.CloseNow()
+	}
+	return err
+}
