@@ -13,6 +13,8 @@ import (
 //
 // The connection is known to Heartbeat and to Drain.
 func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, error) {
+	i.drain.enter()
+	defer i.drain.leave()
 	rw := watcherOf(i, w)
 	if rw == nil && watchable(r) {
 		rw, r = i.watch(w, r)
@@ -87,6 +89,9 @@ func (c *conn) adopt(i *Instrumentation, ws *websocket.Conn) bool {
 	if l.ws == nil {
 		l.ws, l.owner = ws, i
 		i.conns.Store(ws, c)
+		if i.drain.hasBegun() {
+			go goAway(ws)
+		}
 	}
 	return true
 }

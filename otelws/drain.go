@@ -14,14 +14,21 @@ import (
 // ended: nil, or an error that says how many had to be cut off.
 //
 // It is for the shutdown of a service, after [net/http.Server.Shutdown], which
-// stops the listener and does nothing for WebSocket connections. A connection
-// opened meanwhile is not drained.
+// stops the listener and does nothing for WebSocket connections. It is final:
+// a connection that becomes known later is closed at once, with the same code.
+// Drain may be called again, and waits for those as well.
 func (i *Instrumentation) Drain(ctx context.Context) error {
+	accepted := i.drain.begin()
+	select {
+	case <-accepted:
+	case <-ctx.Done():
+	}
+
 	var closing sync.WaitGroup
 	var open []*conn
 	i.conns.Range(func(ws, c any) bool {
 		open = append(open, c.(*conn))
-		closing.Go(func() { _ = ws.(*websocket.Conn).Close(websocket.StatusGoingAway, "going away") })
+		closing.Go(func() { goAway(ws.(*websocket.Conn)) })
 		return true
 	})
 	all := make(chan struct{})
@@ -46,4 +53,56 @@ func (i *Instrumentation) Drain(ctx context.Context) error {
 		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", cut, len(open), context.Cause(ctx))
 	}
 	return nil
+}
+
+func goAway(ws *websocket.Conn) { _ = ws.Close(websocket.StatusGoingAway, "going away") }
+
+// drain counts the calls of Accept in progress, whose connections are not known
+// although their clients have the response.
+type drain struct {
+	mu        sync.Mutex
+	accepting int
+	begun     bool
+	idle      []chan struct{} // closed when accepting is 0
+}
+
+// begin begins the drain, and returns a channel that is closed when the calls
+// in progress have returned.
+func (d *drain) begin() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begun = true
+	idle := make(chan struct{})
+	d.idle = append(d.idle, idle)
+	d.settle()
+	return idle
+}
+
+func (d *drain) hasBegun() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.begun
+}
+
+func (d *drain) enter() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.accepting++
+}
+
+func (d *drain) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.accepting--
+	d.settle()
+}
+
+func (d *drain) settle() {
+	if d.accepting > 0 {
+		return
+	}
+	for _, idle := range d.idle {
+		close(idle)
+	}
+	d.idle = nil
 }

@@ -2,10 +2,14 @@ package otelws_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
 )
 
 func TestDrain(t *testing.T) {
@@ -55,4 +59,56 @@ func TestDrainCutsOff(t *testing.T) {
 	}
 	m.Wait(t, "ws_connections_active", 0)
 	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1) // its close frame had left
+}
+
+// A connection that becomes known after the drain has begun is closed as well.
+func TestDrainIsFinal(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	if err := ws.Drain(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, client := connect(t, ws)
+	if _, _, err := client.Read(context.Background()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the client got %v", err)
+	}
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+}
+
+// A client whose handshake is under way when the drain begins is not left out.
+func TestDrainWaitsForAccept(t *testing.T) {
+	accepting, proceed := make(chan struct{}), make(chan struct{})
+	ws, m := newInstrumentation(t, otelws.WithEnum("tier", func(*http.Request) string {
+		close(accepting)
+		<-proceed
+		return "free"
+	}, "free"))
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		<-c.CloseRead(r.Context()).Done()
+	}))
+	client, _, err := websocket.Dial(context.Background(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseNow()
+	client.CloseRead(context.Background())
+	<-accepting
+	drained := make(chan error)
+	go func() { drained <- ws.Drain(context.Background()) }()
+	select {
+	case <-drained:
+		t.Error("drained before the handshake was over")
+	case <-time.After(10 * time.Millisecond):
+	}
+	close(proceed)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if v, _ := m.Value(`ws_connections_closed_total{code="1001",tier="free"}`); v != 1 {
+		t.Errorf("%v connections were closed with 1001", v)
+	}
 }

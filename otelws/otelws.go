@@ -25,6 +25,7 @@ type Instrumentation struct {
 	client *side
 
 	conns sync.Map // of *websocket.Conn to *conn
+	drain drain
 }
 
 // New returns an Instrumentation, or an error that says what is wrong with the

@@ -232,9 +232,7 @@ func (s *side) observeLifecycle(o metric.Observer, t *set) {
 	o.ObserveInt64(s.instruments.opened, opened, t.lifecycle.observe...)
 	o.ObserveInt64(s.instruments.active, opened-sum, t.lifecycle.observe...)
 	for i, n := range closed {
-		// Once a set is in use its common codes are reported before they
-		// happen: a series that begins at 1 is invisible to rate().
-		if n > 0 || s.codes.reported[i] && (opened > 0 || len(t.attrs) == 0) {
+		if n > 0 || s.codes.reported[i] {
 			opts := t.closedOpts[i].get(t.attrs, keyCode.String(s.codes.values[i]))
 			o.ObserveInt64(s.instruments.closed, n, opts.observe...)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
 )
 
 const (
@@ -22,8 +24,8 @@ const (
 func newDemoHandler(s *server, metricsURL string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", index(metricsURL))
-	mux.Handle("/echo", echo(s))
-	mux.Handle("/room", newRoom(s))
+	mux.Handle("/echo", echo(s.ws))
+	mux.Handle("/room", newRoom(s.ws))
 	// Accept would do for the connections; this sees the handshakes whole, and
 	// those that ask for another path.
 	return s.ws.Handler(mux)
@@ -51,9 +53,9 @@ func index(metricsURL string) http.HandlerFunc {
 	}
 }
 
-func echo(s *server) http.HandlerFunc {
+func echo(ws *otelws.Instrumentation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c, err := s.accept(w, r)
+		c, err := ws.Accept(w, r, nil)
 		if err != nil {
 			return // the client has its answer
 		}

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
 )
 
 // memberQueue is how many messages a member may be behind the room.
@@ -19,7 +21,7 @@ const memberQueue = 32
 // say, and may come back. One that reads nothing at all never receives that
 // frame, and is cut off after writeTimeout.
 type room struct {
-	server *server
+	ws *otelws.Instrumentation
 
 	mu      sync.Mutex
 	members map[*member]struct{}
@@ -35,12 +37,12 @@ type message struct {
 	payload []byte
 }
 
-func newRoom(s *server) *room {
-	return &room{server: s, members: make(map[*member]struct{})}
+func newRoom(ws *otelws.Instrumentation) *room {
+	return &room{ws: ws, members: make(map[*member]struct{})}
 }
 
 func (rm *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, err := rm.server.accept(w, r)
+	c, err := rm.ws.Accept(w, r, nil)
 	if err != nil {
 		return // the client has its answer
 	}

@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/otelws"
 )
@@ -41,10 +38,9 @@ func reachable(l net.Listener, address string) string {
 
 // server is an http.Server for WebSockets and small pages.
 type server struct {
-	http       http.Server
-	ws         *otelws.Instrumentation
-	logger     *slog.Logger
-	handshakes atomic.Int64 // in progress
+	http   http.Server
+	ws     *otelws.Instrumentation
+	logger *slog.Logger
 }
 
 // newServer returns a server without a handler. Its timeouts end with the
@@ -58,14 +54,6 @@ func newServer(ws *otelws.Instrumentation, logger *slog.Logger) *server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}}
-}
-
-// accept is Accept for the handlers of the server: it lets no connection slip
-// through a shutdown.
-func (s *server) accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
-	s.handshakes.Add(1)
-	defer s.handshakes.Add(-1)
-	return s.ws.Accept(w, r, nil)
 }
 
 // serve serves on l until ctx is done. It then stops accepting, and sends a
@@ -89,18 +77,13 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	return failure
 }
 
-// shutdown drains twice: at once, since Shutdown can take five seconds over a
-// connection that a browser opened in advance, and when it has returned, for
-// the WebSockets that came meanwhile. Of those hijacked last, the handshake may
-// still be in progress.
+// shutdown drains at once, since Shutdown can take five seconds over a
+// connection that a browser opened in advance, and again when it has returned,
+// for the WebSockets that came meanwhile.
 func (s *server) shutdown(ctx context.Context) error {
 	first := make(chan error, 1)
 	go func() { first <- s.ws.Drain(ctx) }()
-	stopped := s.http.Shutdown(ctx)
-	for s.handshakes.Load() > 0 && ctx.Err() == nil {
-		pause(ctx, time.Millisecond)
-	}
-	return errors.Join(stopped, s.ws.Drain(ctx), <-first, s.http.Close())
+	return errors.Join(s.http.Shutdown(ctx), s.ws.Drain(ctx), <-first, s.http.Close())
 }
 
 // pause waits for d, or until ctx is done.
