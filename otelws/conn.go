@@ -269,8 +269,12 @@ func netConnOf(c *conn, nc net.Conn) net.Conn {
 	return tap
 }
 
-// bodyOf returns a conn as the body of a 101 response.
+// bodyOf returns a conn as the body of a 101 response. That of [http.Transport]
+// is no net.Conn; another's may be, and a library takes its addresses from it.
 func bodyOf(c *conn) io.ReadWriteCloser {
+	if nc, ok := c.rwc.(net.Conn); ok {
+		return netConnOf(c, nc)
+	}
 	if cw, ok := c.rwc.(closeWriter); ok {
 		return struct {
 			*conn
