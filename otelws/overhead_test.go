@@ -32,7 +32,7 @@ func BenchmarkOverhead(b *testing.B) {
 			cpu := make([][]float64, len(instrumentations))
 			var clients []*echoClients
 			for _, i := range instrumentations {
-				clients = append(clients, startEchoClients(b, serve(b, i.handler(b, echo)), size.bytes))
+				clients = append(clients, startEchoClients(b, serve(b, i.handler(b, echo)), overheadConns, size.bytes))
 			}
 			for _, c := range clients {
 				c.run(b, size.messages)
@@ -86,10 +86,10 @@ type echoClients struct {
 
 const echoClientsEnv = "OTELWS_ECHO_CLIENTS"
 
-func startEchoClients(b *testing.B, url string, size int) *echoClients {
+func startEchoClients(b *testing.B, url string, conns, size int) *echoClients {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestEchoClients$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", echoClientsEnv, url, size))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d", echoClientsEnv, url, conns, size))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -125,10 +125,10 @@ func TestEchoClients(t *testing.T) {
 		t.Skip("it is run by BenchmarkOverhead")
 	}
 	var url string
-	var size int
-	fmt.Sscan(env, &url, &size)
+	var n, size int
+	fmt.Sscan(env, &url, &n, &size)
 	ctx := context.Background()
-	conns := make([]*websocket.Conn, overheadConns)
+	conns := make([]*websocket.Conn, n)
 	for i := range conns {
 		c, _, err := websocket.Dial(ctx, url, nil)
 		if err != nil {
