@@ -251,6 +251,8 @@ func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
 func (c *netConn) Write(p []byte) (int, error) { return c.conn.Write(p) }
 func (c *netConn) Close() error                { return c.conn.Close() }
 
+func (c *netConn) tap() *conn { return c.conn }
+
 // NetConn returns the connection beneath the tap. What is read from it or
 // written to it is not seen.
 func (c *netConn) NetConn() net.Conn { return c.Conn }

@@ -68,8 +68,7 @@ type responseWriter struct {
 }
 
 func (w *responseWriter) WriteHeader(status int) {
-	// 1xx are interim responses, but for 101 (RFC 9110 section 15.2).
-	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	if w.status == 0 && !isInterim(status) {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -111,6 +110,11 @@ func (w *responseWriter) hijack(hj http.Hijacker) (net.Conn, *bufio.ReadWriter, 
 		return nc, brw, err
 	}
 	w.hijacked = true
+	if c := tapUnder(nc, w.handshake.in); c != nil {
+		w.handshake.drop()
+		w.handshake.conn = c
+		return nc, brw, nil
+	}
 
 	if w.status != 0 && !switchedToWebSocket(w.status, w.Header()) {
 		w.handshake.settle(w.status)
@@ -229,6 +233,24 @@ func watcherOf(i *Instrumentation, w http.ResponseWriter) *responseWriter {
 		}
 		w = u.Unwrap()
 	}
+}
+
+// tapUnder returns the tap of the same provider that nc, from a writer which
+// cannot be unwrapped, is or has beneath it.
+func tapUnder(nc net.Conn, i *Instrumentation) *conn {
+	for nc != nil {
+		if t, ok := nc.(interface{ tap() *conn }); ok {
+			if c := t.tap(); sameProvider(c.handshake.in.config.provider, i.config.provider) {
+				return c
+			}
+		}
+		u, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = u.NetConn()
+	}
+	return nil
 }
 
 func sameProvider(a, b metric.MeterProvider) bool {

@@ -97,6 +97,13 @@ func (h *handshake) settle(status int) *set {
 	return t
 }
 
+// drop has nothing recorded of h: another handshake stands for the request.
+func (h *handshake) drop() {
+	h.mu.Lock()
+	h.settled = true
+	h.mu.Unlock()
+}
+
 func (h *handshake) isSettled() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

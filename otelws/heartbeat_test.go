@@ -21,8 +21,13 @@ const (
 	timeouts  = `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`
 )
 
-// fast is a heartbeat for tests.
-var fast = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}
+// Heartbeats for tests: one for peers that do not answer, and one for those that
+// do, which a busy machine must not take for dead.
+var (
+	fast    = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}
+	patient = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond), otelws.Misses(1 << 20)}
+	steady  = []otelws.HeartbeatOption{otelws.Every(100 * time.Millisecond)}
+)
 
 // connect returns the two ends of a connection over TCP. The server's is
 // watched, and the client's is not.
@@ -71,7 +76,7 @@ func TestHeartbeatFindsItsConnection(t *testing.T) {
 			return
 		}
 		defer c.CloseNow()
-		if err := ws.Heartbeat(r.Context(), c, fast...); err != nil {
+		if err := ws.Heartbeat(r.Context(), c, steady...); err != nil {
 			t.Error(err)
 		}
 		<-c.CloseRead(r.Context()).Done()
@@ -83,11 +88,11 @@ func TestHeartbeatFindsItsConnection(t *testing.T) {
 	}
 	defer c.CloseNow()
 	c.CloseRead(ctx)
-	if err := ws.Heartbeat(resp.Request.Context(), c, fast...); err != nil {
+	if err := ws.Heartbeat(resp.Request.Context(), c, steady...); err != nil {
 		t.Error(err)
 	}
-	atLeast(t, m, rtt, 3)
-	atLeast(t, m, clientRTT, 3)
+	atLeast(t, m, rtt, 2)
+	atLeast(t, m, clientRTT, 2)
 	c.Close(websocket.StatusNormalClosure, "")
 	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 	if v, _ := m.Value(missed); v != 0 {
@@ -96,7 +101,7 @@ func TestHeartbeatFindsItsConnection(t *testing.T) {
 }
 
 func TestWithHeartbeat(t *testing.T) {
-	ws, m := newInstrumentation(t, otelws.WithHeartbeat(fast...))
+	ws, m := newInstrumentation(t, otelws.WithHeartbeat(patient...))
 	server, client := otelwstest.Pair(t, ws, nil, nil)
 	server.CloseRead(context.Background())
 	client.CloseRead(context.Background())
@@ -154,13 +159,13 @@ func TestHeartbeatEndsWithContext(t *testing.T) {
 	server.CloseRead(context.Background())
 	client.CloseRead(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := ws.Heartbeat(ctx, server, fast...); err != nil {
+	if err := ws.Heartbeat(ctx, server, patient...); err != nil {
 		t.Fatal(err)
 	}
 	atLeast(t, m, rtt, 1)
 	cancel()
 	// It takes another one once the first has stopped.
-	for deadline := time.Now().Add(10 * time.Second); ws.Heartbeat(context.Background(), server, fast...) != nil; {
+	for deadline := time.Now().Add(10 * time.Second); ws.Heartbeat(context.Background(), server, patient...) != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("the heartbeat did not stop")
 		}
@@ -220,10 +225,10 @@ func TestHeartbeatSparesSlowReader(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, client := connect(t, ws)
 	client.CloseRead(context.Background())
-	if err := ws.Heartbeat(context.Background(), server, append(fast, otelws.Misses(1))...); err != nil {
+	if err := ws.Heartbeat(context.Background(), server, append(steady, otelws.Misses(1))...); err != nil {
 		t.Fatal(err)
 	}
-	atLeast(t, m, pings, 5)
+	atLeast(t, m, pings, 3)
 	if v, _ := m.Value(missed); v != 0 {
 		t.Errorf("%v pings missed", v)
 	}

@@ -102,7 +102,7 @@ func (r *blackHole) pass(from, to net.Conn) {
 
 func TestBlackHole(t *testing.T) {
 	ws, m := newInstrumentation(t)
-	url := serve(t, pushing(ws, 0, fast...))
+	url := serve(t, pushing(ws, 0, steady...))
 	r := newBlackHole(t, strings.TrimPrefix(url, "http://"))
 	c, _, err := websocket.Dial(context.Background(), "http://"+r.Addr().String(), nil)
 	if err != nil {
@@ -161,7 +161,7 @@ func TestPeer(t *testing.T) {
 // The kernel of a killed process closes its sockets.
 func TestKilledPeer(t *testing.T) {
 	ws, m := newInstrumentation(t)
-	peer := startPeer(t, m, serve(t, pushing(ws, 0, fast...)))
+	peer := startPeer(t, m, serve(t, pushing(ws, 0, patient...)))
 	atLeast(t, m, rtt, 1)
 	if err := peer.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -36,26 +36,36 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 	defer out.mu.Unlock()
 	before := len(out.head)
 	out.head = append(out.head, p[:min(len(p), maxHead-before)]...)
-	end := bytes.Index(out.head, []byte("\r\n\r\n"))
-	if end < 0 {
-		if len(out.head) == maxHead {
-			c.abandon(0)
-		}
-		return nil, false
-	}
-	end += len("\r\n\r\n")
 
-	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out.head[:end])), c.handshake.request)
-	out.head = nil
-	if err != nil {
-		c.abandon(0)
-		return nil, false
+	for begin := 0; ; {
+		end := bytes.Index(out.head[begin:], []byte("\r\n\r\n"))
+		if end < 0 {
+			if len(out.head) == maxHead {
+				c.abandon(0)
+			}
+			return nil, false
+		}
+		end += begin + len("\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out.head[begin:end])), c.handshake.request)
+		switch {
+		case err != nil:
+			c.abandon(0)
+		case isInterim(resp.StatusCode):
+			begin = end
+			continue
+		case !switchedToWebSocket(resp.StatusCode, resp.Header):
+			c.abandon(resp.StatusCode)
+		default:
+			c.handshake.answered(resp.Header)
+			c.prepare()
+			rest, complete = p[end-before:], true
+		}
+		out.head = nil
+		return rest, complete
 	}
-	if !switchedToWebSocket(resp.StatusCode, resp.Header) {
-		c.abandon(resp.StatusCode)
-		return nil, false
-	}
-	c.handshake.answered(resp.Header)
-	c.prepare()
-	return p[end-before:], true
+}
+
+// isInterim says whether another response follows (RFC 9110 section 15.2).
+func isInterim(status int) bool {
+	return status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
 }

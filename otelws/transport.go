@@ -57,6 +57,17 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// CloseIdleConnections serves [http.Client.CloseIdleConnections].
+func (t *transport) CloseIdleConnections() {
+	base := t.base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if c, ok := base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // watched says whether r is on its way through another Transport. Its
 // handshake is the request's own, and is under way: that of an inbound request
 // may be in the context too.

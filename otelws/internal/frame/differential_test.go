@@ -196,6 +196,9 @@ func FuzzParser(f *testing.F) {
 		if err == frame.Masking && !client {
 			return // coder/websocket takes masked frames from a server
 		}
+		if got.failed { // the parser may fail before the header is whole
+			stream = append(slices.Clip(stream), make([]byte, 12)...)
+		}
 		want, invalidClose := read(t, client, websocket.CompressionDisabled, stream)
 		if invalidClose { // the code is not the parser's to judge
 			want.failed = false
@@ -205,27 +208,11 @@ func FuzzParser(f *testing.F) {
 			}
 			want.events = append(want.events, last)
 		}
-		if want.failed && !got.failed && truncatedLength(client, stream) {
-			return
-		}
 		got.events = slices.DeleteFunc(got.events, func(s string) bool { return s == fragment })
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(reading{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("coder/websocket -, parser + (%v):\n%s", err, diff)
 		}
 	})
-}
-
-// truncatedLength says whether the stream ends in the mask of a header whose
-// length is impossible: coder/websocket has failed by then, and the parser
-// waits for the end of the header.
-func truncatedLength(client bool, stream []byte) bool {
-	for missing := 1; missing <= 4; missing++ {
-		_, err := parse(client, 0, append(slices.Clip(stream), make([]byte, missing)...))
-		if err == frame.PayloadTooLong {
-			return true
-		}
-	}
-	return false
 }
 
 func compareSplits(t *testing.T, client bool, stream []byte, whole reading) {

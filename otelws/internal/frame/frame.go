@@ -111,6 +111,10 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 		h, used := p.readHeader(b)
 		n = used
 		if h == nil {
+			if err := p.checkPartial(); err != None {
+				p.done = true
+				return Frame{}, len(b), false, err
+			}
 			return Frame{}, n, false, None
 		}
 		if err := p.begin(h); err != None {
@@ -181,24 +185,10 @@ func headerSize(b []byte) int {
 
 // begin takes the header h of a frame, and says what is impossible in it.
 func (p *Parser) begin(h []byte) Error {
-	p.fin = h[0]&0x80 != 0
-	p.opcode = Opcode(h[0] & 0x0f)
-	p.masked = h[1]&0x80 != 0
-
-	size := 2
-	length := uint64(h[1] & 0x7f)
-	switch length {
-	case 126:
-		length = uint64(binary.BigEndian.Uint16(h[2:]))
-		size += 2
-	case 127:
-		length = binary.BigEndian.Uint64(h[2:])
-		size += 8
-	}
+	length, size := p.decode(h)
 	if p.masked {
 		copy(p.mask[:], h[size:])
 	}
-
 	if err := p.check(h[0]&rsvAll, length); err != None {
 		return err
 	}
@@ -213,6 +203,41 @@ func (p *Parser) begin(h []byte) Error {
 		p.open = !p.fin
 	}
 	return None
+}
+
+// checkPartial says what is impossible in the part of a header that is there:
+// whoever reads the frame may hang up without waiting for the rest.
+func (p *Parser) checkPartial() Error {
+	if p.headerLen < 2 {
+		return None
+	}
+	length, _ := p.decode(p.header[:p.headerLen])
+	return p.check(p.header[0]&rsvAll, length)
+}
+
+// decode reads a header as far as it is there, and returns the length, 0 where
+// that has not come, and the size of what stands before the mask.
+func (p *Parser) decode(h []byte) (length uint64, size int) {
+	p.fin = h[0]&0x80 != 0
+	p.opcode = Opcode(h[0] & 0x0f)
+	p.masked = h[1]&0x80 != 0
+
+	size = 2
+	switch short := h[1] & 0x7f; short {
+	case 126:
+		size += 2
+		if len(h) >= size {
+			length = uint64(binary.BigEndian.Uint16(h[2:]))
+		}
+	case 127:
+		size += 8
+		if len(h) >= size {
+			length = binary.BigEndian.Uint64(h[2:])
+		}
+	default:
+		length = uint64(short)
+	}
+	return length, size
 }
 
 func (p *Parser) check(rsv byte, length uint64) Error {

@@ -1,0 +1,199 @@
+package otelws_test
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+)
+
+// hijackProbe is a writer that sees what is hijacked through it.
+type hijackProbe struct {
+	http.ResponseWriter
+	hijacked func(net.Conn, *bufio.ReadWriter)
+}
+
+func (p hijackProbe) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, brw, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	if err == nil {
+		p.hijacked(c, brw)
+	}
+	return c, brw, err
+}
+
+func (p hijackProbe) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// buffered notes how many bytes are in the reader that is hijacked.
+func buffered(n *atomic.Int64, next http.Handler) http.Handler {
+	return withWriter(func(w http.ResponseWriter) http.ResponseWriter {
+		return hijackProbe{w, func(_ net.Conn, brw *bufio.ReadWriter) { n.Store(int64(brw.Reader.Buffered())) }}
+	}, next)
+}
+
+// earlyLibraries take what the client sent before it had the response.
+var earlyLibraries = []struct {
+	name string
+	echo http.Handler
+}{
+	{"coder", coderEcho(nil)},
+	{"gobwas", gobwasEcho(true)},
+}
+
+// The request and the first frames come in one segment, so that the server has
+// them in its buffer when the library hijacks.
+func TestEarlyFrames(t *testing.T) {
+	for _, l := range earlyLibraries {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			var outside, inside atomic.Int64
+			ws, m := newInstrumentation(t)
+			s := startServer(t, nil, buffered(&outside, ws.Handler(buffered(&inside, l.echo))))
+			w := connectWire(t, s)
+
+			// The second frame comes in part.
+			binary := masked(fin|opBinary, make([]byte, 300))
+			early := frames(masked(fin|opText, "hello"), binary[:100])
+			w.send(append(handshakeRequest(), early...))
+			w.response()
+			w.answer(fin|opText, "hello")
+			if n := outside.Load(); n != int64(len(early)) {
+				t.Fatalf("%d bytes were buffered, and not the %d that came with the request", n, len(early))
+			}
+			if inside.Load() != outside.Load() {
+				t.Errorf("the library sees %d bytes buffered, without the tap %d", inside.Load(), outside.Load())
+			}
+
+			w.send(binary[100:])
+			w.answer(fin|opBinary, string(make([]byte, 300)))
+			exchangeRest(w)
+			w.rest()
+			s.wait(t)
+			expect(t, m, exchanged)
+		})
+	}
+}
+
+// The first message is longer than the server's buffer: it is buffered in
+// part, up to any byte.
+func TestEarlyLongMessage(t *testing.T) {
+	for _, l := range earlyLibraries {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			var outside atomic.Int64
+			ws, m := newInstrumentation(t)
+			s := startServer(t, nil, buffered(&outside, ws.Handler(l.echo)))
+			w := connectWire(t, s)
+			message := make([]byte, 10_000)
+			w.send(append(handshakeRequest(), masked(fin|opBinary, message)...))
+			w.response()
+			w.answer(fin|opBinary, string(message))
+			w.send(masked(fin|opClose, closePayload(1000, "")))
+			w.rest()
+			s.wait(t)
+			if n := outside.Load(); n == 0 || n >= 10_000 {
+				t.Fatalf("%d bytes were buffered, and not a part of the message", n)
+			}
+			m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+			m.Wait(t, "ws_message_bytes_sum", 10_000)
+			m.Wait(t, "ws_message_sent_bytes_sum", 10_000)
+			m.Wait(t, `ws_io_bytes_total{network_io_direction="receive"}`, 10_008+8)
+		})
+	}
+}
+
+// countingListener counts the bytes that have been read from its connections.
+type countingListener struct {
+	net.Listener
+	read *atomic.Int64
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return countingConn{c, l.read}, nil
+}
+
+type countingConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// While a handler runs net/http reads one byte ahead, which may be the first
+// of the first frame.
+func TestEarlyByte(t *testing.T) {
+	for _, l := range earlyLibraries {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			var read, outside, inside atomic.Int64
+			entered := make(chan struct{})
+			ws, m := newInstrumentation(t)
+			h := ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				before := read.Load()
+				close(entered)
+				for end := time.Now().Add(waitLimit); read.Load() == before && time.Now().Before(end); {
+					time.Sleep(time.Millisecond)
+				}
+				buffered(&inside, l.echo).ServeHTTP(w, r)
+			}))
+			s := startServer(t, nil, buffered(&outside, h), func(s *httptest.Server) {
+				s.Listener = countingListener{s.Listener, &read}
+			})
+			w := connectWire(t, s)
+			w.send(handshakeRequest())
+			<-entered
+			w.send(masked(fin|opText, "hello"))
+			w.response()
+			w.answer(fin|opText, "hello")
+			if outside.Load() != 1 || inside.Load() != 1 {
+				t.Errorf("%d bytes were buffered, of which the library sees %d; want 1 and 1", outside.Load(), inside.Load())
+			}
+			w.send(masked(fin|opClose, closePayload(1000, "")))
+			w.rest()
+			s.wait(t)
+			m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+			m.Wait(t, "ws_message_bytes_count", 1)
+			m.Wait(t, `ws_io_bytes_total{network_io_direction="receive"}`, 11+8)
+		})
+	}
+}
+
+// gorilla refuses early bytes, without the tap and with it.
+func TestEarlyFramesRefused(t *testing.T) {
+	refuse := func(errs chan<- error) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var u gorilla.Upgrader
+			_, err := u.Upgrade(w, r, nil)
+			errs <- err
+		})
+	}
+	ws, m := newInstrumentation(t)
+	errs := make(chan error, 2)
+	for _, h := range []http.Handler{refuse(errs), ws.Handler(refuse(errs))} {
+		s := startServer(t, nil, h)
+		w := connectWire(t, s)
+		w.send(append(handshakeRequest(), masked(fin|opText, "hello")...))
+		if b := w.rest(); len(b) > 0 {
+			t.Errorf("the server answers %q", b)
+		}
+	}
+	const want = "websocket: client sent data before handshake is complete"
+	for range 2 {
+		if err := <-errs; err == nil || err.Error() != want {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+	}
+	expect(t, m, handshakes("0"))
+}

@@ -1,0 +1,381 @@
+package otelws_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+// A request that is no WebSocket over HTTP/1.1 reaches the handler with the
+// writer and the request that it came with.
+func TestHandlerPassesOthers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		method string
+		proto  int
+		header map[string]string
+	}{
+		{"GET", http.MethodGet, 1, nil},
+		{"POST", http.MethodPost, 1, nil},
+		{"another upgrade", http.MethodGet, 1, map[string]string{"Connection": "Upgrade", "Upgrade": "h2c"}},
+		{"Upgrade alone", http.MethodGet, 1, map[string]string{"Upgrade": "websocket"}},
+		{"Connection alone", http.MethodGet, 1, map[string]string{"Connection": "Upgrade"}},
+		{"HTTP/2", http.MethodGet, 2, nil},
+		{"HTTP/2 with the headers of HTTP/1.1", http.MethodGet, 2,
+			map[string]string{"Connection": "Upgrade", "Upgrade": "websocket"}},
+		{"RFC 8441", http.MethodConnect, 2, map[string]string{":protocol": "websocket", "Sec-WebSocket-Version": "13"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			r := httptest.NewRequest(c.method, "/", nil)
+			r.ProtoMajor, r.ProtoMinor = c.proto, 1
+			for k, v := range c.header {
+				r.Header[k] = []string{v}
+			}
+			rec := httptest.NewRecorder()
+			called := false
+			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, got *http.Request) {
+				called = true
+				if w != http.ResponseWriter(rec) || got != r {
+					t.Errorf("got %T and %p, want %T and %p", w, got, rec, r)
+				}
+			})).ServeHTTP(rec, r)
+			if !called {
+				t.Error("the handler was not called")
+			}
+			expect(t, m, "")
+		})
+	}
+}
+
+// The same over HTTP/2 itself.
+func TestHandlerPassesHTTP2(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	var came http.ResponseWriter
+	h := ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if w != came || r.ProtoMajor != 2 {
+			t.Errorf("got %T over %s, want %T over HTTP/2", w, r.Proto, came)
+		}
+	}))
+	s := startServer(t, nil, withWriter(func(w http.ResponseWriter) http.ResponseWriter {
+		came = w
+		return w
+	}, h), func(s *httptest.Server) {
+		s.EnableHTTP2 = true
+		s.TLS = new(tls.Config)
+	})
+	resp, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	s.Client().CloseIdleConnections()
+	expect(t, m, "")
+}
+
+// A handshake that fails is recorded by its status, and is no connection.
+func TestFailedHandshakes(t *testing.T) {
+	status := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	}
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		change  [2]string // in the request
+		status  string
+		dropped bool // the server closes the connection without a response
+	}{
+		{name: "wrong version", handler: coderEcho(nil), change: [2]string{"Version: 13", "Version: 8"}, status: "400"},
+		{name: "no key", handler: coderEcho(nil), change: [2]string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"}, status: "400"},
+		{name: "POST", handler: coderEcho(nil), change: [2]string{"GET", "POST"}, status: "405"},
+		{name: "HTTP/1.0", handler: coderEcho(nil), change: [2]string{"HTTP/1.1", "HTTP/1.0"}, status: "426"},
+		{name: "forbidden origin", handler: coderEcho(nil), change: [2]string{"\r\nHost", "\r\nOrigin: http://evil.example\r\nHost"}, status: "403"},
+		{name: "401", handler: status(401), status: "401"},
+		{name: "204", handler: status(204), status: "200"},
+		{name: "418", handler: status(418), status: "400"},
+		{name: "silent", handler: func(http.ResponseWriter, *http.Request) {}, status: "200"},
+		{name: "a page", handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }, status: "200"},
+		{name: "a flush", handler: func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }, status: "200"},
+		{name: "twice", handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			w.WriteHeader(500)
+		}, status: "404"},
+		{name: "early hints first", handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(404)
+		}, status: "404"},
+		{name: "panic", handler: func(http.ResponseWriter, *http.Request) { panic("no") }, status: "500", dropped: true},
+		{name: "abort", handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, status: "500", dropped: true},
+		{name: "panic after 403", handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(403)
+			panic("no")
+		}, status: "403", dropped: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			request := []byte(strings.Replace(string(handshakeRequest("Content-Length: 0")), c.change[0], c.change[1], 1))
+			bare := startServer(t, nil, c.handler)
+			w := connectWire(t, bare)
+			w.send(request)
+			want := w.reply()
+			if (want == "") != c.dropped {
+				t.Fatalf("without the tap the server answers %q", want)
+			}
+
+			ws, m := newInstrumentation(t)
+			s := startServer(t, ws, c.handler)
+			w = connectWire(t, s)
+			w.send(request)
+			if got := w.reply(); got != want {
+				t.Errorf("the server answers %q, without the tap %q", got, want)
+			}
+			s.wait(t)
+			expect(t, m, handshakes(c.status))
+			for _, sample := range []string{
+				"ws_connections_active", "ws_connections_opened_total",
+				`ws_connections_closed_total{code="1000"}`, `ws_connections_closed_total{code="1006"}`,
+			} {
+				m.Wait(t, sample, 0)
+			}
+		})
+	}
+}
+
+// An interim response is not the one to the handshake.
+func TestEarlyHints(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		coderEcho(nil)(w, r)
+	}))
+	w := connectWire(t, s)
+	w.send(handshakeRequest())
+	if resp := w.response(); resp.StatusCode != http.StatusEarlyHints {
+		t.Fatalf("status %s", resp.Status)
+	}
+	if resp := w.response(); resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %s", resp.Status)
+	}
+	exchange(w)
+	w.rest()
+	s.wait(t)
+	expect(t, m, exchanged)
+}
+
+// A panic of the handler reaches the server as it is.
+func TestHandlerPanic(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler {
+			t.Errorf("recovered %v, want %v", got, http.ErrAbortHandler)
+		}
+	}()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
+	ws.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	})).ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// plainWriter hides everything but the ResponseWriter.
+type plainWriter struct{ http.ResponseWriter }
+
+// unwrapped can only be unwrapped.
+type unwrapped struct{ plainWriter }
+
+func (w unwrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// failingWriter refuses to be hijacked.
+type failingWriter struct{ plainWriter }
+
+func (failingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, errors.New("not now")
+}
+
+func plain(w http.ResponseWriter) http.ResponseWriter  { return plainWriter{w} }
+func unwrap(w http.ResponseWriter) http.ResponseWriter { return unwrapped{plainWriter{w}} }
+func refuse(w http.ResponseWriter) http.ResponseWriter { return failingWriter{plainWriter{w}} }
+
+// Where the server cannot be hijacked each library answers as it does without
+// the tap.
+func TestHijackRefused(t *testing.T) {
+	statuses := map[string][2]string{ // of a writer that cannot, and of one that fails
+		"coder":                       {"501", "500"},
+		"gorilla":                     {"500", "500"},
+		"gobwas, the buffered reader": {"500", "500"},
+		"gobwas, the connection":      {"500", "500"},
+		// It leaves its backend open where the writer cannot.
+		"ReverseProxy": {"", "502"},
+	}
+	for _, l := range libraries {
+		for i, wrap := range []func(http.ResponseWriter) http.ResponseWriter{plain, refuse} {
+			status := statuses[l.name][i]
+			if status == "" {
+				continue
+			}
+			t.Run(l.name, func(t *testing.T) {
+				t.Parallel()
+				ws, m := newInstrumentation(t)
+				h := l.serve(t)
+				var answers []string
+				for _, h := range []http.Handler{h, ws.Handler(h)} {
+					s := startServer(t, nil, withWriter(wrap, h))
+					w := connectWire(t, s)
+					w.send(handshakeRequest())
+					answers = append(answers, w.reply())
+					_ = w.Close()
+					s.wait(t)
+				}
+				if answers[0] != answers[1] {
+					t.Errorf("the server answers %q, without the tap %q", answers[1], answers[0])
+				}
+				expect(t, m, handshakes(status))
+			})
+		}
+	}
+}
+
+// A connection is watched once, whatever stands between the server, the
+// Handlers and the library.
+func TestWatchedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		wrap func(a, b *otelws.Instrumentation) http.Handler
+	}{
+		{"a middleware outside", func(a, _ *otelws.Instrumentation) http.Handler {
+			return withWriter(unwrap, a.Handler(coderEcho(nil)))
+		}},
+		{"a middleware inside", func(a, _ *otelws.Instrumentation) http.Handler {
+			return a.Handler(withWriter(unwrap, coderEcho(nil)))
+		}},
+		{"middlewares outside, inside and between", func(a, _ *otelws.Instrumentation) http.Handler {
+			return withWriter(unwrap, a.Handler(withWriter(unwrap, a.Handler(withWriter(unwrap, coderEcho(nil))))))
+		}},
+		{"a Handler in a Handler", func(a, _ *otelws.Instrumentation) http.Handler {
+			return a.Handler(a.Handler(coderEcho(nil)))
+		}},
+		{"Handlers of one provider", func(a, b *otelws.Instrumentation) http.Handler {
+			return a.Handler(b.Handler(a.Handler(coderEcho(nil))))
+		}},
+		{"Accept", func(a, _ *otelws.Instrumentation) http.Handler { return acceptEcho(a) }},
+		{"Accept behind a middleware", func(a, _ *otelws.Instrumentation) http.Handler {
+			return withWriter(unwrap, acceptEcho(a))
+		}},
+		{"Accept in a Handler", func(a, b *otelws.Instrumentation) http.Handler { return a.Handler(acceptEcho(b)) }},
+		{"Accept behind a middleware in a Handler", func(a, _ *otelws.Instrumentation) http.Handler {
+			return a.Handler(withWriter(unwrap, acceptEcho(a)))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, m := newInstrumentation(t)
+			b, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := startServer(t, nil, c.wrap(a, b))
+			w := openWire(t, s)
+			exchange(w)
+			w.rest()
+			s.wait(t)
+			expect(t, m, exchanged)
+		})
+	}
+}
+
+func acceptEcho(ws *otelws.Instrumentation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		echoMessages(r.Context(), c)
+	})
+}
+
+// hiding is a middleware's writer from before Unwrap.
+type hiding struct{ http.ResponseWriter }
+
+func (h hiding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.ResponseWriter.(http.Hijacker).Hijack()
+}
+
+// A middleware that hides the writer beneath it does not hide the tap.
+func TestWatchedOnceHidden(t *testing.T) {
+	for name, next := range map[string]func(*otelws.Instrumentation) http.Handler{
+		"Accept":  acceptEcho,
+		"Handler": func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(gobwasEcho(true)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ws, m := newInstrumentation(t)
+			s := startServer(t, ws, withWriter(func(w http.ResponseWriter) http.ResponseWriter { return hiding{w} }, next(ws)))
+			w := openWire(t, s)
+			exchange(w)
+			w.rest()
+			s.wait(t)
+			expect(t, m, exchanged)
+		})
+	}
+}
+
+// Two providers each hear of the connection.
+func TestHandlersOfTwoProviders(t *testing.T) {
+	a, am := newInstrumentation(t)
+	b, bm := newInstrumentation(t)
+	s := startServer(t, a, b.Handler(coderEcho(nil)))
+	w := openWire(t, s)
+	exchange(w)
+	w.rest()
+	s.wait(t)
+	for _, m := range []*otelwstest.Metrics{am, bm} {
+		expect(t, m, exchanged)
+	}
+}
+
+// Accept outside a Handler records a handshake that fails.
+func TestAcceptFails(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	errs := make(chan error, 1)
+	s := startServer(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := ws.Accept(w, r, &websocket.AcceptOptions{})
+		errs <- err
+	}))
+	w := connectWire(t, s)
+	w.send(handshakeRequest("Origin: http://evil.example"))
+	if resp := w.response(); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("status %s", resp.Status)
+	}
+	if err := <-errs; err == nil || !strings.Contains(err.Error(), "evil.example") {
+		t.Errorf("Accept returned %v", err)
+	}
+	expect(t, m, handshakes("403"))
+}
+
+// http.ResponseController reaches the server through the tap's writer.
+func TestResponseController(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		rc := http.NewResponseController(w)
+		if err := errors.Join(rc.SetReadDeadline(time.Now().Add(waitLimit)), rc.SetWriteDeadline(time.Now().Add(waitLimit)),
+			rc.EnableFullDuplex(), rc.Flush()); err != nil {
+			t.Error(err)
+		}
+	}))
+	w := connectWire(t, s)
+	w.send(handshakeRequest())
+	w.response()
+}
