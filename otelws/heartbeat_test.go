@@ -1,8 +1,11 @@
 package otelws_test
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -192,10 +195,33 @@ func TestHeartbeatEndsDeadPeer(t *testing.T) {
 	m.Wait(t, "ws_connections_active", 0)
 }
 
+// pipeWriter hijacks one end of a net.Pipe, on which a write waits for a reader.
+type pipeWriter struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
+}
+
 // A peer that takes nothing, so that no ping can be written, is ended.
 func TestHeartbeatEndsBlockedPeer(t *testing.T) {
 	ws, m := newInstrumentation(t)
-	server, _ := otelwstest.Pair(t, ws, nil, nil)
+	near, far := net.Pipe()
+	defer far.Close()
+	r := request("/")
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket",
+		"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	server, err := ws.Accept(pipeWriter{httptest.NewRecorder(), near}, r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.CloseNow()
 	if err := ws.Heartbeat(context.Background(), server, fast...); err != nil {
 		t.Fatal(err)
 	}

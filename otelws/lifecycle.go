@@ -168,8 +168,9 @@ func (c *conn) end(by Initiator, cause error) {
 
 	at := now()
 	place := c.side.codes.fold(code)
-	c.set.closed[place].Add(1)
 	c.recordEnd(place, by, at)
+	// Last, so that whoever sees the connection closed sees all of it.
+	c.set.closed[place].Add(1)
 	if hb != nil {
 		hb.stop()
 		hb.release()

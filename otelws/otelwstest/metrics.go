@@ -62,7 +62,22 @@ func (m *Metrics) Value(sample string) (float64, bool) {
 	return 0, false
 }
 
-// waiting bounds Wait. A test that has to wait for so long has failed.
+// WaitDiff waits until Diff finds nothing, and fails the test with the last
+// difference where that does not come about in ten seconds.
+func (m *Metrics) WaitDiff(tb testing.TB, want string) {
+	tb.Helper()
+	for deadline := time.Now().Add(waiting); ; time.Sleep(time.Millisecond) {
+		diff := m.Diff(want)
+		if diff == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("otelwstest: want -, got +:\n%s", diff)
+		}
+	}
+}
+
+// waiting bounds waits. A test that has to wait for so long has failed.
 const waiting = 10 * time.Second
 
 // Wait waits until the sample has the value, and fails the test where that does

@@ -16,8 +16,7 @@ import (
 // both. The options may be nil. What is open at the end of the test is closed
 // then.
 //
-// The pipe between the ends holds nothing: a write waits until the other end
-// reads.
+// Each end holds 64 KiB that the other has not read, after which a write waits.
 func Pair(tb testing.TB, ws *otelws.Instrumentation, accept *websocket.AcceptOptions, dial *websocket.DialOptions) (server, client *websocket.Conn) {
 	tb.Helper()
 	accepted := make(chan *websocket.Conn, 1)
@@ -62,7 +61,7 @@ type listener struct {
 }
 
 func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
+	ours, theirs := pipe()
 	select {
 	case l.conns <- theirs:
 		return ours, nil
@@ -88,8 +87,3 @@ func (l *listener) Close() error {
 }
 
 func (l *listener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }
