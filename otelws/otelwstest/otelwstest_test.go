@@ -1,0 +1,119 @@
+package otelwstest_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newPair(t *testing.T) (m *otelwstest.Metrics, server, client *websocket.Conn) {
+	t.Helper()
+	m = otelwstest.NewMetrics(t)
+	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, client = otelwstest.Pair(t, ws, nil, nil)
+	return m, server, client
+}
+
+// Both ends may write without either reading.
+func TestPair(t *testing.T) {
+	m, server, client := newPair(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, c := range []*websocket.Conn{server, client} {
+		if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []*websocket.Conn{client, server} {
+		if _, b, err := c.Read(ctx); string(b) != "hello" || err != nil {
+			t.Errorf("read %q, %v", b, err)
+		}
+	}
+	// What was written is delivered, although the other end has closed.
+	if err := server.Write(ctx, websocket.MessageText, []byte("bye")); err != nil {
+		t.Fatal(err)
+	}
+	server.CloseNow()
+	if _, b, err := client.Read(ctx); string(b) != "bye" || err != nil {
+		t.Errorf("read %q, %v", b, err)
+	}
+	if _, _, err := client.Read(ctx); err == nil {
+		t.Error("read from a closed connection")
+	}
+	m.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
+	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
+}
+
+// A write waits when the other end has not read for long, and ends with its
+// context.
+func TestPairIsBounded(t *testing.T) {
+	m, server, _ := newPair(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := server.Write(ctx, websocket.MessageBinary, make([]byte, 1<<20)); err == nil {
+		t.Error("a megabyte was written that nobody read")
+	}
+	m.Wait(t, "ws_connections_active", 0)
+}
+
+func TestPairCloses(t *testing.T) {
+	m, server, client := newPair(t)
+	server.CloseRead(context.Background())
+	if err := client.Close(websocket.StatusGoingAway, "bye"); err != nil {
+		t.Error(err)
+	}
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+}
+
+func TestDiff(t *testing.T) {
+	m, _, _ := newPair(t)
+	want := `
+		ws_handshake_duration_seconds_sum{http_response_status_code="101"} ~
+		ws_handshake_duration_seconds_count{http_response_status_code="101"} 1
+		ws_connections_opened_total 1
+		ws_connections_active 1
+		ws_client_handshake_duration_seconds_sum{http_response_status_code="101"} ~
+		ws_client_handshake_duration_seconds_count{http_response_status_code="101"} 1
+		ws_client_connections_opened_total 1
+		ws_client_connections_active 1`
+	m.WaitDiff(t, want)
+	got := m.Diff(strings.Replace(want, "ws_connections_active 1", "ws_connections_active 2", 1))
+	if want := "+ ws_connections_active 1\n- ws_connections_active 2\n"; got != want {
+		t.Errorf("got diff\n%swant\n%s", got, want)
+	}
+}
+
+func TestText(t *testing.T) {
+	m := otelwstest.NewMetrics(t)
+	if _, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider())); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Changed(); got != "" {
+		t.Errorf("changed before anything has happened:\n%s", got)
+	}
+	if !strings.Contains(m.Text(), "\nws_connections_opened_total 0\n") {
+		t.Errorf("no counter at 0:\n%s", m.Text())
+	}
+	if v, ok := m.Value("ws_connections_active"); v != 0 || !ok {
+		t.Errorf("gauge is %v, %v", v, ok)
+	}
+	if _, ok := m.Value("ws_connections"); ok {
+		t.Error("there is a sample of part of a name")
+	}
+	if _, err := m.WriteTo(io.Discard); err != nil {
+		t.Error(err)
+	}
+}
