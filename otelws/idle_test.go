@@ -52,22 +52,25 @@ func BenchmarkIdle(b *testing.B) {
 		b.Run(v.name, func(b *testing.B) {
 			for b.Loop() {
 				url := serve(b, v.handler(b, silent))
-				bytes, goroutines := memory()
+				before := memory()
 				clients := startEchoClients(b, url, idleConns, 0)
 				clients.run(b, 0)
-				afterBytes, afterGoroutines := memory()
-				b.ReportMetric(float64(afterBytes-bytes)/idleConns, "B/conn")
-				b.ReportMetric(float64(afterGoroutines-goroutines)/idleConns, "goroutines/conn")
+				after := memory()
+				b.ReportMetric(float64(after.heap-before.heap)/idleConns, "heap-B/conn")
+				b.ReportMetric(float64(after.stacks-before.stacks)/idleConns, "stack-B/conn")
+				b.ReportMetric(float64(after.goroutines-before.goroutines)/idleConns, "goroutines/conn")
 			}
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-func memory() (bytes uint64, goroutines int) {
+type footprint struct{ heap, stacks, goroutines int64 }
+
+func memory() footprint {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc + m.StackInuse, runtime.NumGoroutine()
+	return footprint{int64(m.HeapAlloc), int64(m.StackInuse), int64(runtime.NumGoroutine())}
 }
