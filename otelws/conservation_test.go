@@ -122,6 +122,7 @@ func TestConservation(t *testing.T) {
 		}
 	})
 	l := collect(t, reader)
+	t.Logf("%d connections: %v", total(l.opened), l)
 	for tier, n := range want {
 		if l.opened[tier] != n || l.closed[tier] != n {
 			t.Errorf("tier %s: %d opened, %d closed, want %d", tier, l.opened[tier], l.closed[tier], n)

@@ -196,7 +196,7 @@ func TestPingsWithoutEnd(t *testing.T) {
 	if n > 1<<20 {
 		t.Errorf("%d bytes were allocated for a connection of a million pings each way", n)
 	}
-	if diff := m.Diff(fmt.Sprintf(`
+	if diff := m.Diff(`
 		ws_connection_duration_seconds_count{code="1006",initiator="peer"} 1
 		ws_connection_duration_seconds_sum{code="1006",initiator="peer"} ~
 		ws_connections_closed_total{code="1006"} 1
@@ -207,7 +207,7 @@ func TestPingsWithoutEnd(t *testing.T) {
 		ws_handshake_duration_seconds_sum{http_response_status_code="101"} ~
 		ws_io_bytes_total{network_io_direction="receive"} 1.3e+07
 		ws_io_bytes_total{network_io_direction="transmit"} 6e+06
-		ws_write_time_seconds_total ~`)); diff != "" {
+		ws_write_time_seconds_total ~`); diff != "" {
 		t.Error(diff)
 	}
 }
