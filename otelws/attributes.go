@@ -82,7 +82,9 @@ type enum struct {
 	values []string // the last is Other
 	index  map[string]int
 	of     func(*handshake) string
-	server bool // has no meaning for dialed connections
+
+	server   bool // has no meaning for dialed connections
+	settable bool // by Set
 }
 
 const maxValue = 128
@@ -161,9 +163,11 @@ func checkLabels(enums []*enum) error {
 	return nil
 }
 
+var underscores = regexp.MustCompile(`_+`)
+
 // label is the Prometheus label of an attribute.
 func label(k attribute.Key) string {
-	return strings.ReplaceAll(string(k), ".", "_")
+	return underscores.ReplaceAllString(strings.ReplaceAll(string(k), ".", "_"), "_")
 }
 
 func routeOf(pattern string) string {

@@ -15,28 +15,27 @@ import (
 func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, error) {
 	i.drain.enter()
 	defer i.drain.leave()
-	rw := watcherOf(i, w)
-	if rw == nil && watchable(r) {
-		rw, r = i.watch(w, r)
-		w = rw.withOptional()
-		panicked := true
-		defer func() { rw.finish(panicked) }()
+	h := watched(i, w, r)
+	if h != nil || !watchable(r) {
+		if h != nil {
+			h.pass(r)
+		}
 		ws, err := websocket.Accept(w, r, opts)
-		panicked = false
-		return i.accepted(rw, ws, err)
+		return i.accepted(h, ws, err)
 	}
-	ws, err := websocket.Accept(w, r, opts)
-	return i.accepted(rw, ws, err)
+	rw, r := i.watch(w, r)
+	panicked := true
+	defer func() { rw.finish(panicked) }()
+	ws, err := websocket.Accept(rw.withOptional(), r, opts)
+	panicked = false
+	return i.accepted(rw.handshake, ws, err)
 }
 
-func (i *Instrumentation) accepted(rw *responseWriter, ws *websocket.Conn, err error) (*websocket.Conn, error) {
-	if err != nil {
-		return ws, err
+func (i *Instrumentation) accepted(h *handshake, ws *websocket.Conn, err error) (*websocket.Conn, error) {
+	if err == nil && h != nil && h.conn != nil {
+		i.adopt(ws, h.conn)
 	}
-	if rw != nil && rw.handshake.conn != nil {
-		i.adopt(ws, rw.handshake.conn)
-	}
-	return ws, nil
+	return ws, err
 }
 
 // Dial is [websocket.Dial] through [Instrumentation.Transport]. Its arguments,

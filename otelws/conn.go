@@ -58,10 +58,13 @@ type inbound struct {
 // the write, since the answer to a ping or a close can be read before Write
 // returns, and after it, for what has passed.
 type outbound struct {
-	mu     sync.Mutex
-	ahead  frame.Parser
-	frames frame.Parser
-	head   []byte // of a response that the library writes itself, so far
+	mu       sync.Mutex
+	ahead    frame.Parser
+	frames   frame.Parser
+	head     []byte // of a response that the library writes itself, so far
+	begun    uint32 // writes
+	returned uint32 // writes
+	last     instant
 	totals
 }
 
@@ -111,8 +114,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	case pending:
 		return c.writeHead(p)
 	}
-	c.sending(p)
 	begun := now()
+	c.sending(p, begun)
 	c.shard.beginWrite(begun)
 	n, err := c.rwc.Write(p)
 	c.shard.endWrite(begun, now())
@@ -145,10 +148,15 @@ func (c *conn) received(b []byte) {
 		in.waiting = append(in.waiting, b...)
 		return
 	}
+	c.progress()
+	c.readInbound(b)
+}
+
+// progress takes note that bytes have passed.
+func (c *conn) progress() {
 	if c.timedOut.Load() {
 		c.timedOut.Store(false)
 	}
-	c.readInbound(b)
 }
 
 func (c *conn) readInbound(b []byte) {
@@ -180,10 +188,12 @@ func (c *conn) readInbound(b []byte) {
 
 // sending reads what is about to be written, for the frames that the peer may
 // answer before the write returns.
-func (c *conn) sending(b []byte) {
+func (c *conn) sending(b []byte, at instant) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
+	out.begun++
+	out.last = at
 	for len(b) > 0 {
 		f, n, ok, _ := out.ahead.Next(b)
 		b = b[n:]
@@ -201,12 +211,14 @@ func (c *conn) sending(b []byte) {
 
 // sent reads what has been written.
 func (c *conn) sent(b []byte) {
-	if len(b) == 0 {
-		return
-	}
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
+	out.returned++
+	if len(b) == 0 {
+		return
+	}
+	c.progress()
 	c.shard.bytes[transmit].Add(int64(len(b)))
 	out.bytes += int64(len(b))
 	for len(b) > 0 {
@@ -250,8 +262,6 @@ type netConn struct {
 func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
 func (c *netConn) Write(p []byte) (int, error) { return c.conn.Write(p) }
 func (c *netConn) Close() error                { return c.conn.Close() }
-
-func (c *netConn) tap() *conn { return c.conn }
 
 // NetConn returns the connection beneath the tap. What is read from it or
 // written to it is not seen.

@@ -19,18 +19,23 @@ import (
 // Drain may be called again, and waits for those as well.
 func (i *Instrumentation) Drain(ctx context.Context) error {
 	accepted := i.drain.begin()
+	var closing sync.WaitGroup
+	open := make(map[*conn]struct{})
+	closeKnown := func() {
+		i.conns.Range(func(ws, c any) bool {
+			if _, ok := open[c.(*conn)]; !ok {
+				open[c.(*conn)] = struct{}{}
+				closing.Go(func() { goAway(ws.(*websocket.Conn)) })
+			}
+			return true
+		})
+	}
+	closeKnown()
 	select {
 	case <-accepted:
 	case <-ctx.Done():
 	}
-
-	var closing sync.WaitGroup
-	var open []*conn
-	i.conns.Range(func(ws, c any) bool {
-		open = append(open, c.(*conn))
-		closing.Go(func() { goAway(ws.(*websocket.Conn)) })
-		return true
-	})
+	closeKnown()
 	all := make(chan struct{})
 	go func() {
 		closing.Wait()
@@ -38,15 +43,17 @@ func (i *Instrumentation) Drain(ctx context.Context) error {
 	}()
 
 	cut := 0
+	var cutting sync.WaitGroup
 	select {
 	case <-all:
 	case <-ctx.Done():
-		for _, c := range open {
+		for c := range open {
 			if c.state.Load() == live {
 				cut++
-				_ = c.Close()
+				cutting.Go(func() { _ = c.Close() })
 			}
 		}
+		cutting.Wait()
 		<-all
 	}
 	if cut > 0 {

@@ -23,7 +23,7 @@ type handshake struct {
 
 	// From the response.
 	subprotocol string
-	extensions  []string
+	rsv         byte // the RSV bits that the negotiated extensions may set
 
 	mu      sync.Mutex
 	set     map[attribute.Key]string
@@ -39,6 +39,15 @@ func newHandshake(in *Instrumentation, s *side, r *http.Request) (*handshake, *h
 	h := &handshake{in: in, side: s, start: now()}
 	h.request = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
 	return h, h.request
+}
+
+// pass has r, which the handler sees, stand for the request.
+func (h *handshake) pass(r *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.settled {
+		h.request = r
+	}
 }
 
 func handshakeFrom(ctx context.Context) *handshake {
@@ -61,7 +70,7 @@ func Set(ctx context.Context, name, value string) error {
 	}
 	key := attribute.Key(name)
 	for _, e := range h.side.enums {
-		if e.key != key {
+		if e.key != key || !e.settable {
 			continue
 		}
 		h.mu.Lock()
@@ -78,30 +87,28 @@ func Set(ctx context.Context, name, value string) error {
 	return fmt.Errorf("otelws: failed to set %s: no WithEnum declares it", name)
 }
 
-// settle makes the attributes final and records the handshake, once. It
-// returns the set of the attributes, or nil where that had been done.
-func (h *handshake) settle(status int) *set {
+// settle makes the attributes final, and says whether it was this call that
+// did: who settles a handshake records it.
+func (h *handshake) settle() bool {
 	h.mu.Lock()
-	settled := h.settled
+	defer h.mu.Unlock()
+	was := h.settled
 	h.settled = true
-	h.mu.Unlock()
-	if settled {
-		return nil
-	}
+	return !was
+}
 
-	t := h.side.setOf(h)
+// end records a handshake that came to no connection, unless it is settled.
+func (h *handshake) end(status int) {
+	if h.settle() {
+		h.record(h.side.setOf(h), status)
+	}
+}
+
+func (h *handshake) record(t *set, status int) {
 	at := foldStatus(status)
 	opts := t.handshakes[at].get(t.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())
 	h.side.instruments.handshake.Record(ctx, (now() - h.start).Seconds(), opts.record...)
-	return t
-}
-
-// drop has nothing recorded of h: another handshake stands for the request.
-func (h *handshake) drop() {
-	h.mu.Lock()
-	h.settled = true
-	h.mu.Unlock()
 }
 
 func (h *handshake) isSettled() bool {
@@ -113,22 +120,15 @@ func (h *handshake) isSettled() bool {
 // answered takes from the response what the connection needs to know.
 func (h *handshake) answered(header http.Header) {
 	h.subprotocol = header.Get("Sec-WebSocket-Protocol")
-	h.extensions = nil
-	for name := range tokens(header, "Sec-WebSocket-Extensions") {
-		name, _, _ = strings.Cut(name, ";")
-		h.extensions = append(h.extensions, strings.TrimSpace(name))
+	h.rsv = 0
+	for extension := range tokens(header, "Sec-WebSocket-Extensions") {
+		name, _, _ := strings.Cut(extension, ";")
+		if strings.TrimSpace(name) == "permessage-deflate" {
+			h.rsv |= frame.RSV1
+		} else {
+			h.rsv |= frame.RSV1 | frame.RSV2 | frame.RSV3
+		}
 	}
-}
-
-// rsv returns the RSV bits that the negotiated extensions may set.
-func (h *handshake) rsv() byte {
-	switch {
-	case len(h.extensions) == 0:
-		return 0
-	case len(h.extensions) == 1 && h.extensions[0] == "permessage-deflate":
-		return frame.RSV1
-	}
-	return frame.RSV1 | frame.RSV2 | frame.RSV3
 }
 
 // spanContextOnly returns a context with the sampled span context of ctx and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel"
 )
 
 // HeartbeatOption configures a heartbeat.
@@ -31,14 +32,16 @@ func Every(d time.Duration) HeartbeatOption {
 }
 
 // PongTimeout sets how long a pong may take, at most the time between two
-// pings. It is 10 seconds by default, or that time if it is shorter. It must be
-// longer than the application's longest write.
+// pings. It is 10 seconds by default, or that time if it is shorter. For the
+// application's own write to end, a ping waits no longer than that, and five
+// seconds at most: a write that takes longer looks like a peer that takes
+// nothing.
 func PongTimeout(d time.Duration) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.timeout = d })
 }
 
-// Misses sets how many pongs in a row may be missing before the connection is
-// ended. It is 2 by default.
+// Misses sets how many pongs may be missed, with none between them, before the
+// connection is ended. It is 2 by default.
 func Misses(n int) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.misses = n })
 }
@@ -73,10 +76,10 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 //
 // A pong is missed if it has not come in time although this side was reading,
 // or if the ping could not be written. An application that is slow to read
-// does not look like a dead peer; one that only writes must call
-// [websocket.Conn.CloseRead], or else no pong is read. Where coder/websocket
-// itself cannot write a ping for five seconds it closes the connection, which
-// is counted the same.
+// does not look like a dead peer, nor does a peer whose bytes keep coming; an
+// application that only writes must call [websocket.Conn.CloseRead], or else no
+// pong is read. A ping that is stuck in the transport ends the connection at
+// once, after the timeout or five seconds: coder/websocket closes it then.
 //
 // It returns an error for a wrong option, and where it does not know the
 // connection of ws: that is one from [Instrumentation.Accept] or
@@ -91,6 +94,9 @@ func (i *Instrumentation) Heartbeat(ctx context.Context, ws *websocket.Conn, opt
 	cfg, err := newHeartbeatConfig(opts)
 	if err != nil {
 		return fmt.Errorf("otelws: %w", err)
+	}
+	if ws == nil {
+		return errors.New("otelws: failed to start heartbeat: the connection is nil")
 	}
 	c := i.lookup(ws)
 	if c == nil {
@@ -150,6 +156,7 @@ func (h *heartbeat) ping() {
 		return
 	}
 	c, begun := h.conn, time.Now()
+	writes, _ := c.writes()
 	answered, sent := c.pongs.Load(), c.pingsSent()
 
 	// Not the context of the heartbeat: coder/websocket closes a connection
@@ -158,6 +165,11 @@ func (h *heartbeat) ping() {
 	err := h.ws.Ping(ctx)
 	cancel()
 
+	if now, busy := c.writes(); now == writes && !busy && (err == nil || errors.Is(err, context.DeadlineExceeded)) && c.state.Load() == live {
+		otel.Handle(errors.New("otelws: heartbeat stopped: its pings go out on another connection than that of its context"))
+		h.stop()
+		return
+	}
 	switch {
 	case err == nil:
 		h.misses = 0
@@ -166,7 +178,7 @@ func (h *heartbeat) ping() {
 		c.set.heartbeat.missed.Add(1)
 		h.misses++
 	}
-	if h.misses >= h.config.misses {
+	if h.misses >= h.config.misses && !h.stopped.Load() {
 		c.giveUp()
 		_ = h.ws.CloseNow()
 		return
@@ -183,11 +195,19 @@ func (h *heartbeat) missed(answered, sent uint32) bool {
 	if c.pingsSent() == sent {
 		return true
 	}
-	if c.reads.Load()%2 == 0 {
+	read := c.reads.Load()
+	if read%2 == 0 {
 		return false
 	}
 	time.Sleep(min(h.config.timeout/4, 100*time.Millisecond))
-	return c.pongs.Load() == answered && c.reads.Load()%2 == 1
+	return c.pongs.Load() == answered && c.reads.Load() == read
+}
+
+// writes is how many have begun, and whether one is in progress.
+func (c *conn) writes() (begun uint32, busy bool) {
+	c.outbound.mu.Lock()
+	defer c.outbound.mu.Unlock()
+	return c.outbound.begun, c.outbound.begun != c.outbound.returned
 }
 
 func (c *conn) pingsSent() uint32 {

@@ -3,14 +3,17 @@ package otelws
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
@@ -32,7 +35,6 @@ type lifecycle struct {
 	goneBefore    bool // the peer had left before the response went out
 
 	pings     []ping
-	pinged    uint32 // pings that a Write has begun with
 	pingsSent uint32 // pings that have been written whole
 	heartbeat *heartbeat
 
@@ -43,7 +45,7 @@ type lifecycle struct {
 
 // prepare makes the parsers, once the extensions are known.
 func (c *conn) prepare() {
-	rsv := c.handshake.rsv()
+	rsv := c.handshake.rsv
 	accepted := c.side.role == server
 	c.inbound.frames = frame.New(accepted, rsv)
 	c.outbound.ahead = frame.New(!accepted, rsv)
@@ -53,11 +55,10 @@ func (c *conn) prepare() {
 // open begins the connection: the response has gone out. What the peer had
 // sent before is read now.
 func (c *conn) open() {
-	h := c.handshake
-	t := h.settle(http.StatusSwitchingProtocols)
-	if t == nil {
+	if !c.handshake.settle() {
 		return
 	}
+	t := c.side.setOf(c.handshake)
 
 	in := &c.inbound
 	in.mu.Lock()
@@ -74,9 +75,11 @@ func (c *conn) begin(t *set) bool {
 	h, l := c.handshake, &c.life
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.state.Load() != pending {
+	if c.state.Load() != pending { // closed while the response went out
+		h.record(t, 0)
 		return false
 	}
+	h.record(t, http.StatusSwitchingProtocols)
 	c.set = t
 	c.shard = t.traffic.shard()
 	c.ctx = spanContextOnly(h.request.Context())
@@ -100,16 +103,17 @@ func (c *conn) abandon(status int) {
 	}
 	c.life.mu.Unlock()
 	if was == pending {
-		c.handshake.settle(status)
+		c.handshake.end(status)
 	}
 }
 
 // closing ends the connection because this side closes the transport.
 func (c *conn) closing() {
 	by := InitiatorLocal
+	stuck := c.writeStuck()
 	c.life.mu.Lock()
 	switch {
-	case c.life.gaveUp || c.timedOut.Load() || c.pingStuck():
+	case c.life.gaveUp || stuck || c.timedOut.Load():
 		by = InitiatorTimeout
 	case c.life.goneBefore:
 		by = InitiatorPeer
@@ -117,6 +121,22 @@ func (c *conn) closing() {
 	c.life.mu.Unlock()
 	c.abandon(0)
 	c.end(by, nil)
+}
+
+// writeStuck says whether a Write has gone on for so long that it must be what
+// the transport is closed for: the deadline of its context has passed, which
+// coder/websocket answers by that.
+func (c *conn) writeStuck() bool {
+	long := time.Second
+	c.life.mu.Lock()
+	if h := c.life.heartbeat; h != nil {
+		long = min(long, h.config.timeout/2)
+	}
+	c.life.mu.Unlock()
+	out := &c.outbound
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	return out.begun != out.returned && now()-out.last >= long
 }
 
 // failed ends the connection if err, from the transport, ends it.
@@ -209,7 +229,9 @@ func (c *conn) closeFrame(f *frame.Frame, by Initiator) {
 	if by == InitiatorPeer {
 		l.closeReceived = true
 	}
-	if l.code == 0 {
+	// A close frame of the peer's own says more than one that is stuck here.
+	stuck := by == InitiatorPeer && l.initiator == InitiatorLocal && !l.closeSent && code != l.code
+	if l.code == 0 || stuck {
 		l.code, l.reason, l.initiator = code, reason, by
 	}
 }
@@ -247,6 +269,16 @@ func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator,
 
 	ctx := context.WithoutCancel(s.Request.Context())
 	for _, f := range functions {
-		f(ctx, s)
+		callOnClose(ctx, f, s)
 	}
+}
+
+// callOnClose calls f, whose panic must not become one of the transport's.
+func callOnClose(ctx context.Context, f func(context.Context, Summary), s Summary) {
+	defer func() {
+		if r := recover(); r != nil {
+			otel.Handle(fmt.Errorf("otelws: function of WithOnClose panicked: %v", r))
+		}
+	}()
+	f(ctx, s)
 }

@@ -94,9 +94,11 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 // ones that it takes: whatever else of returns is recorded as [Other].
 //
 // It is evaluated once a connection, when the handshake succeeds or fails, on
-// the request that the handler sees (for a dialed connection, on the one that
-// was sent). of may be nil where [Set] gives the value, which goes before of;
-// it must be safe for concurrent use. If it panics, the value is Other.
+// the request that Handler passes on or Accept is given (for a dialed
+// connection, on the one that is sent). What a middleware between Handler and
+// the application puts into a copy of the request is not in it. of may be nil
+// where [Set] gives the value, which goes before of; it must be safe for
+// concurrent use. If it panics, the value is Other.
 //
 // The attribute goes on the connection and handshake instruments, and on
 // others by [WithAttributesOn].
@@ -106,7 +108,10 @@ func WithEnum(name string, of func(*http.Request) string, values ...string) Opti
 		if of != nil {
 			get = func(h *handshake) string { return of(h.request) }
 		}
-		c.addEnum(attribute.Key(name), get, values)
+		e := c.addEnum(attribute.Key(name), get, values)
+		if e != nil {
+			e.settable = true
+		}
 	})
 }
 
@@ -114,8 +119,9 @@ func WithEnum(name string, of func(*http.Request) string, values ...string) Opti
 // of the [http.ServeMux] pattern that matched, if it is one of patterns, and
 // Other if not. Methods and hosts in patterns are passed over.
 //
-// A router that does not set [http.Request.Pattern] takes a WithEnum of its
-// own.
+// A middleware between Handler and the mux that copies the request hides the
+// pattern: put Handler inside it. A router that does not set
+// [http.Request.Pattern] takes a WithEnum of its own.
 func WithRoutes(patterns ...string) Option {
 	return optionFunc(func(c *config) {
 		routes := make([]string, len(patterns))

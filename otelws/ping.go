@@ -2,7 +2,6 @@ package otelws
 
 import (
 	"hash/maphash"
-	"time"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
@@ -32,7 +31,6 @@ func (c *conn) pinged(f *frame.Frame) {
 	l := &c.life
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pinged++
 	for _, q := range l.pings {
 		if q.payload == p.payload {
 			return
@@ -73,19 +71,4 @@ func (c *conn) pingSent() {
 	c.life.mu.Lock()
 	c.life.pingsSent++
 	c.life.mu.Unlock()
-}
-
-// pingStuck says whether a ping has been waiting to be written for too long to
-// be passing: coder/websocket closes the transport then. It is called with the
-// lock held.
-func (c *conn) pingStuck() bool {
-	l := &c.life
-	if l.pinged == l.pingsSent || len(l.pings) == 0 {
-		return false
-	}
-	long := time.Second
-	if l.heartbeat != nil {
-		long = min(long, l.heartbeat.config.timeout/2)
-	}
-	return now()-l.pings[len(l.pings)-1].sent >= long
 }

@@ -12,7 +12,7 @@ import (
 func (c *conn) writeHead(p []byte) (int, error) {
 	rest, complete := c.readHead(p)
 	if complete {
-		c.sending(rest)
+		c.sending(rest, now())
 	}
 	n, err := c.rwc.Write(p)
 	if head := len(p) - len(rest); complete && n >= head {

@@ -22,7 +22,8 @@ const (
 	// closed without one.
 	InitiatorLocal
 	// InitiatorTimeout is nobody: a heartbeat without an answer, a connection
-	// that the kernel gave up, a deadline that passed.
+	// that the kernel gave up, a transport closed after its deadline had passed
+	// or while a write was stuck in it.
 	InitiatorTimeout
 )
 

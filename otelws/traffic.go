@@ -82,8 +82,9 @@ func (t *traffic) writeTime() time.Duration {
 func (s *shard) beginWrite(at instant) { s.writing.add(at) }
 
 func (s *shard) endWrite(start, end instant) {
-	s.written.Add(int64(end - start))
+	// In this order: a collection between the two must not see the write twice.
 	s.writing.remove(start)
+	s.written.Add(int64(end - start))
 }
 
 // writing is the number of writes in progress and the sum of their starts, in

@@ -39,12 +39,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	h, r := newHandshake(t.in, t.in.client, r)
 	resp, err := base.RoundTrip(r)
 	if err != nil {
-		h.settle(0)
+		h.end(0)
 		return resp, err
 	}
 	rwc, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok || !switchedToWebSocket(resp.StatusCode, resp.Header) || !acceptsKey(r.Header, resp.Header) {
-		h.settle(resp.StatusCode)
+		h.end(resp.StatusCode)
 		return resp, nil
 	}
 	c := newConn(h, rwc)
@@ -73,8 +73,7 @@ func (t *transport) CloseIdleConnections() {
 // may be in the context too.
 func (t *transport) watched(r *http.Request) bool {
 	h := handshakeFrom(r.Context())
-	return h != nil && h.side.role == client && !h.isSettled() &&
-		sameProvider(h.in.config.provider, t.in.config.provider)
+	return h != nil && h.side.role == client && !h.isSettled() && sameProvider(h.in, t.in)
 }
 
 // acceptsKey says whether a response proves that it understood the request

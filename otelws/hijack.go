@@ -1,0 +1,57 @@
+package otelws
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+)
+
+func (w *responseWriter) hijack(hj http.Hijacker) (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := hj.Hijack()
+	if err != nil {
+		// The library answers by an error; a 101 before it led nowhere.
+		w.status, w.failed = 0, true
+		return nc, brw, err
+	}
+	w.hijacked = true
+
+	if w.status != 0 && !switchedToWebSocket(w.status, w.Header()) {
+		w.handshake.end(w.status)
+		return nc, brw, nil
+	}
+	c := newConn(w.handshake, nc)
+	w.handshake.conn = c
+	c.early(brw)
+	if w.status == http.StatusSwitchingProtocols {
+		w.handshake.answered(w.Header())
+		c.prepare()
+		c.open()
+	}
+	tap := netConnOf(c, nc)
+	rebind(brw, tap)
+	return tap, brw, nil
+}
+
+// rebind puts the tap under what the server has buffered. Early bytes stay
+// buffered: a library may refuse them by Buffered.
+func rebind(brw *bufio.ReadWriter, tap net.Conn) {
+	if brw == nil {
+		return
+	}
+	if brw.Reader != nil {
+		n := brw.Reader.Buffered()
+		early, _ := brw.Reader.Peek(n)
+		if n == 0 {
+			brw.Reader.Reset(tap)
+		} else {
+			brw.Reader.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(early)), tap))
+			_, _ = brw.Reader.Peek(n)
+		}
+	}
+	if brw.Writer != nil {
+		_ = brw.Writer.Flush()
+		brw.Writer.Reset(tap)
+	}
+}

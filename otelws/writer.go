@@ -1,0 +1,113 @@
+package otelws
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+)
+
+// responseWriter learns the status of a handshake, and puts the tap under the
+// library that hijacks it.
+type responseWriter struct {
+	http.ResponseWriter
+	handshake *handshake
+	status    int
+	failed    bool // Hijack returned an error
+	hijacked  bool
+}
+
+func (w *responseWriter) WriteHeader(status int) {
+	if w.status == 0 && !isInterim(status) {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *responseWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *responseWriter) watched() *handshake { return w.handshake }
+
+// finish records a handshake that came to no connection.
+func (w *responseWriter) finish(panicked bool) {
+	if w.hijacked {
+		return
+	}
+	status := w.status
+	switch {
+	case status != 0:
+	case panicked, w.failed:
+		status = http.StatusInternalServerError
+	default:
+		status = http.StatusOK
+	}
+	w.handshake.end(status)
+}
+
+// withOptional returns w with those of the optional interfaces that the inner
+// writer has. A Hijacker counts where unwrapping finds it, as
+// [http.ResponseController] does: else a library would unwrap past the tap.
+func (w *responseWriter) withOptional() http.ResponseWriter {
+	hj := hijackerOf(w.ResponseWriter)
+	fl, _ := w.ResponseWriter.(http.Flusher)
+	switch {
+	case hj != nil && fl != nil:
+		return struct {
+			*responseWriter
+			hijacker
+			flusher
+		}{w, hijacker{w, hj}, flusher{w, fl}}
+	case hj != nil:
+		return struct {
+			*responseWriter
+			hijacker
+		}{w, hijacker{w, hj}}
+	case fl != nil:
+		return struct {
+			*responseWriter
+			flusher
+		}{w, flusher{w, fl}}
+	}
+	return w
+}
+
+type hijacker struct {
+	w     *responseWriter
+	inner http.Hijacker
+}
+
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.w.hijack(h.inner) }
+
+type flusher struct {
+	w     *responseWriter
+	inner http.Flusher
+}
+
+func (f flusher) Flush() {
+	if f.w.status == 0 {
+		f.w.status = http.StatusOK
+	}
+	f.inner.Flush()
+}
+
+type unwrapper interface{ Unwrap() http.ResponseWriter }
+
+func hijackerOf(w http.ResponseWriter) http.Hijacker {
+	for {
+		if hj, ok := w.(http.Hijacker); ok {
+			return hj
+		}
+		u, ok := w.(unwrapper)
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+}
