@@ -77,9 +77,11 @@ func TestDrainIsFinal(t *testing.T) {
 // A client whose handshake is under way when the drain begins is not left out.
 func TestDrainWaitsForAccept(t *testing.T) {
 	accepting, proceed := make(chan struct{}), make(chan struct{})
-	ws, m := newInstrumentation(t, otelws.WithEnum("tier", func(*http.Request) string {
-		close(accepting)
-		<-proceed
+	ws, m := newInstrumentation(t, otelws.WithEnum("tier", func(r *http.Request) string {
+		if r.URL.RawQuery == "slow" {
+			close(accepting)
+			<-proceed
+		}
 		return "free"
 	}, "free"))
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,13 +92,15 @@ func TestDrainWaitsForAccept(t *testing.T) {
 		defer c.CloseNow()
 		<-c.CloseRead(r.Context()).Done()
 	}))
-	client, _, err := websocket.Dial(context.Background(), url, nil)
+	client, _, err := websocket.Dial(context.Background(), url+"?slow", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.CloseNow()
 	client.CloseRead(context.Background())
 	<-accepting
+	known, peer := connect(t, ws)
+	known.CloseRead(context.Background())
 	drained := make(chan error)
 	go func() { drained <- ws.Drain(context.Background()) }()
 	select {
@@ -104,11 +108,15 @@ func TestDrainWaitsForAccept(t *testing.T) {
 		t.Error("drained before the handshake was over")
 	case <-time.After(10 * time.Millisecond):
 	}
+	// It keeps nobody else.
+	if _, _, err := peer.Read(context.Background()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the client of a known connection got %v", err)
+	}
 	close(proceed)
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	if v, _ := m.Value(`ws_connections_closed_total{code="1001",tier="free"}`); v != 1 {
+	if v, _ := m.Value(`ws_connections_closed_total{code="1001",tier="free"}`); v != 2 {
 		t.Errorf("%v connections were closed with 1001", v)
 	}
 }

@@ -123,6 +123,7 @@ func TestHeartbeatErrors(t *testing.T) {
 		}
 	}
 	check(ws.Heartbeat(ctx, client), "the connection is unknown: open it by Accept or Dial, or pass the context of its request")
+	check(ws.Heartbeat(ctx, nil), "the connection is nil")
 	check(ws.Heartbeat(ctx, server, otelws.Every(0)), "heartbeat every 0s is not a positive duration")
 	check(ws.Heartbeat(ctx, server, nil), "heartbeat option is nil")
 	if err := ws.Heartbeat(ctx, server); err != nil {
@@ -131,6 +132,54 @@ func TestHeartbeatErrors(t *testing.T) {
 	check(ws.Heartbeat(ctx, server), "the connection has a heartbeat")
 	server.CloseNow()
 	check(ws.Heartbeat(ctx, server), "the connection is unknown")
+}
+
+// Where the context is that of a connection which is not known yet, the pings
+// tell: they go out elsewhere. The connection of the context is left alone.
+func TestHeartbeatOfAnotherConnectionUnknown(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	over := make(chan struct{})
+	defer close(over)
+	upstream, _, err := websocket.Dial(context.Background(), serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		<-over // reads nothing, answers nothing
+	})), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upstream.CloseNow()
+	upstream.CloseRead(context.Background())
+
+	client, _, err := websocket.Dial(context.Background(), serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		if err := ws.Heartbeat(r.Context(), upstream, append(fast, otelws.Misses(1))...); err != nil {
+			t.Error(err)
+		}
+		readAll(r.Context(), c)
+	}))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseNow()
+	for err := range reported {
+		if strings.Contains(err.Error(), "its pings go out on another connection") {
+			break
+		}
+	}
+	if v, _ := m.Value("ws_connections_active"); v != 1 {
+		t.Errorf("%v connections are open, want 1", v)
+	}
+	if v, _ := m.Value(missed); v != 0 {
+		t.Errorf("%v pings missed", v)
+	}
 }
 
 // One connection's context does not give another one away.
@@ -178,6 +227,52 @@ func TestHeartbeatEndsWithContext(t *testing.T) {
 	if v, _ := m.Value("ws_connections_active"); v != 1 {
 		t.Errorf("%v connections are open, want 1", v)
 	}
+}
+
+// A ping that is under way when the context ends no longer ends the connection.
+func TestHeartbeatOfEndedContext(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	server, _ := connect(t, ws)
+	server.CloseRead(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := ws.Heartbeat(ctx, server, otelws.Every(50*time.Millisecond), otelws.Misses(1)); err != nil {
+		t.Fatal(err)
+	}
+	atLeast(t, m, pings, 1)
+	cancel()
+	m.Wait(t, missed, 1)
+	if v, _ := m.Value("ws_connections_active"); v != 1 {
+		t.Errorf("%v connections are open, want 1", v)
+	}
+}
+
+// A client that is in the middle of a frame can put no pong into it.
+func TestHeartbeatSparesUploader(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.SetReadLimit(-1)
+		if err := ws.Heartbeat(r.Context(), c, otelws.Every(40*time.Millisecond), otelws.Misses(2)); err != nil {
+			t.Error(err)
+		}
+		readAll(r.Context(), c)
+	}))
+	client := openWire(t, s)
+	const size = 150
+	client.send(frameHeader(fin|opBinary, formOf(size), size, maskKey))
+	for range size {
+		client.send([]byte{0})
+		time.Sleep(2 * time.Millisecond)
+	}
+	m.Wait(t, "ws_message_bytes_count", 1)
+	if v, _ := m.Value("ws_connections_active"); v != 1 {
+		t.Errorf("%v connections are open, want 1", v)
+	}
+	client.Close()
 }
 
 // A peer that takes pings and answers none is ended.

@@ -45,6 +45,7 @@ func TestNewErrors(t *testing.T) {
 		{"name of our own", options{otelws.WithEnum("code", nil, "a")}, "the Prometheus label code is taken"},
 		{"name of a target label", options{otelws.WithEnum("instance", nil, "a")}, "the Prometheus label instance is taken"},
 		{"twice", options{otelws.WithEnum("a.b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "the Prometheus label a_b is taken"},
+		{"twice, as the exporter writes it", options{otelws.WithEnum("a__b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "the Prometheus label a_b is taken"},
 		{"close code", options{otelws.WithCloseCodes(4001, 2999)}, "close code 2999 cannot be declared"},
 		{"budget", options{otelws.WithSeriesBudget(0)}, "series budget 0 is not a positive number"},
 		{"group", options{otelws.WithAttributesOn(1 << 7)}, "attribute group 128 does not exist"},
@@ -137,6 +138,21 @@ func TestTwoProviders(t *testing.T) {
 	if diff := am.Diff(bm.Changed()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// uncomparable is a provider whose values cannot be compared.
+type uncomparable struct {
+	noop.MeterProvider
+	tags any
+}
+
+func TestUncomparableProvider(t *testing.T) {
+	mp := uncomparable{tags: map[string]string{}}
+	a, err := otelws.New(otelws.WithMeterProvider(mp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, a.Handler(a.Handler(echo))))
 }
 
 func TestTwoReaders(t *testing.T) {

@@ -81,6 +81,15 @@ func TestSummaryOfAbnormalClosure(t *testing.T) {
 	}
 }
 
+// A panic in the application's function is no panic of the transport.
+func TestOnClosePanics(t *testing.T) {
+	option, ended := onClose()
+	ws, m := newInstrumentation(t, otelws.WithOnClose(func(context.Context, otelws.Summary) { panic("no") }), option)
+	visit(t, serve(t, ws.Handler(echo)))
+	<-ended
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
+}
+
 // A client that leaves before the response is not one that this side hung up
 // on, although the library closes the transport because the request's context
 // is cancelled.

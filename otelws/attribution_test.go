@@ -1,0 +1,118 @@
+package otelws_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// Which code, and whose doing it was, for each way in which a connection ends.
+func TestAttribution(t *testing.T) {
+	ctx := context.Background()
+	big := make([]byte, 64<<20)
+	reads := func(c *websocket.Conn) {
+		readAll(ctx, c)
+		c.CloseNow()
+	}
+	answers := func(c *websocket.Conn, _ *net.TCPConn) { readAll(ctx, c) }
+	waits := func(*websocket.Conn, *net.TCPConn) {}
+
+	tests := []struct {
+		name   string
+		server func(*websocket.Conn)
+		client func(*websocket.Conn, *net.TCPConn)
+		want   string
+	}{
+		{"closed by the peer", reads, func(c *websocket.Conn, _ *net.TCPConn) { c.Close(4000, "") }, "4xxx peer"},
+		{"closed by the peer without a code", reads, func(c *websocket.Conn, _ *net.TCPConn) { c.Close(1005, "") }, "1005 peer"},
+		{"EOF", reads, func(_ *websocket.Conn, nc *net.TCPConn) { nc.Close() }, "1006 peer"},
+		{"reset", reads, func(_ *websocket.Conn, nc *net.TCPConn) {
+			nc.SetLinger(0)
+			nc.Close()
+		}, "1006 peer"},
+		{"broken pipe", func(c *websocket.Conn) {
+			for c.Write(ctx, websocket.MessageText, []byte("x")) == nil {
+			}
+		}, func(_ *websocket.Conn, nc *net.TCPConn) { nc.Close() }, "1006 peer"},
+		{"closed here", func(c *websocket.Conn) { c.Close(1001, "") }, answers, "1001 local"},
+		{"closed here, answered by a reset", func(c *websocket.Conn) { c.Close(1001, "") }, func(c *websocket.Conn, nc *net.TCPConn) {
+			readAll(ctx, c)
+			nc.SetLinger(0)
+			nc.Close()
+		}, "1001 local"},
+		{"read limit", func(c *websocket.Conn) {
+			c.SetReadLimit(2)
+			reads(c)
+		}, func(c *websocket.Conn, _ *net.TCPConn) {
+			c.Write(ctx, websocket.MessageText, []byte("hello"))
+			readAll(ctx, c)
+		}, "1009 local"},
+		{"CloseNow", func(c *websocket.Conn) { c.CloseNow() }, waits, "1006 local"},
+		{"context of a read cancelled", func(c *websocket.Conn) {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			c.Read(ctx)
+		}, waits, "1006 local"},
+		{"context of a stuck write passed", func(c *websocket.Conn) {
+			ctx, cancel := context.WithTimeout(ctx, 1100*time.Millisecond)
+			defer cancel()
+			c.Write(ctx, websocket.MessageBinary, big)
+		}, waits, "1006 timeout"},
+		{"stuck close frame, closed by the peer", func(c *websocket.Conn) {
+			go c.Write(ctx, websocket.MessageBinary, big)
+			time.AfterFunc(100*time.Millisecond, func() { c.Close(1001, "") })
+			reads(c)
+		}, func(_ *websocket.Conn, nc *net.TCPConn) {
+			time.Sleep(200 * time.Millisecond)
+			nc.Write(masked(0x88, closePayload(4001, "")))
+		}, "4xxx peer"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan otelws.Summary, 1)
+			ws, m := newInstrumentation(t, otelws.WithOnClose(func(_ context.Context, s otelws.Summary) { ended <- s }))
+			url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, err := websocket.Accept(w, r, nil)
+				if err == nil {
+					defer c.CloseNow()
+					tt.server(c)
+				}
+			})))
+			var nc *net.TCPConn
+			rt := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+				nc, _ = c.(*net.TCPConn)
+				return c, err
+			}}
+			c, _, err := websocket.Dial(ctx, url, dialOptions(rt))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			left := make(chan struct{})
+			go func() {
+				defer close(left)
+				tt.client(c, nc)
+			}()
+			s := <-ended
+			var code, initiator string
+			if _, err := fmt.Sscan(tt.want, &code, &initiator); err != nil {
+				t.Fatal(err)
+			}
+			m.Wait(t, fmt.Sprintf("ws_connections_closed_total{code=%q}", code), 1)
+			if s.Initiator.String() != initiator {
+				t.Errorf("ended by %v (%+v), want %s", s.Initiator, s, initiator)
+			}
+			nc.Close()
+			<-left
+		})
+	}
+}
