@@ -160,30 +160,7 @@ func (c *conn) progress() {
 }
 
 func (c *conn) readInbound(b []byte) {
-	in := &c.inbound
-	c.shard.bytes[receive].Add(int64(len(b)))
-	in.bytes += int64(len(b))
-	for len(b) > 0 {
-		f, n, ok, err := in.frames.Next(b)
-		if err != frame.None {
-			c.side.protocol[err].count.Add(1)
-			return
-		}
-		b = b[n:]
-		if !ok {
-			return
-		}
-		c.shard.frames[receive][opcodeIndex[f.Opcode]].Add(1)
-		switch {
-		case f.Message >= 0:
-			in.messages++
-			c.recordReceived(f.Message)
-		case f.Opcode == frame.Pong:
-			c.ponged(&f)
-		case f.Opcode == frame.Close:
-			c.closeFrame(&f, InitiatorPeer)
-		}
-	}
+	c.count(receive, &c.inbound.frames, &c.inbound.totals, b)
 }
 
 // sending reads what is about to be written, for the frames that the peer may
@@ -219,10 +196,15 @@ func (c *conn) sent(b []byte) {
 		return
 	}
 	c.progress()
-	c.shard.bytes[transmit].Add(int64(len(b)))
-	out.bytes += int64(len(b))
+	c.count(transmit, &out.frames, &out.totals, b)
+}
+
+// count counts what has passed in one direction, whose lock is held.
+func (c *conn) count(d direction, p *frame.Parser, t *totals, b []byte) {
+	c.shard.bytes[d].Add(int64(len(b)))
+	t.bytes += int64(len(b))
 	for len(b) > 0 {
-		f, n, ok, err := out.frames.Next(b)
+		f, n, ok, err := p.Next(b)
 		if err != frame.None {
 			c.side.protocol[err].count.Add(1)
 			return
@@ -231,26 +213,28 @@ func (c *conn) sent(b []byte) {
 		if !ok {
 			return
 		}
-		c.shard.frames[transmit][opcodeIndex[f.Opcode]].Add(1)
+		c.shard.frames[d][opcodeIndex[f.Opcode]].Add(1)
+		if f.Message >= 0 {
+			t.messages++
+			c.recordMessage(d, f.Message)
+			continue
+		}
 		switch {
-		case f.Message >= 0:
-			out.messages++
-			c.recordSent(f.Message)
-		case f.Opcode == frame.Ping:
+		case d == receive && f.Opcode == frame.Pong:
+			c.ponged(&f)
+		case d == receive && f.Opcode == frame.Close:
+			c.closeFrame(&f, InitiatorPeer)
+		case d == transmit && f.Opcode == frame.Ping:
 			c.pingSent()
-		case f.Opcode == frame.Close:
+		case d == transmit && f.Opcode == frame.Close:
 			c.closeSent()
 		}
 	}
 }
 
-// recordReceived and recordSent are the only places that record a message.
-func (c *conn) recordReceived(size int64) {
-	c.side.instruments.received.Record(c.ctx, size, c.set.messages.record...)
-}
-
-func (c *conn) recordSent(size int64) {
-	c.side.instruments.sent.Record(c.ctx, size, c.set.messages.record...)
+// recordMessage is the only place that records a message.
+func (c *conn) recordMessage(d direction, size int64) {
+	c.side.instruments.messages[d].Record(c.ctx, size, c.set.messages.record...)
 }
 
 // netConn is a conn whose transport is a net.Conn.

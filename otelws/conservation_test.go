@@ -72,11 +72,8 @@ func TestConservation(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &house{ws: ws}
-	s := httptest.NewUnstartedServer(h)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Start()
-	defer s.Close()
-	h.url = s.URL
+	h.start()
+	defer func() { h.server.Close() }()
 
 	done := make(chan struct{})
 	var scrapers sync.WaitGroup
@@ -114,6 +111,10 @@ func TestConservation(t *testing.T) {
 		}
 		lives.Wait()
 		h.acting.Wait()
+		if rapid.Bool().Draw(t, "the server closes") {
+			h.server.Config.Close() // which leaves hijacked connections alone
+			h.start()
+		}
 		h.quiet(t, reader, want)
 		h.release()
 		h.quiet(t, reader, want)
@@ -132,13 +133,20 @@ func TestConservation(t *testing.T) {
 
 // house is a server whose handlers end connections in every way.
 type house struct {
-	ws   *otelws.Instrumentation
-	url  string
-	held atomic.Int64 // sockets that are open now, by the test's own account
+	ws     *otelws.Instrumentation
+	server *httptest.Server
+	held   atomic.Int64 // sockets that are open now, by the test's own account
 
 	acting sync.WaitGroup // handlers that end by themselves
 	mu     sync.Mutex
 	leases []func()
+}
+
+// start serves, on an address of its own.
+func (h *house) start() {
+	h.server = httptest.NewUnstartedServer(h)
+	h.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	h.server.Start()
 }
 
 // hold takes note of a socket that the server keeps open until release.

@@ -142,8 +142,7 @@ type instruments struct {
 	missed   metric.Int64ObservableCounter
 	protocol metric.Int64ObservableCounter
 
-	received  metric.Int64Histogram
-	sent      metric.Int64Histogram
+	messages  [len(directions)]metric.Int64Histogram
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
 	handshake metric.Float64Histogram
@@ -167,8 +166,10 @@ func newInstruments(meter metric.Meter, r role) (*instruments, error) {
 		missed:   create(&f, heartbeatMissed, meter.Int64ObservableCounter),
 		protocol: create(&f, protocolErrors, meter.Int64ObservableCounter),
 
-		received:  create(&f, messageReceived, meter.Int64Histogram),
-		sent:      create(&f, messageSent, meter.Int64Histogram),
+		messages: [...]metric.Int64Histogram{
+			receive:  create(&f, messageReceived, meter.Int64Histogram),
+			transmit: create(&f, messageSent, meter.Int64Histogram),
+		},
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),

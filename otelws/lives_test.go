@@ -174,7 +174,7 @@ func (h *house) visit(t *rapid.T, host host, guest guest, tier string) {
 		h.acting.Add(1)
 	}
 	query := url.Values{"host": {host.name}, "tier": {tier}}
-	c, _, err := websocket.Dial(context.Background(), h.url+"?"+query.Encode(), &websocket.DialOptions{
+	c, _, err := websocket.Dial(context.Background(), h.server.URL+"?"+query.Encode(), &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport},
 	})
 	if err != nil {
