@@ -30,8 +30,21 @@ func TestDrain(t *testing.T) {
 			codes <- websocket.CloseStatus(err)
 		}()
 	}
-	if err := ws.Drain(context.Background()); err != nil {
-		t.Error(err)
+	drained := make(chan error)
+	go func() { drained <- ws.Drain(context.Background()) }()
+	for scraping := true; scraping; { // all the while
+		select {
+		case err := <-drained:
+			if err != nil {
+				t.Error(err)
+			}
+			scraping = false
+		default:
+			active, _ := m.Value("ws_connections_active")
+			if active < 0 || active > 5 {
+				t.Errorf("%v connections are open during the drain", active)
+			}
+		}
 	}
 	for range clients {
 		if code := <-codes; code != websocket.StatusGoingAway {

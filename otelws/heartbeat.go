@@ -127,7 +127,7 @@ func (i *Instrumentation) beat(ctx context.Context, ws *websocket.Conn, c *conn,
 	if !c.adopt(i, ws) {
 		return errors.New("the connection has ended, or the context belongs to another one")
 	}
-	h := &heartbeat{conn: c, ws: ws, config: cfg}
+	h := &heartbeat{conn: c, ws: ws, config: cfg, release: func() bool { return true }}
 	l := &c.life
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,7 +141,9 @@ func (i *Instrumentation) beat(ctx context.Context, ws *websocket.Conn, c *conn,
 	// The first ping comes at any time, so that connections opened together
 	// do not ping together.
 	h.timer = time.AfterFunc(rand.N(cfg.every), h.ping)
-	h.release = context.AfterFunc(ctx, h.stop)
+	if ctx.Done() != nil {
+		h.release = context.AfterFunc(ctx, h.stop)
+	}
 	return nil
 }
 

@@ -300,11 +300,8 @@ func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
 }
 
-// A peer that takes nothing, so that no ping can be written, is ended.
-func TestHeartbeatEndsBlockedPeer(t *testing.T) {
-	ws, m := newInstrumentation(t)
-	near, far := net.Pipe()
-	defer far.Close()
+// upgrade is a request that opens a WebSocket.
+func upgrade() *http.Request {
 	r := request("/")
 	for name, value := range map[string]string{
 		"Connection": "Upgrade", "Upgrade": "websocket",
@@ -312,7 +309,15 @@ func TestHeartbeatEndsBlockedPeer(t *testing.T) {
 	} {
 		r.Header.Set(name, value)
 	}
-	server, err := ws.Accept(pipeWriter{httptest.NewRecorder(), near}, r, nil)
+	return r
+}
+
+// A peer that takes nothing, so that no ping can be written, is ended.
+func TestHeartbeatEndsBlockedPeer(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	near, far := net.Pipe()
+	defer far.Close()
+	server, err := ws.Accept(pipeWriter{httptest.NewRecorder(), near}, upgrade(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

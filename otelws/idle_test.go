@@ -1,8 +1,12 @@
 package otelws_test
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +40,7 @@ func BenchmarkIdle(b *testing.B) {
 			})
 		}
 	}
-	silent := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	quiet := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
@@ -51,7 +55,7 @@ func BenchmarkIdle(b *testing.B) {
 	for _, v := range variants {
 		b.Run(v.name, func(b *testing.B) {
 			for b.Loop() {
-				url := serve(b, v.handler(b, silent))
+				url := serve(b, v.handler(b, quiet))
 				before := memory()
 				clients := startEchoClients(b, url, idleConns, 0)
 				clients.run(b, 0)
@@ -59,6 +63,64 @@ func BenchmarkIdle(b *testing.B) {
 				b.ReportMetric(float64(after.heap-before.heap)/idleConns, "heap-B/conn")
 				b.ReportMetric(float64(after.stacks-before.stacks)/idleConns, "stack-B/conn")
 				b.ReportMetric(float64(after.goroutines-before.goroutines)/idleConns, "goroutines/conn")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// silent is a transport on which the peer says nothing.
+type silent struct {
+	net.Conn
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func (s silent) Read([]byte) (int, error) {
+	<-s.closed
+	return 0, net.ErrClosed
+}
+
+func (s silent) Write(p []byte) (int, error) { return len(p), nil }
+
+func (s silent) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+// BenchmarkIdleInMemory is BenchmarkIdle with ten times the connections, on
+// transports that need no descriptors.
+func BenchmarkIdleInMemory(b *testing.B) {
+	const conns = 100_000
+	ws, err := otelws.New(
+		otelws.WithMeterProvider(otelwstest.NewMetrics(b).MeterProvider()),
+		otelws.WithHeartbeat(otelws.Every(time.Hour)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, accept := range map[string]func(http.ResponseWriter, *http.Request, *websocket.AcceptOptions) (*websocket.Conn, error){
+		"Bare": websocket.Accept, "Heartbeat": ws.Accept,
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				before := memory()
+				open := make([]*websocket.Conn, conns)
+				var readers sync.WaitGroup
+				for i := range open {
+					c, err := accept(pipeWriter{httptest.NewRecorder(), silent{nil, make(chan struct{}), new(sync.Once)}}, upgrade(), nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					open[i] = c
+					readers.Go(func() { c.Read(context.Background()) })
+				}
+				after := memory()
+				b.ReportMetric(float64(after.heap-before.heap)/conns, "heap-B/conn")
+				b.ReportMetric(float64(after.goroutines-before.goroutines)/conns, "goroutines/conn")
+				for _, c := range open {
+					c.CloseNow()
+				}
+				readers.Wait()
 			}
 			b.ReportMetric(0, "ns/op")
 		})
