@@ -111,11 +111,12 @@ func TestConservation(t *testing.T) {
 		}
 		lives.Wait()
 		h.acting.Wait()
+		h.quiet(t, reader, want)
 		if rapid.Bool().Draw(t, "the server closes") {
 			h.server.Config.Close() // which leaves hijacked connections alone
 			h.start()
+			h.quiet(t, reader, want)
 		}
-		h.quiet(t, reader, want)
 		h.release()
 		h.quiet(t, reader, want)
 		if l := collect(t, reader); total(l.active) != 0 {
