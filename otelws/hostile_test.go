@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -208,6 +209,29 @@ func TestPingsWithoutEnd(t *testing.T) {
 		ws_io_bytes_total{network_io_direction="receive"} 1.3e+07
 		ws_io_bytes_total{network_io_direction="transmit"} 6e+06
 		ws_write_time_seconds_total ~`); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A handshake that is never finished is none, and leaves nothing behind.
+func TestSlowHandshake(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := httptest.NewUnstartedServer(ws.Handler(echo))
+	s.Config.ReadHeaderTimeout = 20 * time.Millisecond
+	s.Start()
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnec"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil { // until the server hangs up
+		t.Fatal(err)
+	}
+	if diff := m.Diff(""); diff != "" {
 		t.Error(diff)
 	}
 }
