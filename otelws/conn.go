@@ -31,7 +31,7 @@ type conn struct {
 
 	state    atomic.Uint32
 	reads    atomic.Uint32 // odd while a Read is in progress
-	timedOut atomic.Bool   // the last Read or Write passed its deadline
+	timedOut atomic.Bool   // a deadline has passed, and no bytes since
 	pongs    atomic.Uint32 // pings answered
 	inbound  inbound
 	outbound outbound

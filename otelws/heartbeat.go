@@ -158,7 +158,7 @@ func (h *heartbeat) ping() {
 		return
 	}
 	c, begun := h.conn, time.Now()
-	writes, _ := c.writes()
+	writes := c.writes()
 	answered, sent := c.pongs.Load(), c.pingsSent()
 
 	// Not the context of the heartbeat: coder/websocket closes a connection
@@ -167,7 +167,8 @@ func (h *heartbeat) ping() {
 	err := h.ws.Ping(ctx)
 	cancel()
 
-	if now, busy := c.writes(); now == writes && !busy && (err == nil || errors.Is(err, context.DeadlineExceeded)) && c.state.Load() == live {
+	late := errors.Is(err, context.DeadlineExceeded)
+	if (err == nil || late) && c.silentSince(writes) {
 		otel.Handle(errors.New("otelws: heartbeat stopped: its pings go out on another connection than that of its context"))
 		h.stop()
 		return
@@ -175,7 +176,7 @@ func (h *heartbeat) ping() {
 	switch {
 	case err == nil:
 		h.misses = 0
-	case !errors.Is(err, context.DeadlineExceeded): // the connection is closing
+	case !late: // the connection is closing
 	case h.missed(answered, sent):
 		c.set.heartbeat.missed.Add(1)
 		h.misses++
@@ -205,11 +206,20 @@ func (h *heartbeat) missed(answered, sent uint32) bool {
 	return c.pongs.Load() == answered && c.reads.Load() == read
 }
 
-// writes is how many have begun, and whether one is in progress.
-func (c *conn) writes() (begun uint32, busy bool) {
+// writes is how many have begun.
+func (c *conn) writes() uint32 {
 	c.outbound.mu.Lock()
 	defer c.outbound.mu.Unlock()
-	return c.outbound.begun, c.outbound.begun != c.outbound.returned
+	return c.outbound.begun
+}
+
+// silentSince says whether an open connection has not even tried to write since
+// writes was that many.
+func (c *conn) silentSince(writes uint32) bool {
+	c.outbound.mu.Lock()
+	defer c.outbound.mu.Unlock()
+	out := &c.outbound
+	return out.begun == writes && out.returned == writes && c.state.Load() == live
 }
 
 func (c *conn) pingsSent() uint32 {
