@@ -12,7 +12,10 @@ import (
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/otelws/otelws-go/exporter/internal/histogram"
 )
 
 // Exporter owns a Prometheus registry, a MeterProvider that is read through it, and the handler
@@ -20,7 +23,8 @@ import (
 // global MeterProvider is touched.
 type Exporter struct {
 	cfg      config
-	provider *sdkmetric.MeterProvider
+	sdk      *sdkmetric.MeterProvider
+	provider *meterProvider
 	handler  http.Handler
 
 	shutdownOnce sync.Once
@@ -55,7 +59,8 @@ func New(opts ...Option) (*Exporter, error) {
 			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
 		}
 	}
-	reader, err := newReader(reg, cfg.scopeLabels)
+	histograms := new(histogram.Registry)
+	reader, err := newReader(reg, cfg.scopeLabels, histograms.Producer(metricdata.CumulativeTemporality))
 	if err != nil {
 		return nil, err
 	}
@@ -68,18 +73,26 @@ func New(opts ...Option) (*Exporter, error) {
 	for _, r := range cfg.readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
+	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
 	return &Exporter{
-		cfg:      cfg,
-		provider: sdkmetric.NewMeterProvider(sdkOpts...),
-		handler:  handler,
+		cfg: cfg,
+		sdk: sdk,
+		provider: &meterProvider{
+			MeterProvider: sdk,
+			histograms:    histograms,
+			views:         cfg.views,
+			exact:         len(cfg.readers) == 0 && exemplarsByTrace(),
+		},
+		handler: handler,
 	}, nil
 }
 
-func newReader(reg prometheus.Registerer, scopeLabels bool) (sdkmetric.Reader, error) {
+func newReader(reg prometheus.Registerer, scopeLabels bool, histograms sdkmetric.Producer) (sdkmetric.Reader, error) {
 	opts := []otelprometheus.Option{
 		otelprometheus.WithRegisterer(reg),
 		// Pinned, so that names depend neither on the scraper nor on a global of another library.
 		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		otelprometheus.WithProducer(histograms),
 	}
 	if !scopeLabels {
 		opts = append(opts, otelprometheus.WithoutScopeInfo())
@@ -120,7 +133,7 @@ func (e *Exporter) Handler() http.Handler { return e.handler }
 // return the first one's error.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() {
-		if err := e.provider.Shutdown(ctx); err != nil {
+		if err := e.sdk.Shutdown(ctx); err != nil {
 			e.shutdownErr = fmt.Errorf("failed to shut down the MeterProvider: %w", err)
 		}
 	})

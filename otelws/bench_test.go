@@ -8,12 +8,14 @@ import (
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
 // instrumentations are what each benchmark compares: no Handler, one that
-// records nowhere, and one that the SDK records for.
+// records nowhere, one that the SDK records for, and one with the exporter,
+// which takes histograms that are counted by the connections themselves.
 var instrumentations = []struct {
 	name    string
 	handler func(b *testing.B, next http.Handler) http.Handler
@@ -28,6 +30,17 @@ var instrumentations = []struct {
 	}},
 	{"SDK", func(b *testing.B, next http.Handler) http.Handler {
 		ws, err := otelws.New(otelws.WithMeterProvider(otelwstest.NewMetrics(b).MeterProvider()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return ws.Handler(next)
+	}},
+	{"Exporter", func(b *testing.B, next http.Handler) http.Handler {
+		exp, err := exporter.New()
+		if err != nil {
+			b.Fatal(err)
+		}
+		ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -24,13 +24,14 @@ type conn struct {
 	side      *side
 
 	// Set by open.
-	set   *set
-	shard *shard
-	ctx   context.Context // holds a sampled span context, for exemplars
-	start instant
+	set      *set
+	shard    *shard
+	messages [len(directions)]*sizes // nil where an instrument records them
+	sampled  bool                    // ctx holds a span context
+	ctx      context.Context         // for exemplars
+	start    instant
 
 	state    atomic.Uint32
-	reads    atomic.Uint32 // odd while a Read is in progress
 	timedOut atomic.Bool   // a deadline has passed, and no bytes since
 	pongs    atomic.Uint32 // pings answered
 	inbound  inbound
@@ -48,18 +49,19 @@ const (
 
 // inbound is what has been read from the peer.
 type inbound struct {
-	mu      sync.Mutex
-	frames  frame.Parser
-	waiting []byte // came before the response had gone out
+	begun    atomic.Uint32 // Reads
+	mu       sync.Mutex
+	returned uint32 // Reads
+	frames   frame.Parser
+	waiting  []byte // came before the response had gone out
 	totals
 }
 
-// outbound is what is written to the peer. Its frames are read twice: ahead of
-// the write, since the answer to a ping or a close can be read before Write
-// returns, and after it, for what has passed.
+// outbound is what is written to the peer. Its frames are read ahead of the
+// write, since the answer to a ping or a close can be read before Write
+// returns, and counted after it.
 type outbound struct {
 	mu       sync.Mutex
-	ahead    frame.Parser
 	frames   frame.Parser
 	head     []byte // of a response that the library writes itself, so far
 	begun    uint32 // writes
@@ -95,12 +97,9 @@ func (c *conn) early(brw *bufio.ReadWriter) {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	c.reads.Add(1)
+	c.inbound.begun.Add(1)
 	n, err := c.rwc.Read(p)
-	c.reads.Add(1)
-	if n > 0 {
-		c.received(p[:n])
-	}
+	c.received(p[:n])
 	if err != nil {
 		c.failed(err)
 	}
@@ -115,11 +114,12 @@ func (c *conn) Write(p []byte) (int, error) {
 		return c.writeHead(p)
 	}
 	begun := now()
-	c.sending(p, begun)
+	var w write
+	c.sending(&w, p, begun)
 	c.shard.beginWrite(begun)
 	n, err := c.rwc.Write(p)
 	c.shard.endWrite(begun, now())
-	c.sent(p[:n])
+	c.sent(p, n, &w)
 	if err != nil {
 		c.failed(err)
 	}
@@ -137,6 +137,10 @@ func (c *conn) received(b []byte) {
 	in := &c.inbound
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.returned++
+	if len(b) == 0 {
+		return
+	}
 	switch c.state.Load() {
 	case foreign:
 		return
@@ -160,23 +164,37 @@ func (c *conn) progress() {
 }
 
 func (c *conn) readInbound(b []byte) {
-	c.count(receive, &c.inbound.frames, &c.inbound.totals, b)
+	in := &c.inbound
+	c.countBytes(receive, &in.totals, len(b))
+	c.countFrames(receive, &in.frames, &in.totals, b)
+}
+
+// write is what sending has read in a Write, and sent is to count.
+type write struct {
+	before frame.Parser // as it was at the beginning
+	frame  frame.Frame  // the last one that ends
+	frames int
+	err    frame.Error
 }
 
 // sending reads what is about to be written, for the frames that the peer may
 // answer before the write returns.
-func (c *conn) sending(b []byte, at instant) {
+func (c *conn) sending(w *write, b []byte, at instant) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	out.begun++
 	out.last = at
+	w.before = out.frames
 	for len(b) > 0 {
-		f, n, ok, _ := out.ahead.Next(b)
+		f, n, ok, err := out.frames.Next(b)
 		b = b[n:]
 		if !ok {
-			return
+			w.err = err
+			break
 		}
+		w.frame = f
+		w.frames++
 		switch f.Opcode {
 		case frame.Ping:
 			c.pinged(&f)
@@ -186,55 +204,84 @@ func (c *conn) sending(b []byte, at instant) {
 	}
 }
 
-// sent reads what has been written.
-func (c *conn) sent(b []byte) {
+// sent counts the first n bytes of b, which have been written.
+func (c *conn) sent(b []byte, n int, w *write) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	out.returned++
-	if len(b) == 0 {
+	if n == 0 {
 		return
 	}
 	c.progress()
-	c.count(transmit, &out.frames, &out.totals, b)
+	c.countBytes(transmit, &out.totals, n)
+	switch {
+	case n < len(b) || w.frames > 1:
+		again := w.before.Clone()
+		c.countFrames(transmit, &again, &out.totals, b[:n])
+		return
+	case w.frames == 1:
+		c.countFrame(transmit, &w.frame, &out.totals)
+	}
+	c.countError(w.err)
 }
 
-// count counts what has passed in one direction, whose lock is held.
-func (c *conn) count(d direction, p *frame.Parser, t *totals, b []byte) {
-	c.shard.bytes[d].Add(int64(len(b)))
-	t.bytes += int64(len(b))
+// The count functions count what has passed in one direction, whose lock is
+// held.
+
+func (c *conn) countBytes(d direction, t *totals, n int) {
+	c.shard.bytes[d].Add(int64(n))
+	t.bytes += int64(n)
+}
+
+func (c *conn) countFrames(d direction, p *frame.Parser, t *totals, b []byte) {
 	for len(b) > 0 {
 		f, n, ok, err := p.Next(b)
-		if err != frame.None {
-			c.side.protocol[err].count.Add(1)
+		if !ok {
+			c.countError(err)
 			return
 		}
 		b = b[n:]
-		if !ok {
-			return
-		}
-		c.shard.frames[d][opcodeIndex[f.Opcode]].Add(1)
-		if f.Message >= 0 {
-			t.messages++
-			c.recordMessage(d, f.Message)
-			continue
-		}
-		switch {
-		case d == receive && f.Opcode == frame.Pong:
-			c.ponged(&f)
-		case d == receive && f.Opcode == frame.Close:
-			c.closeFrame(&f, InitiatorPeer)
-		case d == transmit && f.Opcode == frame.Ping:
-			c.pingSent()
-		case d == transmit && f.Opcode == frame.Close:
-			c.closeSent()
-		}
+		c.countFrame(d, &f, t)
+	}
+}
+
+func (c *conn) countError(err frame.Error) {
+	if err != frame.None {
+		c.side.protocol[err].count.Add(1)
+	}
+}
+
+func (c *conn) countFrame(d direction, f *frame.Frame, t *totals) {
+	c.shard.frames[d][opcodeIndex[f.Opcode]].Add(1)
+	if f.Message >= 0 {
+		t.messages++
+		c.recordMessage(d, f.Message)
+		return
+	}
+	switch {
+	case d == receive && f.Opcode == frame.Pong:
+		c.ponged(f)
+	case d == receive && f.Opcode == frame.Close:
+		c.closeFrame(f, InitiatorPeer)
+	case d == transmit && f.Opcode == frame.Ping:
+		c.pingSent()
+	case d == transmit && f.Opcode == frame.Close:
+		c.closeSent()
 	}
 }
 
 // recordMessage is the only place that records a message.
 func (c *conn) recordMessage(d direction, size int64) {
-	c.side.instruments.messages[d].Record(c.ctx, size, c.set.messages.record...)
+	counted := c.messages[d]
+	if counted == nil {
+		c.side.instruments.messages[d].Record(c.ctx, size, c.set.messages.record...)
+		return
+	}
+	counted.add(size)
+	if c.sampled {
+		c.set.messages.exemplars[d](c.ctx, size)
+	}
 }
 
 // netConn is a conn whose transport is a net.Conn.

@@ -198,12 +198,22 @@ func (h *heartbeat) missed(answered, sent uint32) bool {
 	if c.pingsSent() == sent {
 		return true
 	}
-	read := c.reads.Load()
-	if read%2 == 0 {
+	read, ok := c.reading()
+	if !ok {
 		return false
 	}
 	time.Sleep(min(h.config.timeout/4, 100*time.Millisecond))
-	return c.pongs.Load() == answered && c.reads.Load() == read
+	again, ok := c.reading()
+	return ok && again == read && c.pongs.Load() == answered
+}
+
+// reading says whether a Read is in progress, and which.
+func (c *conn) reading() (read uint32, ok bool) {
+	in := &c.inbound
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	read = in.begun.Load()
+	return read, read != in.returned
 }
 
 // writes is how many have begun.

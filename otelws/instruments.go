@@ -25,7 +25,7 @@ func (d definition) name(r role) string {
 
 // Bucket bounds, in the unit of their instrument.
 var (
-	sizeBounds      = []float64{64, 256, 1024, 4096, 16384, 65536, 262144}
+	sizeBounds      = [...]float64{64, 256, 1024, 4096, 16384, 65536, 262144}
 	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 	durationBounds  = []float64{1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400}
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
@@ -60,7 +60,7 @@ var (
 		client:      "ws.client.message",
 		unit:        "By",
 		description: "Payload size of the messages received.",
-		bounds:      sizeBounds,
+		bounds:      sizeBounds[:],
 	}
 	// ws_message_sent_bytes
 	messageSent = definition{
@@ -68,7 +68,7 @@ var (
 		client:      "ws.client.message.sent",
 		unit:        "By",
 		description: "Payload size of the messages sent.",
-		bounds:      sizeBounds,
+		bounds:      sizeBounds[:],
 	}
 	// ws_heartbeat_rtt_seconds
 	heartbeatRTT = definition{
@@ -131,6 +131,9 @@ var (
 	}
 )
 
+// messageSizes are the definitions by direction.
+var messageSizes = [len(directions)]definition{receive: messageReceived, transmit: messageSent}
+
 // instruments are the instruments of one side. They are made once.
 type instruments struct {
 	active   metric.Int64ObservableUpDownCounter
@@ -142,7 +145,7 @@ type instruments struct {
 	missed   metric.Int64ObservableCounter
 	protocol metric.Int64ObservableCounter
 
-	messages  [len(directions)]metric.Int64Histogram
+	messages  [len(directions)]metric.Int64Histogram // nil where they are observed
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
 	handshake metric.Float64Histogram
@@ -166,10 +169,6 @@ func newInstruments(meter metric.Meter, r role) (*instruments, error) {
 		missed:   create(&f, heartbeatMissed, meter.Int64ObservableCounter),
 		protocol: create(&f, protocolErrors, meter.Int64ObservableCounter),
 
-		messages: [...]metric.Int64Histogram{
-			receive:  create(&f, messageReceived, meter.Int64Histogram),
-			transmit: create(&f, messageSent, meter.Int64Histogram),
-		},
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),

@@ -48,7 +48,6 @@ func (c *conn) prepare() {
 	rsv := c.handshake.rsv
 	accepted := c.side.role == server
 	c.inbound.frames = frame.New(accepted, rsv)
-	c.outbound.ahead = frame.New(!accepted, rsv)
 	c.outbound.frames = frame.New(!accepted, rsv)
 }
 
@@ -82,7 +81,9 @@ func (c *conn) begin(t *set) bool {
 	h.record(t, http.StatusSwitchingProtocols)
 	c.set = t
 	c.shard = t.traffic.shard()
+	c.messages = t.messages.counts()
 	c.ctx = spanContextOnly(h.request.Context())
+	c.sampled = c.ctx != context.Background()
 	// net/http reads ahead until the hijack, and cancels the request at an EOF.
 	l.goneBefore = c.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled)
 	c.start = now()

@@ -11,14 +11,15 @@ import (
 // the response themselves.
 func (c *conn) writeHead(p []byte) (int, error) {
 	rest, complete := c.readHead(p)
+	var w write
 	if complete {
-		c.sending(rest, now())
+		c.sending(&w, rest, now())
 	}
 	n, err := c.rwc.Write(p)
 	if head := len(p) - len(rest); complete && n >= head {
 		c.open()
 		if c.state.Load() != foreign {
-			c.sent(rest[:n-head])
+			c.sent(rest, n-head, &w)
 		}
 	}
 	if err != nil {

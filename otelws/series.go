@@ -31,6 +31,7 @@ type side struct {
 	sets []*set
 
 	traffic   []*trafficSeries
+	messages  []*messageSeries
 	heartbeat []*heartbeatSeries
 	protocol  []protocolSeries // by frame.Error
 
@@ -51,7 +52,7 @@ type set struct {
 
 	durations     []lazyOptions // by place in closeCodes.values, then by Initiator
 	durationAttrs []attribute.KeyValue
-	messages      options
+	messages      *messageSeries
 	traffic       *trafficSeries
 	heartbeat     *heartbeatSeries
 }
@@ -124,8 +125,14 @@ func newSide(meter metric.Meter, r role, cfg *config) (*side, error) {
 	for i := range n {
 		s.sets = append(s.sets, s.newSet(s.attributes(i), cfg.groups, shared))
 	}
+	for _, t := range s.traffic {
+		t.shards = make([]shard, shardsFor(len(s.traffic)))
+	}
 	s.inUse.Store(r == server)
 
+	if err := s.newMessages(meter); err != nil {
+		return nil, err
+	}
 	_, err = meter.RegisterCallback(s.observe, in.observables()...)
 	return s, err
 }
@@ -149,7 +156,8 @@ func (s *side) newSet(attrs []attribute.KeyValue, groups Group, shared *set) *se
 		t.durations, t.durationAttrs = make([]lazyOptions, n*len(initiators)), attrs
 	}
 	if groups&Messages != 0 {
-		t.messages = newOptions(attrs...)
+		t.messages = newMessageSeries(attrs)
+		s.messages = append(s.messages, t.messages)
 	}
 	if groups&Heartbeats != 0 {
 		t.heartbeat = &heartbeatSeries{options: newOptions(attrs...)}
@@ -163,7 +171,7 @@ func (s *side) newSet(attrs []attribute.KeyValue, groups Group, shared *set) *se
 }
 
 func newTrafficSeries(attrs []attribute.KeyValue) *trafficSeries {
-	t := &trafficSeries{traffic: newTraffic(), write: newOptions(attrs...)}
+	t := &trafficSeries{traffic: new(traffic), write: newOptions(attrs...)}
 	for d, name := range directions {
 		with := append(slices.Clip(attrs), keyDirection.String(name))
 		t.io[d] = newOptions(with...)

@@ -33,13 +33,21 @@ type shard struct {
 	writing writing
 }
 
-func newTraffic() *traffic {
+// shardsFor is how many shards each of a number of series is given: a few for
+// each core, unless the series are so many that they spread the load themselves.
+func shardsFor(series int) int {
 	n := 4
 	for n < 4*runtime.GOMAXPROCS(0) && n < 256 {
 		n *= 2
 	}
-	return &traffic{shards: make([]shard, n)}
+	for n > 1 && n*series > maxShards {
+		n /= 2
+	}
+	return n
 }
+
+// maxShards bounds the shards of all series together, to a megabyte or two.
+const maxShards = 8192
 
 func (t *traffic) shard() *shard {
 	return &t.shards[t.next.Add(1)%uint32(len(t.shards))]

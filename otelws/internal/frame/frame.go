@@ -3,6 +3,7 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -100,10 +101,20 @@ func New(client bool, rsv byte) Parser {
 	return Parser{client: client, rsv: rsv}
 }
 
+// Clone returns a Parser that goes on from where p stands, independently of it.
+func (p *Parser) Clone() Parser {
+	c := *p
+	c.partial = bytes.Clone(p.partial)
+	return c
+}
+
 // Next reads b up to the end of a frame, and returns how much of b that was.
 // ok says whether a frame ended there; if not, all of b has been read. err is
 // not None once: where a header was impossible.
 func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
+	if n := p.wholeMessage(b); n > 0 {
+		return Frame{Opcode: Opcode(b[0] & 0x0f), Message: int64(n - headerSize(b))}, n, true, None
+	}
 	if p.done {
 		return Frame{}, len(b), false, None
 	}
@@ -139,6 +150,36 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 		return Frame{}, n, false, None
 	}
 	return p.end(payload), n, true, None
+}
+
+// wholeMessage returns the size of a frame at the beginning of b that is a
+// message by itself and ends within b, as most frames are and do. It is 0 for
+// any other.
+func (p *Parser) wholeMessage(b []byte) int {
+	if p.done || p.payload || p.open || p.headerLen > 0 || len(b) < 4 {
+		return 0
+	}
+	switch b[0] &^ p.rsv {
+	case 0x80 | byte(Text), 0x80 | byte(Binary):
+	default:
+		return 0
+	}
+	if b[1]&0x80 != 0 != p.client {
+		return 0
+	}
+	n := headerSize(b)
+	switch length := int(b[1] & 0x7f); length {
+	case 126:
+		n += int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		return 0
+	default:
+		n += length
+	}
+	if n > len(b) {
+		return 0
+	}
+	return n
 }
 
 // readHeader returns a whole header, or nil where b ends before the header
