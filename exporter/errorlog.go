@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel"
 )
 
 const (
@@ -23,6 +25,17 @@ type errorLog struct {
 	mu         sync.Mutex
 	last       time.Time
 	suppressed int
+}
+
+// ErrorHandler returns a handler for otel.SetErrorHandler that logs what the SDK reports there, at most
+// once in 10 s with the number of those left out. The SDK's own handler writes each error to stderr. A
+// nil logger is slog.Default().
+func ErrorHandler(l *slog.Logger) otel.ErrorHandler {
+	if l == nil {
+		l = slog.Default()
+	}
+	log := &errorLog{logger: l, msg: "OpenTelemetry error"}
+	return otel.ErrorHandlerFunc(func(err error) { log.Println(err) })
 }
 
 func (l *errorLog) Println(v ...any) { l.log(fmt.Sprintln(v...)) }

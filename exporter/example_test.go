@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/otelws/otelws-go/exporter"
 )
@@ -36,3 +38,44 @@ func Example() {
 	// # TYPE jobs_done_total counter
 	// jobs_done_total{result="ok"} 3
 }
+
+// Any reader of the SDK can be added, here one that would push each minute. With the producer it
+// has the metrics of the Go runtime and the process too.
+func ExampleWithReader() {
+	var push sdkmetric.Exporter = printer{}
+	exp, err := exporter.New(exporter.WithReader(func(producer exporter.ProducerFunc) (sdkmetric.Reader, error) {
+		return sdkmetric.NewPeriodicReader(push, sdkmetric.WithProducer(producer(push.Temporality))), nil
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := exp.Shutdown(context.Background()); err != nil { // pushes for the last time
+		log.Fatal(err)
+	}
+	// Output: go_goroutines
+}
+
+type printer struct{}
+
+func (printer) Temporality(sdkmetric.InstrumentKind) metricdata.Temporality {
+	return metricdata.CumulativeTemporality
+}
+
+func (printer) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+	return sdkmetric.DefaultAggregationSelector(k)
+}
+
+func (printer) Export(_ context.Context, data *metricdata.ResourceMetrics) error {
+	for _, scope := range data.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name == "go_goroutines" {
+				fmt.Println(m.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (printer) ForceFlush(context.Context) error { return nil }
+
+func (printer) Shutdown(context.Context) error { return nil }

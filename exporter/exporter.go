@@ -32,8 +32,9 @@ type Exporter struct {
 }
 
 // New returns an Exporter that is ready to record and to be scraped. It listens nowhere and starts
-// no goroutine. An error says in one line which option is wrong; the readers and collectors that
-// were passed then still belong to the caller.
+// no goroutine but those of the readers that [WithReader] makes. An error says in one line which option
+// is wrong; the collectors that were passed then still belong to the caller, and readers that were made
+// are shut down.
 func New(opts ...Option) (*Exporter, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -43,24 +44,31 @@ func New(opts ...Option) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	reg := prometheus.NewRegistry()
+	// A scrape is all of reg; what a producer gives is the part without the MeterProvider.
+	reg, collected := prometheus.NewRegistry(), prometheus.NewRegistry()
+	both := registerers{reg, collected}
 	// Before any other collector: promhttp panics on a name that is taken.
-	handler, err := newHandler(reg, cfg, res)
+	handler, err := newHandler(reg, both, cfg, res)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.runtimeMetrics {
-		if err := registerRuntime(reg); err != nil {
+		if err := registerRuntime(both); err != nil {
 			return nil, err
 		}
 	}
 	for _, c := range cfg.collectors {
-		if err := reg.Register(c); err != nil {
+		if err := both.Register(c); err != nil {
 			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
 		}
 	}
 	histograms := new(histogram.Registry)
 	reader, err := newReader(reg, cfg.scopeLabels, histograms.Producer(metricdata.CumulativeTemporality))
+	if err != nil {
+		return nil, err
+	}
+	// Last, since they may have begun to work.
+	readers, err := newReaders(cfg.readers, newProducerFunc(collected, cfg.logger))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +78,7 @@ func New(opts ...Option) (*Exporter, error) {
 		sdkmetric.WithView(cfg.views...),
 		sdkmetric.WithReader(reader),
 	}
-	for _, r := range cfg.readers {
+	for _, r := range readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
 	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
@@ -126,7 +134,7 @@ func (e *Exporter) MeterProvider() metric.MeterProvider { return e.provider }
 // and authentication are the server's.
 func (e *Exporter) Handler() http.Handler { return e.handler }
 
-// Shutdown flushes and shuts down the MeterProvider and with it the readers given to [WithReader],
+// Shutdown flushes and shuts down the MeterProvider and with it the readers of [WithReader],
 // within ctx. Instruments record nothing afterwards; a scrape still shows what does not come from
 // the MeterProvider. It stops no listener: that is the context of [Exporter.ListenAndServe], whose
 // return is best awaited first, so that the last scrape is a whole one. Later calls do nothing and

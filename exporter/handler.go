@@ -35,12 +35,12 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func newHandler(reg *prometheus.Registry, cfg config, res *resource.Resource) (http.Handler, error) {
+func newHandler(gatherer prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (http.Handler, error) {
 	landing, err := newLandingPage(res)
 	if err != nil {
 		return nil, err
 	}
-	metrics := promhttp.InstrumentMetricHandler(reg, promhttp.HandlerFor(reg, promhttp.HandlerOpts{
+	metrics := promhttp.InstrumentMetricHandler(reg, promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
 		Registry:            reg,
 		ErrorLog:            &errorLog{logger: cfg.logger, msg: "failed to collect all metrics for a scrape"},
 		ErrorHandling:       promhttp.ContinueOnError,

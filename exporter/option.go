@@ -31,7 +31,7 @@ type config struct {
 	maxScrapes     int
 	logger         *slog.Logger
 	resource       *resource.Resource
-	readers        []sdkmetric.Reader
+	readers        []ReaderFunc
 	views          []sdkmetric.View
 	collectors     []prometheus.Collector
 	runtimeMetrics bool
@@ -140,11 +140,21 @@ func WithResource(res *resource.Resource) Option {
 	return optionFunc(func(c *config) { c.resource = res })
 }
 
-// WithReader adds a reader to the MeterProvider, such as a periodic one that pushes. Once [New]
-// has succeeded it is shut down by [Exporter.Shutdown]. It sees the MeterProvider's instruments,
-// not the runtime's metrics or a collector's.
-func WithReader(r sdkmetric.Reader) Option {
-	return optionFunc(func(c *config) { c.readers = append(c.readers, r) })
+// ReaderFunc makes a reader, which has the producer that it asks for or none.
+type ReaderFunc func(ProducerFunc) (sdkmetric.Reader, error)
+
+// ProducerFunc returns what a reader must gather besides the MeterProvider, so that it reads all that
+// a scrape shows: the metrics of the Go runtime, the process and the caller's collectors, under the
+// names and labels of the scrape. The selector is that of the reader's exporter. Collectors know
+// cumulative counters alone, whatever it selects. The producer reports no error: what fails is left
+// out and logged, as in a scrape.
+type ProducerFunc func(sdkmetric.TemporalitySelector) sdkmetric.Producer
+
+// WithReader adds a reader to the MeterProvider, such as a periodic one that pushes. [New] calls the
+// function once, when nothing but another reader can fail any more, and the reader is the Exporter's:
+// [Exporter.Shutdown] shuts it down, or New where it returns an error after all.
+func WithReader(f ReaderFunc) Option {
+	return optionFunc(func(c *config) { c.readers = append(c.readers, f) })
 }
 
 // WithView adds views to the MeterProvider, for all its readers.

@@ -1,6 +1,7 @@
 package exporter_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,9 @@ func TestNewRefuses(t *testing.T) {
 		{"zero timeout", exporter.WithScrapeTimeout(0), []string{"scrape timeout 0s", "positive"}},
 		{"negative timeout", exporter.WithScrapeTimeout(-time.Second), []string{"scrape timeout -1s", "positive"}},
 		{"no scrapes", exporter.WithMaxScrapes(0), []string{"0 concurrent scrapes", "at least 1"}},
-		{"nil reader", exporter.WithReader(nil), []string{"reader", "nil"}},
+		{"nil reader function", exporter.WithReader(nil), []string{"reader", "nil"}},
+		{"nil reader", exporter.WithReader(readerOf(nil, nil)), []string{"reader", "nil"}},
+		{"reader fails", exporter.WithReader(readerOf(nil, errors.New("no such host"))), []string{"reader", "no such host"}},
 		{"nil view", exporter.WithView(nil), []string{"view", "nil"}},
 		{"nil collector", exporter.WithCollector(nil), []string{"collector", "nil"}},
 		{"collector twice", exporter.WithCollector(collectors.NewGoCollector()), []string{"register collector", "one collector"}},

@@ -278,7 +278,7 @@ func TestCallbackErrorKeepsOtherSeries(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
-	exp := newExporter(t, exporter.WithReader(reader))
+	exp := newExporter(t, exporter.WithReader(readerOf(reader, nil)))
 	record(t, sampled, exp)
 	var data metricdata.ResourceMetrics
 	check(t, reader.Collect(context.Background(), &data))
@@ -307,7 +307,7 @@ type stuckReader struct{ sdkmetric.Reader }
 func (stuckReader) Shutdown(context.Context) error { return errors.New("queue full") }
 
 func TestShutdownReportsReaderError(t *testing.T) {
-	exp, err := exporter.New(exporter.WithReader(stuckReader{sdkmetric.NewManualReader()}))
+	exp, err := exporter.New(exporter.WithReader(readerOf(stuckReader{sdkmetric.NewManualReader()}, nil)))
 	check(t, err)
 	first, second := exp.Shutdown(context.Background()), exp.Shutdown(context.Background())
 	if first == nil || !strings.Contains(first.Error(), "queue full") || second != first {

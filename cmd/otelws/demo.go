@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
@@ -21,7 +19,10 @@ const demoHelp = `Run an instrumented WebSocket server, and its metrics on a lis
 
 It echoes on /echo and has a room on /room, where everybody receives what anybody sends.
 With --clients it has visitors from the start: some chat, some vanish, some are slow, silent or
-malformed, so that every series moves.`
+malformed, so that every series moves.
+
+Metrics are pushed by OTLP as well where the environment asks for it, by OTEL_METRICS_EXPORTER=otlp or
+an OTEL_EXPORTER_OTLP_ENDPOINT.`
 
 // demo is the command's flags, and what its tests set besides.
 type demo struct {
@@ -68,12 +69,12 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 	if err := d.validate(); err != nil {
 		return err
 	}
-	exp, err := d.newExporter(ctx, logger)
+	tel, err := newTelemetry(ctx, "otelws-demo", d.webConfig, logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, flush(ctx, exp)) }()
-	ws, err := d.instrument(exp, logger)
+	defer func() { err = errors.Join(err, tel.Shutdown(ctx)) }()
+	ws, err := d.instrument(tel, logger)
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 	srv.http.ConnContext = limitSendBuffer
 	// The metrics end last, so that the last scrape sees the closed connections.
 	services := []service{
-		func(ctx context.Context) error { return exp.Serve(ctx, metricsListener) },
+		func(ctx context.Context) error { return tel.Serve(ctx, metricsListener) },
 		func(ctx context.Context) error { return srv.serve(ctx, wsListener) },
 	}
 	if d.clients > 0 {
@@ -111,38 +112,9 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 	return runGroup(ctx, services...)
 }
 
-func (d *demo) newExporter(ctx context.Context, logger *slog.Logger) (*exporter.Exporter, error) {
-	// The environment's OTEL_SERVICE_NAME goes before the name given here.
-	res, err := resource.New(ctx,
-		resource.WithAttributes(
-			attribute.String("service.name", "otelws-demo"),
-			attribute.String("service.version", version()),
-		),
-		resource.WithFromEnv(),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("failed to read the resource from the environment: %w", err)
-	}
-	exp, err := exporter.New(
-		exporter.WithResource(res),
-		exporter.WithWebConfigFile(d.webConfig),
-		exporter.WithLogger(logger),
-	)
-	if err != nil && d.webConfig != "" {
-		return nil, fmt.Errorf("--web.config.file: %w", err)
-	}
-	return exp, err
-}
-
-func flush(ctx context.Context, exp *exporter.Exporter) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return exp.Shutdown(ctx)
-}
-
-func (d *demo) instrument(exp *exporter.Exporter, logger *slog.Logger) (*otelws.Instrumentation, error) {
+func (d *demo) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrumentation, error) {
 	opts := []otelws.Option{
-		otelws.WithMeterProvider(exp.MeterProvider()),
+		otelws.WithMeterProvider(tel.MeterProvider()),
 		otelws.WithRoutes("/echo", "/room"),
 		otelws.WithCloseCodes(closeDeclared),
 		otelws.WithOnClose(otelws.LogClosed(logger)),

@@ -1,0 +1,87 @@
+package otlp
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// validateConnection refuses what the stock exporters leave out or replace by a
+// default with no more than a line in a log: telemetry would go elsewhere, in
+// clear, or without its credentials.
+func validateConnection(signal, protocol string) error {
+	if key, v := signalVariable(signal, "ENDPOINT"); v != "" {
+		if err := validateEndpoint(v, protocol); err != nil {
+			// The value may hold a password.
+			return fmt.Errorf("invalid %s: %w", key, err)
+		}
+	}
+	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_" + signal + "_"} {
+		if err := validateHeaders(getenv(prefix + "HEADERS")); err != nil {
+			return fmt.Errorf("invalid %sHEADERS: %w", prefix, err)
+		}
+		if _, err := milliseconds(prefix+"TIMEOUT", defaultExportTimeout); err != nil {
+			return err
+		}
+		if v := getenv(prefix + "COMPRESSION"); v != "" && v != "gzip" && v != "none" {
+			return invalid(prefix+"COMPRESSION", v, "use gzip or none")
+		}
+		if _, err := boolean(prefix + "INSECURE"); err != nil {
+			return err
+		}
+		if err := validateCertificates(prefix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validateEndpoint(value, protocol string) error {
+	u, err := url.Parse(value)
+	if err != nil {
+		return errors.New("use a URL, such as http://localhost:4318")
+	}
+	scheme := strings.ToLower(u.Scheme)
+	if web := scheme == "http" || scheme == "https"; web && u.Hostname() == "" || !web && protocol != protocolGRPC {
+		return errors.New("use a URL with http or https and a host, such as http://localhost:4318")
+	}
+	return nil
+}
+
+func validateHeaders(value string) error {
+	for i, pair := range list(value) {
+		name, v, ok := strings.Cut(pair, "=")
+		_, err := url.PathUnescape(v)
+		if !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(strings.TrimSpace(name), " \t\r\n:;\"()<>@,/[]?={}\\") || err != nil {
+			return fmt.Errorf("number %d of them is malformed: use name=value, with %%-escapes in the value, and commas between", i+1)
+		}
+	}
+	return nil
+}
+
+func validateCertificates(prefix string) error {
+	if path := getenv(prefix + "CERTIFICATE"); path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("invalid %sCERTIFICATE: %w", prefix, err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return invalid(prefix+"CERTIFICATE", path, "the file has no certificate in PEM form")
+		}
+	}
+	cert, key := getenv(prefix+"CLIENT_CERTIFICATE"), getenv(prefix+"CLIENT_KEY")
+	if cert == "" && key == "" {
+		return nil
+	}
+	if cert == "" || key == "" {
+		return fmt.Errorf("invalid %sCLIENT_CERTIFICATE and _CLIENT_KEY: set both or neither", prefix)
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		return fmt.Errorf("invalid %sCLIENT_CERTIFICATE and _CLIENT_KEY: %w", prefix, err)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package otlp
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+func newSpanExporter(ctx context.Context, protocol string) (sdktrace.SpanExporter, error) {
+	if protocol == protocolGRPC {
+		return otlptracegrpc.New(ctx)
+	}
+	return otlptracehttp.New(ctx)
+}
+
+// spanQueue is the SDK's batch processor with a bound of its own in front, so
+// that the spans dropped are counted, which the SDK does behind an experimental
+// switch alone.
+type spanQueue struct {
+	sdktrace.SpanProcessor
+	exporter sdktrace.SpanExporter
+	stats    *stats
+	size     int64
+	held     atomic.Int64 // ended and not yet exported, at most size
+}
+
+func newSpanQueue(e sdktrace.SpanExporter, s settings, stats *stats, errs otel.ErrorHandler) *spanQueue {
+	q := &spanQueue{exporter: e, stats: stats, size: int64(s.queueSize)}
+	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(countingExporter{e, q, errs},
+		sdktrace.WithMaxQueueSize(s.queueSize), sdktrace.WithMaxExportBatchSize(s.batch))
+	return q
+}
+
+// OnEnd never blocks: a span for which there is no room is dropped.
+func (q *spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
+	if !s.SpanContext().IsSampled() {
+		return
+	}
+	if q.held.Add(1) > q.size {
+		q.held.Add(-1)
+		q.stats.spansDropped.Inc()
+		return
+	}
+	q.SpanProcessor.OnEnd(s)
+}
+
+// Shutdown exports what is held. The SDK's processor would go on with it past
+// the deadline, for half a minute a batch.
+func (q *spanQueue) Shutdown(ctx context.Context) error {
+	err := q.SpanProcessor.Shutdown(ctx)
+	if ctx.Err() != nil {
+		_ = q.exporter.Shutdown(ctx)
+	}
+	return err
+}
+
+// countingExporter reports failures itself: the error handler of the SDK is
+// global, and knows no limit.
+type countingExporter struct {
+	sdktrace.SpanExporter
+	queue *spanQueue
+	errs  otel.ErrorHandler
+}
+
+func (e countingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := e.SpanExporter.ExportSpans(ctx, spans)
+	n := len(spans)
+	e.queue.held.Add(int64(-n))
+	if err != nil {
+		e.queue.stats.spansFailed.Add(float64(n))
+		e.errs.Handle(fmt.Errorf("failed to export %d spans: %w", n, err))
+		return nil
+	}
+	e.queue.stats.spansExported.Add(float64(n))
+	return nil
+}

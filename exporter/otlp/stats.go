@@ -1,0 +1,44 @@
+package otlp
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// stats count what is lost on the way. They are metrics of the process like any
+// other: the scrape has them when nothing can be pushed.
+type stats struct {
+	spansExported, spansDropped, spansFailed prometheus.Counter
+	metricExports, metricExportsFailed       prometheus.Counter
+}
+
+func newStats() *stats {
+	lost := func(reason string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{
+			Name:        "otlp_spans_dropped_total",
+			Help:        "Sampled spans that were not exported, by reason.",
+			ConstLabels: prometheus.Labels{"reason": reason},
+		})
+	}
+	return &stats{
+		spansExported: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "otlp_spans_exported_total", Help: "Spans that the backend took.",
+		}),
+		spansDropped: lost("queue_full"),
+		spansFailed:  lost("export_failed"),
+		metricExports: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "otlp_metric_exports_total", Help: "Attempts to push all metrics.",
+		}),
+		metricExportsFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "otlp_metric_exports_failed_total", Help: "Attempts to push all metrics that failed in whole or in part.",
+		}),
+	}
+}
+
+func (s *stats) collectors(spans, metrics bool) []prometheus.Collector {
+	var cs []prometheus.Collector
+	if spans {
+		cs = append(cs, s.spansExported, s.spansDropped, s.spansFailed)
+	}
+	if metrics {
+		cs = append(cs, s.metricExports, s.metricExportsFailed)
+	}
+	return cs
+}

@@ -1,0 +1,132 @@
+package otlp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelws/otelws-go/exporter/otlp"
+)
+
+const longTime = "3600000" // ms, so that nothing but a deadline ends an export
+
+func TestBackendInTrouble(t *testing.T) {
+	for _, protocol := range []string{"grpc", "http/protobuf"} {
+		for name, m := range map[string]mood{"hanging": hanging, "unavailable": unavailable, "refusing": refusing, "down": -1} {
+			t.Run(protocol+" "+name, func(t *testing.T) {
+				if m >= 0 {
+					startReceiver(t, protocol).setMood(m)
+				} else {
+					l, err := net.Listen("tcp", "127.0.0.1:0")
+					check(t, err)
+					l.Close()
+					setenv(t, "OTEL_EXPORTER_OTLP_PROTOCOL", protocol, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+l.Addr().String())
+				}
+				setenv(t, "OTEL_BSP_MAX_QUEUE_SIZE", "64", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16",
+					"OTEL_BSP_EXPORT_TIMEOUT", longTime, "OTEL_EXPORTER_OTLP_TIMEOUT", longTime, "OTEL_METRIC_EXPORT_TIMEOUT", longTime)
+				push := newPush(t)
+				exp := newExporter(t, push)
+				const spans = 2000
+				endSpans(push, spans) // which a full queue must not hold up
+
+				ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+				defer cancel()
+				ended := make(chan error, 1)
+				go func() { ended <- otlp.Shutdown(ctx, push, exp) }()
+				select {
+				case err := <-ended:
+					if err == nil {
+						t.Error("Shutdown reports nothing of what was lost")
+					}
+				case <-time.After(waitLimit):
+					t.Fatal("Shutdown did not keep its deadline")
+				}
+				waitFor(t, "all spans to be accounted for", func() bool {
+					s, _ := scrape(t, exp)
+					dropped, failed := s[`otlp_spans_dropped_total{reason="queue_full"}`], s[`otlp_spans_dropped_total{reason="export_failed"}`]
+					return s["otlp_spans_exported_total"] == 0 && failed >= 1 && dropped+failed == spans &&
+						s["otlp_metric_exports_failed_total"] == 1
+				})
+			})
+		}
+	}
+}
+
+func TestCountersCatchUpAfterOutage(t *testing.T) {
+	r := startReceiver(t, "http/protobuf")
+	r.setMood(refusing)
+	setenv(t, "OTEL_METRIC_EXPORT_INTERVAL", "5")
+	exp := newExporter(t, newPush(t))
+	record(t, exp)
+	waitFor(t, "failed exports", func() bool { return r.requestCount() > 2 })
+	record(t, exp)
+	r.setMood(willing)
+	waitFor(t, "both", func() bool {
+		metrics, _ := r.lastMetrics()
+		return number(metrics["jobs.done"]) == 10
+	})
+}
+
+type fakePart func(context.Context) error
+
+func (f fakePart) Shutdown(ctx context.Context) error { return f(ctx) }
+
+func TestShutdownSharesTheTime(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	dead := fakePart(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	var left error
+	called := false
+	err := otlp.Shutdown(ctx, dead, fakePart(func(ctx context.Context) error {
+		called, left = true, ctx.Err()
+		return errors.New("last one's")
+	}))
+	if !called || left != nil {
+		t.Errorf("the second part was called %v, with a context that is %v", called, left)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "context deadline exceeded\nlast one's" {
+		t.Errorf("error %v, want both parts'", err)
+	}
+}
+
+func TestCallbackInTrouble(t *testing.T) {
+	release := make(chan struct{})
+	for _, tt := range []struct {
+		name     string
+		callback metric.Int64Callback
+		pushed   bool
+	}{
+		{"error", func(context.Context, metric.Int64Observer) error { return errors.New("sensor unplugged") }, true},
+		{"panic", func(context.Context, metric.Int64Observer) error { panic("sensor on fire") }, false},
+		{"hangs", func(context.Context, metric.Int64Observer) error { <-release; return nil }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := startReceiver(t, "grpc")
+			push := newPush(t)
+			exp := newExporter(t, push)
+			record(t, exp)
+			_, err := exp.MeterProvider().Meter("example.com/failing").Int64ObservableGauge("sensor", metric.WithInt64Callback(tt.callback))
+			check(t, err)
+			if tt.name == "hangs" {
+				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+				defer cancel()
+				if err := exp.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Shutdown: %v", err)
+				}
+				close(release)
+				return
+			}
+			if err := exp.Shutdown(testContext(t)); err == nil != tt.pushed {
+				t.Errorf("Shutdown: %v", err)
+			}
+			metrics, _ := r.lastMetrics()
+			if got := metrics["jobs.done"] != nil && metrics["go_goroutines"] != nil; got != tt.pushed {
+				t.Errorf("the rest was pushed: %v, want %v", got, tt.pushed)
+			}
+		})
+	}
+}
