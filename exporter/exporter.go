@@ -23,7 +23,6 @@ import (
 // global MeterProvider is touched.
 type Exporter struct {
 	cfg      config
-	sdk      *sdkmetric.MeterProvider
 	provider *meterProvider
 	handler  http.Handler
 
@@ -68,7 +67,7 @@ func New(opts ...Option) (*Exporter, error) {
 		return nil, err
 	}
 	// Last, since they may have begun to work.
-	readers, err := newReaders(cfg.readers, newProducerFunc(collected, cfg.logger))
+	readers, err := newReaders(cfg.readers, newProducerFunc(collected, histograms, cfg.logger))
 	if err != nil {
 		return nil, err
 	}
@@ -81,15 +80,13 @@ func New(opts ...Option) (*Exporter, error) {
 	for _, r := range readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
-	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
 	return &Exporter{
 		cfg: cfg,
-		sdk: sdk,
 		provider: &meterProvider{
-			MeterProvider: sdk,
+			MeterProvider: sdkmetric.NewMeterProvider(sdkOpts...),
 			histograms:    histograms,
 			views:         cfg.views,
-			exact:         len(cfg.readers) == 0 && exemplarsByTrace(),
+			exact:         histograms.Producers() == 1+len(readers) && standardHistograms(),
 		},
 		handler: handler,
 	}, nil
@@ -141,7 +138,7 @@ func (e *Exporter) Handler() http.Handler { return e.handler }
 // return the first one's error.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() {
-		if err := e.sdk.Shutdown(ctx); err != nil {
+		if err := e.provider.Shutdown(ctx); err != nil {
 			e.shutdownErr = fmt.Errorf("failed to shut down the MeterProvider: %w", err)
 		}
 	})

@@ -15,10 +15,10 @@ import (
 
 // meterProvider is the SDK's, with meters that take more.
 type meterProvider struct {
-	metric.MeterProvider
+	*sdkmetric.MeterProvider
 	histograms *histogram.Registry
 	views      []sdkmetric.View
-	exact      bool // readers and environment leave explicit-bucket histograms as they are
+	exact      bool // every reader has a producer, and takes histograms as they are
 }
 
 func (p *meterProvider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
@@ -55,7 +55,7 @@ type meter struct {
 // it is called for measurements whose span is sampled.
 //
 // ok is false, and nothing is registered, where the ordinary instrument would come out otherwise: a
-// view or a reader's aggregation changes it, or the environment asks for exemplars without traces.
+// view or the environment changes it, or a reader took no producer.
 func (m *meter) ObservableInt64Histogram(
 	name string,
 	observe func(yield func(attrs attribute.Set, counts []uint64, sum, least, greatest int64)),
@@ -87,9 +87,13 @@ func (p *meterProvider) takesAsIs(i sdkmetric.Instrument) bool {
 	return true
 }
 
-// exemplarsByTrace says whether the SDK's filter of exemplars is the default one, which takes those
-// whose span is sampled.
-func exemplarsByTrace() bool {
-	f := strings.ToLower(strings.TrimSpace(os.Getenv("OTEL_METRICS_EXEMPLAR_FILTER")))
-	return f != "always_on" && f != "always_off"
+// standardHistograms says whether the environment leaves histograms their explicit buckets, and
+// exemplars those whose span is sampled.
+func standardHistograms() bool {
+	variable := func(name string) string { return strings.ToLower(strings.TrimSpace(os.Getenv(name))) }
+	switch variable("OTEL_METRICS_EXEMPLAR_FILTER") {
+	case "always_on", "always_off":
+		return false
+	}
+	return variable("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION") != "base2_exponential_bucket_histogram"
 }

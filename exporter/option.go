@@ -145,7 +145,8 @@ type ReaderFunc func(ProducerFunc) (sdkmetric.Reader, error)
 
 // ProducerFunc returns what a reader must gather besides the MeterProvider, so that it reads all that
 // a scrape shows: the metrics of the Go runtime, the process and the caller's collectors, under the
-// names and labels of the scrape. The selector is that of the reader's exporter. Collectors know
+// names and labels of the scrape, and histograms that instrumentation counts itself, with their
+// explicit buckets. Where a reader takes none, such histograms are ordinary instruments for all. The selector is that of the reader's exporter. Collectors know
 // cumulative counters alone, whatever it selects. The producer reports no error: what fails is left
 // out and logged, as in a scrape.
 type ProducerFunc func(sdkmetric.TemporalitySelector) sdkmetric.Producer

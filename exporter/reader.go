@@ -11,6 +11,8 @@ import (
 	prometheusbridge "go.opentelemetry.io/contrib/bridges/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/otelws/otelws-go/exporter/internal/histogram"
 )
 
 func newReaders(funcs []ReaderFunc, producer ProducerFunc) ([]sdkmetric.Reader, error) {
@@ -35,11 +37,12 @@ func newReaders(funcs []ReaderFunc, producer ProducerFunc) ([]sdkmetric.Reader, 
 }
 
 // newProducerFunc is the place for all that a scrape shows and the MeterProvider does not know.
-func newProducerFunc(collected prometheus.Gatherer, logger *slog.Logger) ProducerFunc {
+func newProducerFunc(collected prometheus.Gatherer, histograms *histogram.Registry, logger *slog.Logger) ProducerFunc {
 	log := &errorLog{logger: logger, msg: "failed to collect all metrics for a reader"}
 	bridge := prometheusbridge.NewMetricProducer(prometheusbridge.WithGatherer(lenient(collected, log)))
-	return func(sdkmetric.TemporalitySelector) sdkmetric.Producer {
-		return producers{all: []sdkmetric.Producer{bridge}, log: log}
+	return func(temporality sdkmetric.TemporalitySelector) sdkmetric.Producer {
+		counted := histograms.Producer(temporality(sdkmetric.InstrumentKindHistogram))
+		return producers{all: []sdkmetric.Producer{bridge, counted}, log: log}
 	}
 }
 

@@ -149,3 +149,10 @@ func (r *Registry) Producer(t metricdata.Temporality) *Producer {
 	r.producers = append(r.producers, p)
 	return p
 }
+
+// Producers is how many have been made.
+func (r *Registry) Producers() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.producers)
+}
