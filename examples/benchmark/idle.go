@@ -35,7 +35,8 @@ func (o *options) idle(ctx context.Context, l namedLoad, of *Contender) (r Round
 	}
 	defer func() { err = errors.Join(err, many.close(ctx)) }()
 
-	r.Memory, r.RSS = many.memory, many.rss
+	r.Heap, r.Stack, r.RSS = many.heap, many.stack, many.rss
+	r.Memory = r.Heap + r.Stack
 	if many.scrape.url == "" {
 		return r, nil
 	}
@@ -56,8 +57,8 @@ func (o *options) idle(ctx context.Context, l namedLoad, of *Contender) (r Round
 // idleServer is a server with idle connections, and their bytes each.
 type idleServer struct {
 	*contender
-	clients     *load.Clients
-	memory, rss float64
+	clients          *load.Clients
+	heap, stack, rss float64
 }
 
 func (o *options) startIdle(ctx context.Context, v servers.Variant, procs, conns int) (*idleServer, error) {
@@ -88,7 +89,8 @@ func (s *idleServer) open(ctx context.Context, conns int) error {
 		return errors.Join(err, s.clients.Close())
 	}
 	n := float64(conns)
-	s.memory = (float64(after.Heap+after.Stack) - float64(before.Heap+before.Stack)) / n
+	s.heap = (float64(after.Heap) - float64(before.Heap)) / n
+	s.stack = (float64(after.Stack) - float64(before.Stack)) / n
 	if now := residentSet(s.proc.PID()); now > 0 {
 		s.rss = float64(now-resident) / n
 	}

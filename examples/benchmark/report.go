@@ -50,6 +50,8 @@ type Round struct {
 
 	// Of idle connections.
 	Memory     float64 `json:"heap_and_stack_bytes_per_connection,omitempty"`
+	Heap       float64 `json:"heap_bytes_per_connection,omitempty"`
+	Stack      float64 `json:"stack_bytes_per_connection,omitempty"`
 	RSS        float64 `json:"rss_bytes_per_connection,omitempty"`
 	ScrapeFew  float64 `json:"scrape_ms_10_connections,omitempty"`
 	ScrapeMany float64 `json:"scrape_ms_all_connections,omitempty"`

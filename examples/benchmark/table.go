@@ -36,7 +36,7 @@ func (rep *Report) print(w io.Writer, table func(io.Writer, string, [][]string) 
 func (l *LoadResult) rows() [][]string {
 	head := []string{"", "CPU µs/msg", "× bare", "otelws ×", "msg/s", "p50 µs", "p99 µs", "allocs/msg"}
 	if l.idle() {
-		head = []string{"", "B/conn", "× bare", "otelws ×", "− bare", "RSS B/conn", "scrape ms, 10", "scrape ms, all", "all / 10"}
+		head = []string{"", "B/conn", "× bare", "otelws ×", "− bare", "heap B/conn", "stack B/conn", "RSS B/conn", "scrape ms, 10", "scrape ms, all", "all / 10"}
 	}
 	rows := [][]string{head}
 	several := false
@@ -79,6 +79,8 @@ func (l *LoadResult) cells(c, bare *Contender, compared []string) []string {
 		}
 		few, many := values(c, func(r Round) float64 { return r.ScrapeFew }), values(c, func(r Round) float64 { return r.ScrapeMany })
 		return append(cells, added,
+			number(m(func(r Round) float64 { return r.Heap }), 0),
+			number(m(func(r Round) float64 { return r.Stack }), 0),
 			number(m(func(r Round) float64 { return r.RSS }), 0),
 			number(median(few), 2), number(median(many), 2),
 			spread(stats.Summarize(stats.Ratios(many, few))))

@@ -28,7 +28,7 @@ func newFan(conns []*Conn) *fan {
 	f := &fan{received: make(chan struct{}, 1), failed: make(chan error, 1)}
 	for i, c := range conns {
 		f.all.Go(func() {
-			if err := f.receive(c, i); err != nil && !errors.Is(err, errClosed) {
+			if err := f.receive(c, i); !errors.Is(err, errClosed) {
 				select {
 				case f.failed <- err:
 				default:
@@ -39,6 +39,7 @@ func newFan(conns []*Conn) *fan {
 	return f
 }
 
+// receive returns why it cannot go on.
 func (f *fan) receive(c *Conn, i int) error {
 	for {
 		n, err := c.Receive()
