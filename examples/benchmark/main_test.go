@@ -21,6 +21,8 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveCommand {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) // a server of the test
 	}
+	// A server under the race detector would otherwise wait a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m)
 }
 
