@@ -25,6 +25,9 @@ func (rep *Report) print(w io.Writer, table func(io.Writer, string, [][]string) 
 	for i := range rep.Loads {
 		l := &rep.Loads[i]
 		rows := l.rows()
+		if len(rows) == 1 {
+			continue // interrupted before a round was whole
+		}
 		if err := table(w, l.Title, rows); err != nil {
 			return err
 		}
