@@ -1,0 +1,78 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// fan has a goroutine receive from each of many connections.
+type fan struct {
+	all      sync.WaitGroup
+	round    atomic.Pointer[round]
+	received chan struct{} // by all, once a round
+	failed   chan error
+}
+
+// round is one message on its way to everybody.
+type round struct {
+	bytes   int
+	sent    time.Time
+	pending atomic.Int64
+	times   *recorder
+}
+
+func newFan(conns []*Conn) *fan {
+	f := &fan{received: make(chan struct{}, 1), failed: make(chan error, 1)}
+	for i, c := range conns {
+		f.all.Go(func() {
+			if err := f.receive(c, i); !errors.Is(err, errClosed) {
+				select {
+				case f.failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	return f
+}
+
+// receive returns why it cannot go on.
+func (f *fan) receive(c *Conn, i int) error {
+	for {
+		n, err := c.Receive()
+		if err != nil {
+			return err
+		}
+		r := f.round.Load()
+		if r == nil || n != r.bytes {
+			return fmt.Errorf("the server sent %d bytes that nobody expected", n)
+		}
+		r.times.parts[i%len(r.times.parts)].record(time.Since(r.sent))
+		if r.pending.Add(-1) == 0 {
+			f.received <- struct{}{}
+		}
+	}
+}
+
+func (f *fan) run(c *Clients, end time.Time, times *recorder) error {
+	for time.Now().Before(end) {
+		r := &round{bytes: c.Bytes, sent: time.Now(), times: times}
+		r.pending.Store(int64(len(c.conns)))
+		f.round.Store(r)
+		if _, err := c.conns[0].Write(c.frame); err != nil {
+			return err
+		}
+		select {
+		case <-f.received:
+		case err := <-f.failed:
+			return err
+		}
+	}
+	return nil
+}
+
+// wait returns once every connection has ended.
+func (f *fan) wait() { f.all.Wait() }

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package main
+
+func maxConns() int { return 1 << 20 }

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/otelws/otelws-go/examples/benchmark/internal/load"
+	"github.com/otelws/otelws-go/examples/benchmark/internal/servers"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == serveCommand {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) // a server of the test
+	}
+	// A server under the race detector would otherwise wait a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	goleak.VerifyTestMain(m)
+}
+
+// Every server is measured under every load, and counts what the clients did to
+// the message: benchmark fails otherwise.
+func TestBenchmark(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "report.json")
+	var stdout, stderr bytes.Buffer
+	args := []string{"-quick", "-rounds", "1", "-duration", "10ms", "-json", file, "-format", "markdown"}
+	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	t.Logf("%s%s", &stderr, &stdout)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rep Report
+	if err := json.Unmarshal(b, &rep); err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Loads) != len(allLoads) {
+		t.Errorf("%d loads, want %d", len(rep.Loads), len(allLoads))
+	}
+	for _, l := range rep.Loads {
+		for _, v := range servers.Variants {
+			if v.Aside && l.Name != asideLoad || v.Node != servers.NotNode && skipped(rep.Notes) {
+				continue
+			}
+			c := l.find(v.Name, rep.gomaxprocs())
+			if c == nil || len(c.Rounds) != 1 {
+				t.Errorf("%s, %s: not measured once: %+v", l.Name, v.Name, c)
+				continue
+			}
+			r := c.Rounds[0]
+			if idle := l.idle(); !idle && (r.Messages == 0 || r.CPU <= 0 || r.P50 <= 0 || r.P99 < r.P50) || idle && r.Memory <= 0 {
+				t.Errorf("%s, %s: %+v", l.Name, v.Name, r)
+			}
+		}
+		if l.find(servers.Otelws, rep.gomaxprocs()) != nil && len(l.Ratios) == 0 {
+			t.Errorf("%s has no ratios", l.Name)
+		}
+		if !strings.Contains(stdout.String(), "| "+l.Title+" |") {
+			t.Errorf("there is no table for %s", l.Name)
+		}
+	}
+}
+
+func (rep *Report) gomaxprocs() int { return rep.Loads[0].Contenders[0].GOMAXPROCS }
+
+func skipped(notes []string) bool {
+	for _, n := range notes {
+		if strings.Contains(n, "Node are skipped") {
+			return true
+		}
+	}
+	return false
+}
+
+// Scaling compares a server with itself.
+func TestScaling(t *testing.T) {
+	args := []string{"-rounds", "2", "-duration", "50ms", "-variants", "otelws,prometheus-all,otel", "-loads", "",
+		"-connections", "1,20", "-gomaxprocs", "1,2"}
+	var stdout, stderr bytes.Buffer
+	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	for _, want := range []string{"echo of 64 B, 1 connections", "echo of 64 B, 20 connections", "(GOMAXPROCS=2)", "× GOMAXPROCS=1"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &stdout)
+		}
+	}
+}
+
+// Idle clients answer the heartbeats of every server.
+func TestHeartbeat(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	args := []string{"-quick", "-rounds", "1", "-loads", "idle", "-heartbeat", "100ms"}
+	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+}
+
+// A server whose metrics differ from what the clients did is found out.
+func TestCheck(t *testing.T) {
+	o, err := parseOptions(nil, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := choose(servers.Variants, variantName, "prometheus-all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := o.start(t.Context(), v[0], 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.stop()
+	clients, err := load.Open(t.Context(), c.proc.Address, load.Load{Kind: load.FanOut, Conns: 3, Bytes: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := clients.Run(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := clients.Close(); err != nil {
+		t.Fatal(err)
+	}
+	right := clients.Counts()
+	if err := c.scrape.check(t.Context(), right); err != nil {
+		t.Error(err)
+	}
+	for name, add := range map[string]load.Counts{
+		"ws_connections_opened_total": {Connections: 1},
+		"ws_message_bytes":            {Sent: 1},
+		"ws_message_sent_bytes":       {Received: 1},
+	} {
+		wrong := right
+		wrong.Add(add)
+		if err := c.scrape.compare(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("with one too many in the clients, %s: %v", name, err)
+		}
+	}
+}
+
+// An interrupted run prints what there is.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	if err := benchmark(ctx, []string{"-variants", "bare", "-format", "json"}, &stdout, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	var rep Report
+	if err := json.Unmarshal(stdout.Bytes(), &rep); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(rep.Notes); !strings.Contains(got, "interrupted during echo-64") {
+		t.Errorf("the notes are %s", got)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"-variants none", `"none" is none of bare,otelws`},
+		{"-loads echo", `"echo" is none of echo-64`},
+		{"-connections 1,x", `"x" is not a positive number`},
+		{"-gomaxprocs 0", `"0" is not a positive number`},
+		{"-rounds 0", "-rounds, -duration and -gomaxprocs must be positive"},
+		{"-format csv", `-format "csv" is none of table, markdown and json`},
+		{"more", `unexpected argument "more"`},
+	} {
+		if _, err := parseOptions(strings.Fields(tt.args), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.args, err, tt.want)
+		}
+	}
+}
+
+// What is compared is linked with no other WebSocket library.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, never := range []string{"github.com/gorilla/websocket", "github.com/gobwas/ws"} {
+		if strings.Contains(string(out), never) {
+			t.Errorf("it depends on %s", never)
+		}
+	}
+}
