@@ -59,7 +59,7 @@ type Proxy struct {
 	active   active
 	draining atomic.Bool
 	probe    probe
-	linger   time.Duration
+	linger   linger
 }
 
 // New returns a Proxy, which has connected to nothing. An error says in one
@@ -86,7 +86,7 @@ func New(cfg Config) (*Proxy, error) {
 		target:    target,
 		transport: newTransport(target, cfg.ConnectTimeout, cfg.ResponseTimeout),
 		failures:  newFailureLog(cfg.Logger),
-		linger:    lingerTime,
+		linger:    linger{clientEnded, backendEnded},
 	}
 	if p.cert, err = newCertificate(cfg.ServerTLS, cfg.Logger); err != nil {
 		return nil, err

@@ -11,9 +11,13 @@ import (
 	"time"
 )
 
-// lingerTime is how long a connection of which one direction has ended may go
-// without a byte in the other.
-const lingerTime = 30 * time.Second
+// How long a tunnel of which one direction has ended may go without a byte in
+// the other: a backend may have an answer to a client that has said all, a
+// client has nothing to say to a backend that has gone.
+const (
+	clientEnded  = 30 * time.Second
+	backendEnded = 5 * time.Second
+)
 
 // The sizes of buffers. A connection that is idle, or has short messages, keeps
 // a small one for each direction.
@@ -28,6 +32,8 @@ func (p *bufferPool) Get() []byte  { return p.Pool.Get().(*[largeBuffer]byte)[:]
 func (p *bufferPool) Put(b []byte) { p.Pool.Put((*[largeBuffer]byte)(b)) }
 
 var largeBuffers = &bufferPool{sync.Pool{New: func() any { return new([largeBuffer]byte) }}}
+
+type linger struct{ client, backend time.Duration }
 
 // upgradable is the response to a request for another protocol. Its Hijack
 // gives ReverseProxy a tunnel.
@@ -60,11 +66,10 @@ type tunnel struct {
 	net.Conn
 	early  *bufio.Reader
 	cancel context.CancelFunc
-	linger time.Duration
+	linger linger
 	active *active
 
 	moved atomic.Int64 // bytes
-	half  sync.Once
 	mu    sync.Mutex
 	timer *time.Timer // nil until one direction has ended
 	ended bool
@@ -78,8 +83,10 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 		}
 	}
 	n, failed, err := t.copy(backend, t.Conn)
-	t.half.Do(t.wait)
-	if failed {
+	if !failed {
+		t.wait(t.linger.client)
+	} else {
+		t.wait(t.linger.backend)
 		// Closing with unread bytes would be a reset, which can overtake what
 		// the backend sent last.
 		_, err = io.Copy(io.Discard, onlyReader{t.Conn})
@@ -90,7 +97,7 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 // ReadFrom copies from the backend to the client.
 func (t *tunnel) ReadFrom(backend io.Reader) (int64, error) {
 	n, failed, err := t.copy(t.Conn, backend)
-	t.half.Do(t.wait)
+	t.wait(t.linger.backend)
 	if failed {
 		err = nil
 	}
@@ -135,26 +142,31 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader) (n int64, failed bool, err e
 	}
 }
 
-// wait ends the tunnel once nothing moves.
-func (t *tunnel) wait() {
+// wait ends the tunnel once nothing has moved for d.
+func (t *tunnel) wait(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended {
+	if t.ended || t.timer != nil {
 		return
 	}
 	before := t.moved.Load()
-	t.timer = time.AfterFunc(t.linger, func() {
-		t.mu.Lock()
-		moved := t.moved.Load()
-		if moved != before && !t.ended {
-			before = moved
-			t.timer.Reset(t.linger)
-			t.mu.Unlock()
+	t.timer = time.AfterFunc(d, func() {
+		if t.goesOn(&before, d) {
 			return
 		}
-		t.mu.Unlock()
 		t.cut()
 	})
+}
+
+func (t *tunnel) goesOn(before *int64, d time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if moved := t.moved.Load(); moved != *before && !t.ended {
+		*before = moved
+		t.timer.Reset(d)
+		return true
+	}
+	return false
 }
 
 // cut ends the tunnel, whatever it is doing.
