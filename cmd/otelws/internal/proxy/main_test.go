@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/goleak"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
@@ -22,7 +24,13 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if backend := os.Getenv(childVar); backend != "" {
+		childProxy(backend)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // waitLimit is for what must happen: no test waits that long unless it fails.
 const waitLimit = 20 * time.Second
@@ -276,4 +284,13 @@ func readAll(t testing.TB, r io.Reader) string {
 	b, err := io.ReadAll(r)
 	check(t, err)
 	return string(b)
+}
+
+var discardLog = log.New(io.Discard, "", 0)
+
+func noInstrumentation(t testing.TB) *otelws.Instrumentation {
+	t.Helper()
+	ws, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))
+	check(t, err)
+	return ws
 }
