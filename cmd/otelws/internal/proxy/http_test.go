@@ -148,7 +148,6 @@ func TestHeaderSizes(t *testing.T) {
 		w.Header().Set("X-Long", strings.Repeat("y", 100<<10))
 		fmt.Fprint(w, len(r.Header.Get("X-Long")))
 	}))
-	b.Config.MaxHeaderBytes = 1 << 20
 	g := startProxy(t, proxy.Config{Backend: b.URL})
 	resp := request(t, "GET", "http://"+g.address, nil, "X-Long", strings.Repeat("x", 60<<10))
 	if got := readAll(t, resp.Body); got != fmt.Sprint(60<<10) || len(resp.Header.Get("X-Long")) != 100<<10 {
@@ -177,9 +176,9 @@ func TestSubprotocol(t *testing.T) {
 // Routes are how connections are counted. What fits none is counted as other,
 // and all of it reaches the backend as it is.
 func TestRoutes(t *testing.T) {
-	var paths []string
+	paths := make(chan string, 100)
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		paths = append(paths, r.RequestURI)
+		paths <- r.RequestURI
 		http.Error(w, "no", http.StatusForbidden)
 	}))
 	patterns := []string{"/chat/{room}", "/feed", "/tree/"}
@@ -202,7 +201,8 @@ func TestRoutes(t *testing.T) {
 	for route, n := range counts {
 		g.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="403",http_route="`+route+`"}`, n)
 	}
-	for _, path := range paths {
+	for range want {
+		path := <-paths
 		if _, ok := want[path]; !ok {
 			t.Errorf("the backend was asked for %s", path)
 		}
