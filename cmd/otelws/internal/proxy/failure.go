@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -66,7 +67,8 @@ func classify(ctx context.Context, err error) failure {
 		return failure{"connect", http.StatusBadGateway}
 	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert):
 		return failure{"tls", http.StatusBadGateway}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+		strings.Contains(err.Error(), "server closed idle connection"): // which net/http does not export
 		return failure{"closed", http.StatusBadGateway}
 	}
 	return failure{"malformed_response", http.StatusBadGateway}
