@@ -16,6 +16,7 @@ import (
 const (
 	metricsPath = "/metrics"
 	healthyPath = "/-/healthy"
+	readyPath   = "/-/ready"
 )
 
 // routes serves exact paths: unlike http.ServeMux it redirects nothing.
@@ -36,7 +37,7 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func newHandler(gatherer prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (http.Handler, error) {
-	landing, err := newLandingPage(res)
+	landing, err := newLandingPage(res, cfg.ready != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -48,24 +49,32 @@ func newHandler(gatherer prometheus.Gatherer, reg prometheus.Registerer, cfg con
 		MaxRequestsInFlight: cfg.maxScrapes,
 		EnableOpenMetrics:   true,
 	}))
-	return routes{
+	rs := routes{
 		"/":         landing,
 		metricsPath: metrics,
 		healthyPath: http.HandlerFunc(healthy),
-	}, nil
+	}
+	if cfg.ready != nil {
+		rs[readyPath] = cfg.ready
+	}
+	return rs, nil
 }
 
-func newLandingPage(res *resource.Resource) (http.Handler, error) {
+func newLandingPage(res *resource.Resource, ready bool) (http.Handler, error) {
+	links := []web.LandingLinks{
+		{Address: metricsPath, Text: "Metrics"},
+		{Address: healthyPath, Text: "Health"},
+	}
+	if ready {
+		links = append(links, web.LandingLinks{Address: readyPath, Text: "Readiness"})
+	}
 	page, err := web.NewLandingPage(web.LandingConfig{
 		// The toolkit's template is a text template.
 		Name:        html.EscapeString(attributeOf(res, "service.name")),
 		Version:     html.EscapeString(attributeOf(res, "service.version")),
 		Description: "Metrics of this process for Prometheus",
 		Profiling:   "false",
-		Links: []web.LandingLinks{
-			{Address: metricsPath, Text: "Metrics"},
-			{Address: healthyPath, Text: "Health"},
-		},
+		Links:       links,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to render the landing page: %w", err)

@@ -46,6 +46,23 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+func TestReadiness(t *testing.T) {
+	status := http.StatusServiceUnavailable
+	ready := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+	url := serveHandler(t, newExporter(t, exporter.WithReadiness(ready)))
+	for _, status = range []int{http.StatusServiceUnavailable, http.StatusOK} {
+		if got := do(t, "GET", url+"/-/ready").status; got != status {
+			t.Errorf("status %d, want %d", got, status)
+		}
+	}
+	if got := do(t, "POST", url+"/-/ready").status; got != http.StatusMethodNotAllowed {
+		t.Errorf("POST: status %d, want 405", got)
+	}
+	if !strings.Contains(do(t, "GET", url+"/").body, `href="/-/ready"`) {
+		t.Error("the landing page does not link to it")
+	}
+}
+
 func TestLandingPageNamesService(t *testing.T) {
 	body := do(t, "GET", serveHandler(t, newExporter(t))+"/").body
 	if !strings.Contains(body, "<h1>shop</h1>") || !strings.Contains(body, "1.2.3") {

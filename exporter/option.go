@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type config struct {
 	collectors     []prometheus.Collector
 	runtimeMetrics bool
 	scopeLabels    bool
+	ready          http.Handler
 }
 
 // Option configures an [Exporter].
@@ -181,4 +183,11 @@ func WithoutRuntimeMetrics() Option {
 // series, as otel_scope_ labels. They roughly triple the size of a scrape.
 func WithScopeLabels() Option {
 	return optionFunc(func(c *config) { c.scopeLabels = true })
+}
+
+// WithReadiness has h answer /-/ready, beside /-/healthy: 200 where the process takes requests and
+// 503 where it does not, as load balancers and orchestrators ask. Without it that path does not
+// exist. h must be safe for concurrent use; nil means none.
+func WithReadiness(h http.Handler) Option {
+	return optionFunc(func(c *config) { c.ready = h })
 }

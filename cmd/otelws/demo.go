@@ -91,7 +91,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 	}
 	defer metricsListener.Close()
 
-	host, metricsURL := reachable(wsListener, d.listen), d.metricsURL(metricsListener)
+	host, metricsURL := reachable(wsListener, d.listen), metricsURL(metricsListener, d.metrics, d.webConfig)
 	fmt.Fprintf(stdout, "WebSockets: ws://%[1]s/echo and ws://%[1]s/room, see http://%[1]s/\n", host)
 	fmt.Fprintf(stdout, "Metrics:    %s\n", metricsURL)
 	fmt.Fprintf(stdout, "Ctrl-C closes all connections with code 1001, and a second one ends it at once.\n")
@@ -123,16 +123,6 @@ func (d *demo) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrume
 		opts = append(opts, otelws.WithHeartbeat(otelws.Every(d.heartbeat)))
 	}
 	return otelws.New(opts...)
-}
-
-// metricsURL is where to find the metrics. With a web configuration it has no
-// scheme, which that file decides.
-func (d *demo) metricsURL(l net.Listener) string {
-	place := reachable(l, d.metrics) + "/metrics"
-	if d.webConfig != "" {
-		return place + " (see --web.config.file)"
-	}
-	return "http://" + place
 }
 
 // limitSendBuffer keeps the kernel from taking megabytes for a client that does

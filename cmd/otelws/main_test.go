@@ -88,14 +88,8 @@ func startDemo(t *testing.T, d demo) *running {
 // readPlaces reads the lines that a demo prints at its start.
 func readPlaces(t *testing.T, out io.Reader) *running {
 	t.Helper()
-	lines := bufio.NewScanner(out)
-	var text []string
-	for len(text) < 3 && lines.Scan() {
-		text = append(text, lines.Text())
-	}
-	go io.Copy(io.Discard, out)
-	r := &running{}
-	for _, word := range strings.Fields(strings.Join(text, " ")) {
+	r, words := &running{}, readWords(t, out, 3)
+	for _, word := range words {
 		if url, ok := strings.CutSuffix(word, "/echo"); ok {
 			r.url = url
 		}
@@ -104,9 +98,21 @@ func readPlaces(t *testing.T, out io.Reader) *running {
 		}
 	}
 	if r.url == "" || r.metrics == "" {
-		t.Fatalf("the demo printed %q", text)
+		t.Fatalf("the demo printed %q", words)
 	}
 	return r
+}
+
+// readWords reads the words of the first lines.
+func readWords(t *testing.T, out io.Reader, n int) []string {
+	t.Helper()
+	lines := bufio.NewScanner(out)
+	var text []string
+	for len(text) < n && lines.Scan() {
+		text = append(text, lines.Text())
+	}
+	go io.Copy(io.Discard, out)
+	return strings.Fields(strings.Join(text, " "))
 }
 
 func (r *running) dial(t *testing.T, path string) *websocket.Conn {

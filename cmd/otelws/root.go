@@ -30,6 +30,7 @@ func newRootCommand() *cobra.Command {
 		"log from this `level` on: debug, info, warn or error")
 	cmd.AddCommand(
 		newDemoCommand(&global),
+		newProxyCommand(&global),
 		newVersionCommand(),
 	)
 	return cmd

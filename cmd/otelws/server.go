@@ -36,6 +36,16 @@ func reachable(l net.Listener, address string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// metricsURL is where to find the metrics. With a web configuration it has no
+// scheme, which that file decides.
+func metricsURL(l net.Listener, address, webConfig string) string {
+	place := reachable(l, address) + "/metrics"
+	if webConfig != "" {
+		return place + " (see --web.config.file)"
+	}
+	return "http://" + place
+}
+
 // server is an http.Server for WebSockets and small pages.
 type server struct {
 	http   http.Server

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -24,7 +25,12 @@ type child struct {
 
 func startChild(t *testing.T, args ...string) *child {
 	t.Helper()
-	args = append([]string{"demo", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"}, args...)
+	return startProcess(t, readPlaces, append([]string{"demo", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"}, args...)...)
+}
+
+// startProcess runs a command whose first lines read understands.
+func startProcess(t *testing.T, read func(*testing.T, io.Reader) *running, args ...string) *child {
+	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], args...), log: new(bytes.Buffer), result: make(chan error, 1)}
 	c.cmd.Env = append(os.Environ(), childVar+"=1")
 	c.cmd.Stderr = c.log
@@ -37,7 +43,7 @@ func startChild(t *testing.T, args ...string) *child {
 		c.cmd.Process.Kill()
 		out.Close()
 	})
-	c.running = readPlaces(t, out)
+	c.running = read(t, out)
 	go func() { c.result <- c.cmd.Wait() }()
 	return c
 }

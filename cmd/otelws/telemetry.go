@@ -30,8 +30,8 @@ type telemetry struct {
 }
 
 // newTelemetry describes the process as service, unless the environment has
-// another name for it.
-func newTelemetry(ctx context.Context, service, webConfig string, logger *slog.Logger) (*telemetry, error) {
+// another name for it. The options go on top of what every command has.
+func newTelemetry(ctx context.Context, service, webConfig string, logger *slog.Logger, opts ...exporter.Option) (*telemetry, error) {
 	res, err := resource.New(ctx,
 		resource.WithAttributes(
 			attribute.String("service.name", service),
@@ -46,10 +46,8 @@ func newTelemetry(ctx context.Context, service, webConfig string, logger *slog.L
 	if err != nil {
 		return nil, err
 	}
-	exp, err := exporter.New(append(push.ExporterOptions(),
-		exporter.WithWebConfigFile(webConfig),
-		exporter.WithLogger(logger),
-	)...)
+	common := append(push.ExporterOptions(), exporter.WithWebConfigFile(webConfig), exporter.WithLogger(logger))
+	exp, err := exporter.New(append(common, opts...)...)
 	if err != nil {
 		if webConfig != "" {
 			err = fmt.Errorf("--web.config.file: %w", err)

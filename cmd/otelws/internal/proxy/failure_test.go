@@ -1,0 +1,152 @@
+package proxy_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
+)
+
+// answer has a raw backend read the head of a request, and send text.
+func answer(text string) func(net.Conn) {
+	return func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, text)
+		_, _ = io.Copy(io.Discard, c) // holds the connection until the proxy lets go
+	}
+}
+
+const (
+	switching = "HTTP/1.1 101 Switching Protocols\r\n"
+	accept    = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+)
+
+// A backend that fails a handshake is answered for and counted, and nothing is
+// left of it.
+func TestBackendFails(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		backend func(net.Conn)
+		status  int
+		reason  string
+		client  string // status on the backend's side
+	}{
+		{"hangs up", func(net.Conn) {}, 502, "closed", "0"},
+		{"hangs up after the request", func(c net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(c)) }, 502, "closed", "0"},
+		{"hangs up within the head", func(c net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = io.WriteString(c, switching+"Upgrade: websocket\r\n")
+		}, 502, "closed", "0"},
+		{"says nothing", answer(""), 504, "response_timeout", "0"},
+		{"speaks something else", answer("SSH-2.0-OpenSSH_9.9\r\n"), 502, "malformed_response", "0"},
+		{"has no end of its head", answer(switching + "X: " + strings.Repeat("x", 2<<20)), 502, "malformed_response", "0"},
+		{"switches without Upgrade", answer(switching + accept + "\r\n"), 502, "wrong_upgrade", "101"},
+		{"switches without Connection", answer(switching + "Upgrade: websocket\r\n" + accept + "\r\n"), 502, "wrong_upgrade", "101"},
+		{"switches to another protocol", answer(switching + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"), 502, "wrong_upgrade", "101"},
+		{"accepts another key", answer(switching + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: eA==\r\n\r\n"), 502, "wrong_accept", "101"},
+		{"accepts no key", answer(switching + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"), 502, "wrong_accept", "101"},
+		{"answers 200", answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), 200, "", "200"},
+		{"answers 403", answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nhello"), 403, "", "403"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			address, held := rawBackend(t, tt.backend)
+			g := startProxy(t, proxy.Config{Backend: "ws://" + address, ResponseTimeout: 300 * time.Millisecond})
+			w := dialWire(t, g.address)
+			w.send(t, []byte(handshake("/")))
+			resp := w.response(t)
+			body := readAll(t, resp.Body)
+			if resp.StatusCode != tt.status {
+				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
+			}
+			if tt.reason == "" {
+				if body != "hello" {
+					t.Errorf("body %q", body)
+				}
+			} else {
+				g.wantLog(t, "reason="+tt.reason, "path=/ ")
+				if !strings.HasPrefix(body, resp.Status[:3]) {
+					t.Errorf("body %q does not say what it is", body)
+				}
+			}
+			g.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="`+resp.Status[:3]+`"}`, 1)
+			g.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="`+tt.client+`"}`, 1)
+			g.stop()
+			eventually(t, "the backend's connection to be closed", func() bool { return held.held() == 0 })
+			if v := g.sum("ws_connections_opened_total") + g.sum("ws_client_connections_opened_total"); v != 0 {
+				t.Errorf("%v connections were opened", v)
+			}
+		})
+	}
+}
+
+func TestBackendUnreachable(t *testing.T) {
+	free := listenLocal(t)
+	free.Close()
+	for _, tt := range []struct {
+		name, backend string
+		reason        string
+	}{
+		{"down", "http://" + free.Addr().String(), "connect"},
+		{"no such name", "http://backend.invalid:80", "name"},
+		{"no such socket", "unix:" + t.TempDir() + "/none", "connect"},
+		{"no TLS", "https://" + startBackend(t, http.NotFoundHandler()).Listener.Addr().String(), "tls"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := startProxy(t, proxy.Config{Backend: tt.backend})
+			for _, head := range []string{handshake("/"), "GET / HTTP/1.1\r\nHost: test\r\n\r\n"} {
+				w := dialWire(t, g.address)
+				w.send(t, []byte(head))
+				if resp := w.response(t); resp.StatusCode != http.StatusBadGateway {
+					t.Errorf("status %s, want 502", resp.Status)
+				}
+			}
+			g.wantLog(t, "reason="+tt.reason)
+			if n := strings.Count(g.log.String(), "reason="); n != 1 {
+				t.Errorf("%d lines for one reason, want 1", n)
+			}
+			if err := g.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+				t.Errorf("ready: %v", err)
+			}
+			g.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="502"}`, 1)
+		})
+	}
+}
+
+// A 101 to a plain request is refused, and its connection closed.
+func TestBackendSwitchesUnasked(t *testing.T) {
+	address, held := rawBackend(t, answer(switching+"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+	g := startProxy(t, proxy.Config{Backend: "http://" + address})
+	if resp := request(t, "GET", "http://"+g.address+"/", nil); resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("status %s, want 502", resp.Status)
+	}
+	eventually(t, "the backend's connection to be closed", func() bool { return held.held() == 0 })
+}
+
+// A client that leaves before the response ends what is asked of the backend.
+func TestClientLeavesHandshake(t *testing.T) {
+	asked := make(chan struct{})
+	address, held := rawBackend(t, func(c net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		close(asked)
+		_, _ = io.Copy(io.Discard, c)
+	})
+	g := startProxy(t, proxy.Config{Backend: "http://" + address})
+	w := dialWire(t, g.address)
+	w.send(t, []byte(handshake("/")))
+	<-asked
+	w.Close()
+	eventually(t, "the backend's connection to be closed", func() bool { return held.held() == 0 })
+	g.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="400"}`, 1)
+	g.stop()
+	if text := g.log.String(); strings.Contains(text, "reason=") {
+		t.Errorf("a client that left is the backend's failure:\n%s", text)
+	}
+}

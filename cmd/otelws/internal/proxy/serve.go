@@ -1,0 +1,153 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10 // net/http reads 4 KiB more before it refuses
+
+	// cutTime is how long what has been cut off may take to end.
+	cutTime = 5 * time.Second
+)
+
+// Serve serves on l, which it closes, until ctx is done. It then accepts no
+// more, and lets requests and connections end within the drain timeout. What is
+// left after that is cut off: a proxy has no place in a stream of frames where
+// it could put a close frame of its own. It returns nil, or why serving failed.
+func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(errCut)
+	srv := &http.Server{
+		Handler:           p,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          p.serverLog(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
+	served := make(chan error, 1)
+	go func() {
+		if p.cert == nil {
+			served <- srv.Serve(l)
+			return
+		}
+		srv.TLSConfig = p.cert.config()
+		served <- srv.ServeTLS(l, "", "")
+	}()
+	var failure error
+	select {
+	case err := <-served:
+		failure = fmt.Errorf("failed to serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	p.drain(srv, cut)
+	return failure
+}
+
+func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
+	p.draining.Store(true)
+	defer p.transport.CloseIdleConnections()
+	p.cfg.Logger.Info("draining", "connections", p.active.connections(), "timeout", p.cfg.DrainTimeout)
+
+	grace, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
+	defer cancel()
+	// The server has ended when its handlers have, which those of WebSockets
+	// have not.
+	_ = srv.Shutdown(grace)
+	if p.active.wait(grace) {
+		return
+	}
+	p.cfg.Logger.Warn("cutting off what did not end in time", "connections", p.active.connections())
+	p.active.cut()
+	cut(errCut)
+	_ = srv.Close()
+	last, cancel := context.WithTimeout(context.Background(), cutTime)
+	defer cancel()
+	p.active.wait(last)
+}
+
+// active is what is under way: requests, and connections to the backend.
+type active struct {
+	mu      sync.Mutex
+	n       int
+	tunnels map[*tunnel]struct{}
+	cutting bool
+}
+
+func (a *active) enter() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n++
+}
+
+func (a *active) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n--
+}
+
+func (a *active) add(t *tunnel) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tunnels == nil {
+		a.tunnels = make(map[*tunnel]struct{})
+	}
+	a.tunnels[t] = struct{}{}
+	if a.cutting {
+		go t.cut()
+	}
+}
+
+func (a *active) remove(t *tunnel) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tunnels, t)
+}
+
+func (a *active) connections() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.tunnels)
+}
+
+// cut ends all tunnels, and those to come.
+func (a *active) cut() {
+	a.mu.Lock()
+	a.cutting = true
+	all := make([]*tunnel, 0, len(a.tunnels))
+	for t := range a.tunnels {
+		all = append(all, t)
+	}
+	a.mu.Unlock()
+	for _, t := range all {
+		t.cut()
+	}
+}
+
+// wait waits until nothing is under way, and says whether that came about
+// before ctx was done. It asks now and then, as [http.Server.Shutdown] does.
+func (a *active) wait(ctx context.Context) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		a.mu.Lock()
+		idle := a.n == 0
+		a.mu.Unlock()
+		if idle {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
