@@ -17,7 +17,11 @@ import (
 
 const demoHelp = `Run an instrumented WebSocket server, and its metrics on a listener of their own.
 
-It echoes on /echo and has a room on /room, where everybody receives what anybody sends.
+It echoes on /echo and has a room on /room, where everybody receives what anybody sends. Its page
+opens connections from the browser, sends messages, ends connections in several ways, and plots
+the metrics as they come, with the PromQL of each plot. Whoever reaches --listen sees them there,
+whatever --web.config.file asks for on --metrics.
+
 With --clients it has visitors from the start: some chat, some vanish, some are slow, silent or
 malformed, so that every series moves.
 
@@ -92,12 +96,21 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 	defer metricsListener.Close()
 
 	host, metricsURL := reachable(wsListener, d.listen), metricsURL(metricsListener, d.metrics, d.webConfig)
-	fmt.Fprintf(stdout, "WebSockets: ws://%[1]s/echo and ws://%[1]s/room, see http://%[1]s/\n", host)
+	fmt.Fprintf(stdout, "Page:       http://%s/\n", host)
+	fmt.Fprintf(stdout, "WebSockets: ws://%[1]s/echo and ws://%[1]s/room\n", host)
 	fmt.Fprintf(stdout, "Metrics:    %s\n", metricsURL)
 	fmt.Fprintf(stdout, "Ctrl-C closes all connections with code 1001, and a second one ends it at once.\n")
 
 	srv := newServer(ws, logger)
-	srv.http.Handler = newDemoHandler(srv, metricsURL)
+	clients := newSimulation(d.clients, "ws://"+host, d.pace, d.heartbeat, logger)
+	defer clients.close()
+	srv.http.Handler = newDemoHandler(ws, tel.Metrics(), clients, pageData{
+		Metrics:   metricsURL,
+		Heartbeat: d.heartbeat,
+		EchoLimit: echoLimit,
+		RoomLimit: roomLimit,
+		Declared:  int(closeDeclared),
+	})
 	srv.http.ConnContext = limitSendBuffer
 	// The metrics end last, so that the last scrape sees the closed connections.
 	services := []service{
@@ -105,9 +118,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 		func(ctx context.Context) error { return srv.serve(ctx, wsListener) },
 	}
 	if d.clients > 0 {
-		s := newSimulation(d.clients, "ws://"+host, d.pace, d.heartbeat, logger)
-		defer s.close()
-		services = append(services, s.run)
+		services = append(services, clients.run)
 	}
 	return runGroup(ctx, services...)
 }

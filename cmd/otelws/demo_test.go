@@ -88,28 +88,6 @@ func TestDemoHeartbeat(t *testing.T) {
 	r.waitFor(t, "a round trip", func(s samples) bool { return s["ws_heartbeat_rtt_seconds_count"] > 0 })
 }
 
-func TestDemoPages(t *testing.T) {
-	r := startDemo(t, demo{})
-	base := "http" + strings.TrimPrefix(r.url, "ws")
-	index := get(t, base+"/")
-	if index.status != http.StatusOK {
-		t.Errorf("index: status %d", index.status)
-	}
-	for _, place := range []string{r.url + "/echo", r.url + "/room", r.metrics} {
-		if !strings.Contains(index.body, place) {
-			t.Errorf("the index does not name %s:\n%s", place, index.body)
-		}
-	}
-	for _, path := range []string{"/index.html", "/metrics", "/echo/", "/favicon.ico"} {
-		if resp := get(t, base+path); resp.status != http.StatusNotFound {
-			t.Errorf("%s: status %d, want 404", path, resp.status)
-		}
-	}
-	if resp := get(t, base+"/echo"); resp.status != http.StatusUpgradeRequired {
-		t.Errorf("/echo without an upgrade: status %d, want 426", resp.status)
-	}
-}
-
 func TestDemoFailedHandshakes(t *testing.T) {
 	r := startDemo(t, demo{})
 	elsewhere := &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}}}

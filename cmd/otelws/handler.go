@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -19,47 +18,31 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// newDemoHandler returns the handler of the demo's server s. metricsURL is for
-// the index.
-func newDemoHandler(s *server, metricsURL string) http.Handler {
+// newDemoHandler returns the handler of the demo's server ws, whose page has
+// data, the figures of metrics, and clients to its service.
+func newDemoHandler(ws *otelws.Instrumentation, metrics http.Handler, clients *simulation, data pageData) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", index(metricsURL))
-	mux.Handle("/echo", echo(s.ws))
-	mux.Handle("/room", newRoom(s.ws))
+	cut := newCutter()
+	mux.Handle("/echo", echo(ws, cut))
+	mux.Handle("/room", newRoom(ws, cut))
+	addPage(mux, data)
+	mux.Handle("GET /signals", signals(metrics))
+	own := http.NewCrossOriginProtection()
+	mux.Handle("POST /cut", own.Handler(cut))
+	mux.Handle("POST /vanish", own.Handler(vanisher(clients)))
 	// Accept would do for the connections; this sees the handshakes whole, and
 	// those that ask for another path.
-	return s.ws.Handler(mux)
+	return ws.Handler(mux)
 }
 
-const indexText = `otelws demo
-
-ws://%[1]s/echo   sends back what it receives
-ws://%[1]s/room   sends what it receives to everybody in the room
-
-Metrics: %[2]s
-
-To try it, paste this in the browser's console on this page:
-
-let ws = new WebSocket("ws://" + location.host + "/echo")
-ws.onmessage = (m) => console.log(m.data)
-ws.onopen = () => ws.send("hello")
-`
-
-func index(metricsURL string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		fmt.Fprintf(w, indexText, r.Host, metricsURL)
-	}
-}
-
-func echo(ws *otelws.Instrumentation) http.HandlerFunc {
+func echo(ws *otelws.Instrumentation, cut *cutter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, nil)
 		if err != nil {
 			return // the client has its answer
 		}
 		defer c.CloseNow()
+		defer cut.watch(r, c)()
 		c.SetReadLimit(echoLimit)
 		for {
 			if err := echoMessage(r.Context(), c); err != nil {

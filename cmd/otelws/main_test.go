@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -52,10 +53,10 @@ type running struct {
 	stop    func() error
 }
 
-// startDemo runs d in this process, on free ports.
+// startDemo runs d in this process, on free ports where it has no other.
 func startDemo(t *testing.T, d demo) *running {
 	t.Helper()
-	d.listen, d.metrics = "127.0.0.1:0", "127.0.0.1:0"
+	d.listen, d.metrics = cmp.Or(d.listen, "127.0.0.1:0"), "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(context.Background())
 	out, w := io.Pipe()
 	result := make(chan error, 1)

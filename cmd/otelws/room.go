@@ -21,7 +21,8 @@ const memberQueue = 32
 // say, and may come back. One that reads nothing at all never receives that
 // frame, and is cut off after writeTimeout.
 type room struct {
-	ws *otelws.Instrumentation
+	ws  *otelws.Instrumentation
+	cut *cutter
 
 	mu      sync.Mutex
 	members map[*member]struct{}
@@ -37,8 +38,8 @@ type message struct {
 	payload []byte
 }
 
-func newRoom(ws *otelws.Instrumentation) *room {
-	return &room{ws: ws, members: make(map[*member]struct{})}
+func newRoom(ws *otelws.Instrumentation, cut *cutter) *room {
+	return &room{ws: ws, cut: cut, members: make(map[*member]struct{})}
 }
 
 func (rm *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,6 +50,7 @@ func (rm *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var writer sync.WaitGroup
 	defer writer.Wait()
 	defer c.CloseNow()
+	defer rm.cut.watch(r, c)()
 	m := rm.join()
 	defer rm.leave(m)
 	writer.Go(func() { m.write(c) })

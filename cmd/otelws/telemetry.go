@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -63,6 +64,9 @@ func (t *telemetry) MeterProvider() metric.MeterProvider { return t.exp.MeterPro
 func (t *telemetry) TracerProvider() trace.TracerProvider { return t.push.TracerProvider() }
 
 func (t *telemetry) Propagator() propagation.TextMapPropagator { return t.push.Propagator() }
+
+// Metrics serves what a scrape shows.
+func (t *telemetry) Metrics() http.Handler { return t.exp.Handler() }
 
 // Serve answers scrapes on l until ctx is done.
 func (t *telemetry) Serve(ctx context.Context, l net.Listener) error { return t.exp.Serve(ctx, l) }

@@ -1,0 +1,109 @@
+// The page's own connections.
+
+// A browser opens about this many to one server, and queues the rest.
+export const most = 200;
+
+const enough = 1 << 20; // bytes that a connection may have waiting to be sent
+
+export class Connections {
+  #open = new Set(); // {socket, id, path, opened}, the oldest first
+  #said; // called with what has happened
+  #due = 0; // messages that the rate asks for by now
+
+  sent = 0;
+  received = 0;
+
+  constructor(said) {
+    this.#said = said;
+  }
+
+  count(path) {
+    return [...this.#open].filter((c) => c.opened && c.path === path).length;
+  }
+
+  open(path, n) {
+    const room = Math.min(n, most - this.#open.size);
+    for (let i = 0; i < room; i++) this.#dial(path);
+    if (room < n) this.#said(`This page opens ${most} connections at most`);
+  }
+
+  #dial(path) {
+    const id = crypto.getRandomValues(new Uint32Array(2)).join("-");
+    const url = new URL(`${path}?id=${id}`, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const c = { socket: new WebSocket(url), id, path, opened: false };
+    this.#open.add(c);
+    c.socket.binaryType = "arraybuffer";
+    c.socket.addEventListener("open", () => {
+      c.opened = true;
+      this.#said(`Opened on ${path}`);
+    });
+    c.socket.addEventListener("message", () => this.received++);
+    c.socket.addEventListener("close", ({ code, reason }) => {
+      this.#open.delete(c);
+      if (!c.opened) this.#said(`Failed to open on ${path}`);
+      else this.#said(`Closed on ${path} with ${code}${reason && `, ${reason}`}`);
+    });
+  }
+
+  // send sends a message on each connection.
+  send(size, binary) {
+    this.#send([...this.#open], message(size, binary));
+  }
+
+  #send(connections, payload) {
+    for (const { socket } of connections) {
+      if (socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > enough) continue;
+      socket.send(payload);
+      this.sent++;
+    }
+  }
+
+  // keepSending sends what is due after seconds at a rate of messages a second and
+  // connection.
+  keepSending(seconds, rate, size, binary) {
+    const connections = [...this.#open].filter((c) => c.opened);
+    this.#due = Math.min(this.#due + seconds * rate, Math.max(1, rate));
+    if (this.#due < 1 || connections.length === 0) return;
+    const payload = message(size, binary);
+    for (; this.#due >= 1; this.#due--) this.#send(connections, payload);
+  }
+
+  // close closes the n oldest with code, or with none where it is undefined.
+  close(n, code) {
+    for (const { socket } of this.#oldest(n)) {
+      if (code === undefined) socket.close();
+      else socket.close(code);
+    }
+  }
+
+  // cut has the server cut the n oldest.
+  async cut(n) {
+    const form = new URLSearchParams(this.#oldest(n).map(({ id }) => ["id", id]));
+    await post("cut", form);
+  }
+
+  // vanish has a client within the server vanish.
+  async vanish() {
+    await post("vanish");
+    this.#said("A client vanished from /echo");
+  }
+
+  #oldest(n) {
+    return [...this.#open].filter(({ socket }) => socket.readyState === WebSocket.OPEN).slice(0, n);
+  }
+}
+
+async function post(path, body) {
+  const response = await fetch(path, { method: "POST", body });
+  if (!response.ok) throw new Error(await response.text());
+}
+
+let last = { size: -1 };
+
+function message(size, binary) {
+  if (last.size !== size || last.binary !== binary) {
+    last = { size, binary, payload: binary ? new Uint8Array(size) : "x".repeat(size) };
+  }
+  return last.payload;
+}

@@ -1,0 +1,99 @@
+// What of PromQL the page's queries are made of. An expression has its text and
+// computes its value, so that what is shown is what is plotted:
+//
+//   text(range)               the query, with that range
+//   at(history, time, range)  its value, a list of {labels, value}
+//
+// A range is of seconds. The values are those that Prometheus 3 computes from
+// the same samples.
+
+import { keyOf } from "./history.js";
+
+export function metric(name) {
+  return {
+    text: () => name,
+    at: (history, time) => history.instant(name, time),
+  };
+}
+
+export function rate(name) {
+  return {
+    text: (range) => `rate(${name}[${duration(range)}])`,
+    at: (history, time, range) =>
+      history
+        .range(name, time - range, time)
+        .filter(({ times }) => times.length > 1)
+        .map(({ labels, times, values }) => ({ labels, value: increase(times, values, time, range) / range })),
+  };
+}
+
+// increase extrapolates what a counter grew by between its first and its last
+// point to the whole range, unless the points begin or end well within it, and
+// never to before the counter was 0. A value below the one before it is a
+// restart from 0.
+function increase(times, values, time, range) {
+  const last = times.length - 1;
+  let grown = values[last] - values[0];
+  for (let i = 1; i <= last; i++) {
+    if (values[i] < values[i - 1]) grown += values[i - 1];
+  }
+  const sampled = times[last] - times[0];
+  const between = sampled / last;
+  const near = (gap) => (gap >= 1.1 * between ? between / 2 : gap);
+  let before = near(times[0] - (time - range));
+  if (grown > 0) before = Math.min(before, sampled * (values[0] / grown));
+  return grown * ((sampled + before + near(time - times[last])) / sampled);
+}
+
+export function sumBy(label, inner) {
+  return {
+    text: (range) => `sum by (${label}) (${inner.text(range)})`,
+    at: (history, time, range) => {
+      const sums = new Map();
+      for (const { labels, value } of inner.at(history, time, range)) {
+        const kept = label in labels ? { [label]: labels[label] } : {};
+        const key = keyOf(kept);
+        sums.set(key, { labels: kept, value: (sums.get(key)?.value ?? 0) + value });
+      }
+      return [...sums.values()];
+    },
+  };
+}
+
+// histogramQuantile takes a vector of buckets that have no label but le.
+export function histogramQuantile(q, inner) {
+  return {
+    text: (range) => `histogram_quantile(${q}, ${inner.text(range)})`,
+    at: (history, time, range) => {
+      const found = buckets(inner.at(history, time, range));
+      return found.length ? [{ labels: {}, value: quantile(q, found) }] : [];
+    },
+  };
+}
+
+// buckets sorts the buckets of a vector by their upper bound. It returns none
+// where the last has one.
+export function buckets(vector) {
+  const sorted = vector
+    .filter(({ labels }) => "le" in labels)
+    .map(({ labels, value }) => ({ bound: labels.le === "+Inf" ? Infinity : Number(labels.le), count: value }))
+    .sort((a, b) => a.bound - b.bound);
+  return sorted.at(-1)?.bound === Infinity ? sorted : [];
+}
+
+// quantile supposes that observations lie evenly in their bucket. Of the last,
+// which has no upper bound, it knows the lower one alone.
+function quantile(q, sorted) {
+  const total = sorted.at(-1).count;
+  if (sorted.length < 2 || !(total > 0)) return NaN;
+  const rank = q * total;
+  const i = sorted.findIndex(({ count }) => count >= rank);
+  if (i === sorted.length - 1) return sorted[i - 1].bound;
+  const below = i > 0 ? sorted[i - 1] : { bound: 0, count: 0 };
+  const share = (rank - below.count) / (sorted[i].count - below.count);
+  return below.bound + (sorted[i].bound - below.bound) * share;
+}
+
+function duration(seconds) {
+  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
+}
