@@ -100,3 +100,6 @@ func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, data []byte)
 	s.End(err)
 	return err
 }
+
+// Unwrap returns the connection that c reads and writes.
+func (c *Conn) Unwrap() *websocket.Conn { return c.ws }
