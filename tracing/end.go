@@ -1,0 +1,69 @@
+package tracing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Processing is a received message that is being handled.
+type Processing struct {
+	messages *Messages
+	ctx      context.Context
+	span     trace.Span // nil where it was suppressed
+	start    time.Time
+}
+
+// End ends the message's span, with err as its error if it is not nil, and
+// records the handler's time. It is called once.
+func (p Processing) End(err error) {
+	if err == nil {
+		p.end(nil)
+		return
+	}
+	fail(p.span, err, errorType)
+	p.end(failedOptions)
+}
+
+// panicked is End for a handler that panics with v.
+func (p Processing) panicked(v any) {
+	fail(p.span, fmt.Errorf("panic: %v", v), func(error) attribute.KeyValue { return errorPanic })
+	p.end(panickedOptions)
+}
+
+func (p Processing) end(opts []metric.RecordOption) {
+	if p.span != nil {
+		p.span.End()
+	}
+	in := p.messages.in.instruments
+	in.process[p.messages.role].Record(p.ctx, time.Since(p.start).Seconds(), opts...)
+}
+
+// Sending is a message that is being sent.
+type Sending struct{ span trace.Span }
+
+// End ends the message's span, with err as its error if it is not nil. It is
+// called once.
+func (s Sending) End(err error) {
+	if s.span == nil {
+		return
+	}
+	if err != nil {
+		fail(s.span, err, errorType)
+	}
+	s.span.End()
+}
+
+func fail(s trace.Span, err error, typ func(error) attribute.KeyValue) {
+	if s == nil || !s.IsRecording() {
+		return
+	}
+	s.RecordError(err)
+	s.SetStatus(codes.Error, err.Error())
+	s.SetAttributes(typ(err))
+}

@@ -1,0 +1,88 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// definition is one row of the table of instruments: the name for accepted
+// connections, the name for dialed ones, and what both share.
+type definition struct {
+	server, client string
+	unit           string
+	description    string
+	bounds         []float64
+}
+
+// The instruments, each under the name that Prometheus shows for it.
+var (
+	// ws_message_process_duration_seconds
+	processDuration = definition{
+		server:      "ws.message.process.duration",
+		client:      "ws.client.message.process.duration",
+		unit:        "s",
+		description: "Time that the handler of a received message took.",
+		bounds:      []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}
+	// ws_message_spans_suppressed_total
+	spansSuppressed = definition{
+		server:      "ws.message.spans.suppressed",
+		unit:        "{span}",
+		description: "Message spans that a sampling policy left out, by policy.",
+	}
+)
+
+// instruments are made once. Those that are indexed are of accepted
+// connections at 0, of dialed ones at 1.
+type instruments struct {
+	process    [2]metric.Float64Histogram
+	suppressed [len(reasons)]struct {
+		atomic.Int64
+		_ [56]byte // a cache line of its own
+	}
+}
+
+// A handler that returns records without attributes, one that fails with
+// error.type, of two values.
+var (
+	failedOptions   = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorOther))}
+	panickedOptions = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorPanic))}
+)
+
+func newInstruments(meter metric.Meter) (*instruments, error) {
+	in := &instruments{}
+	d := processDuration
+	var errs [4]error
+	for k, name := range []string{d.server, d.client} {
+		in.process[k], errs[k] = meter.Float64Histogram(name, metric.WithUnit(d.unit),
+			metric.WithDescription(d.description), metric.WithExplicitBucketBoundaries(d.bounds...))
+	}
+	d = spansSuppressed
+	counter, err := meter.Int64ObservableCounter(d.server, metric.WithUnit(d.unit), metric.WithDescription(d.description))
+	errs[2] = err
+	if err == nil {
+		_, errs[3] = meter.RegisterCallback(in.observe(counter), counter)
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, fmt.Errorf("failed to create instruments: %w", err)
+	}
+	return in, nil
+}
+
+func (in *instruments) observe(counter metric.Int64Observable) metric.Callback {
+	var options [len(reasons)][]metric.ObserveOption
+	for r, name := range reasons {
+		options[r] = []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(keyReason.String(name)))}
+	}
+	return func(_ context.Context, o metric.Observer) error {
+		for r := range reasons {
+			o.ObserveInt64(counter, in.suppressed[r].Load(), options[r]...)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,190 @@
+package tracing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// mode is how a connection's messages carry context.
+type mode int
+
+const (
+	plainMode mode = iota
+	jsonMode
+	envelopeMode
+	modes
+)
+
+// Messages makes the spans of the messages of one connection, of any WebSocket
+// library and any shape of code. [Conn] does so for coder/websocket. It is safe
+// for concurrent use, holds nothing open and need not be closed.
+type Messages struct {
+	in        *Instrumentation
+	handshake trace.SpanContext
+	decider   decider
+	mode      mode
+	trusted   bool
+	role      int // 0 for an accepted connection, 1 for a dialed one
+
+	process operation
+	send    operation
+}
+
+// operation is what the spans of one direction have in common.
+type operation struct {
+	name string
+	root []trace.SpanStartOption
+}
+
+// Messages returns what makes the spans of one connection's messages. ctx is
+// that of its handshake: the server's request has it, and the client's response
+// in its Request. Nothing of it is kept but the span context.
+func (i *Instrumentation) Messages(ctx context.Context, opts ...ConnOption) (*Messages, error) {
+	cfg, err := newConnConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
+	return newMessages(i, trace.SpanContextFromContext(ctx), cfg), nil
+}
+
+func newMessages(i *Instrumentation, handshake trace.SpanContext, cfg *connConfig) *Messages {
+	m := &Messages{
+		in:        i,
+		handshake: handshake,
+		decider:   i.policy.forConn(handshake),
+		mode:      cfg.mode,
+		trusted:   cfg.trusted,
+	}
+	if cfg.client {
+		m.role = 1
+	}
+	m.process = newOperation("process", trace.SpanKindConsumer, operationProcess, handshake, cfg.destination)
+	m.send = newOperation("send", trace.SpanKindProducer, operationSend, handshake, cfg.destination)
+	return m
+}
+
+func newOperation(name string, kind trace.SpanKind, attrs []attribute.KeyValue, handshake trace.SpanContext, destination string) operation {
+	attrs = append(slices.Clone(attrs), messagingSystem)
+	if destination != "" {
+		name += " " + destination
+		attrs = append(attrs, destinationTemplate(destination))
+	}
+	opts := []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attrs...)}
+	if handshake.IsSampled() && handshake.IsValid() {
+		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: handshake}))
+	}
+	return operation{name, append(opts, trace.WithNewRoot())}
+}
+
+// start starts a span, as a root or as the child of the span in ctx.
+func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra ...trace.SpanStartOption) (context.Context, trace.Span) {
+	opts := o.root
+	if !root {
+		opts = opts[:len(opts)-1]
+	}
+	if len(extra) > 0 {
+		opts = append(slices.Clip(opts), extra...)
+	}
+	return t.Start(ctx, o.name, opts...)
+}
+
+// StartReceive starts the span of a message that was received, and returns the
+// context for what handles it, and its payload without an envelope. The payload
+// is part of message. ctx gives deadlines and values, never the parent.
+//
+// End must be called on the Processing once it is handled. Code that reads
+// streams, and has no whole message, gives nil: the span then has no size, and
+// no context is looked for.
+func (m *Messages) StartReceive(ctx context.Context, typ websocket.MessageType, message []byte) (context.Context, []byte, Processing) {
+	p := Processing{messages: m, start: time.Now()}
+	payload := message
+	var parent, carried trace.SpanContext
+	if m.mode == envelopeMode {
+		var tp, ts []byte
+		payload, tp, ts = unwrap(message)
+		if len(tp) > 0 {
+			carried = carrier{string(tp), string(ts)}.spanContext()
+		}
+	}
+	fromJSON := m.mode == jsonMode && typ == websocket.MessageText
+	if m.trusted {
+		if fromJSON {
+			carried = extractJSON(payload).spanContext()
+		}
+		parent = carried
+	}
+	if r := m.decider.decide(parent); r != passed {
+		m.in.instruments.suppressed[r].Add(1)
+		p.ctx = trace.ContextWithSpanContext(ctx, unsampled(parent))
+		return p.ctx, payload, p
+	}
+	if fromJSON && !m.trusted {
+		carried = extractJSON(payload).spanContext()
+	}
+	switch {
+	case parent.IsValid():
+		p.ctx, p.span = m.process.start(trace.ContextWithSpanContext(ctx, parent), m.in.tracer, false)
+	case carried.IsValid():
+		p.ctx, p.span = m.process.start(ctx, m.in.tracer, true, trace.WithLinks(trace.Link{SpanContext: carried}))
+	default:
+		p.ctx, p.span = m.process.start(ctx, m.in.tracer, true)
+	}
+	describe(p.span, typ, message != nil, len(payload))
+	return p.ctx, payload, p
+}
+
+// StartSend starts the span of a message that is to be sent, and returns the
+// context that holds it and the message with its context in it, which is payload
+// itself where nothing is added. The span is the child of the one in ctx, or a
+// root where that is none, or the handshake's.
+//
+// End must be called on the Sending once the message is written or has failed.
+// Where the message has no span, it carries the span context in ctx, if any. A
+// stream may be sent with a nil payload; what is returned is then written first,
+// if anything.
+func (m *Messages) StartSend(ctx context.Context, typ websocket.MessageType, payload []byte) (context.Context, []byte, Sending) {
+	ctx, sc, s := m.startSend(ctx, typ, payload)
+	return ctx, encode(m.mode, typ, payload, sc), s
+}
+
+func (m *Messages) startSend(ctx context.Context, typ websocket.MessageType, payload []byte) (context.Context, trace.SpanContext, Sending) {
+	parent := trace.SpanContextFromContext(ctx)
+	if parent.TraceID() == m.handshake.TraceID() && parent.SpanID() == m.handshake.SpanID() {
+		parent = trace.SpanContext{}
+	}
+	if r := m.decider.decide(parent); r != passed {
+		m.in.instruments.suppressed[r].Add(1)
+		return ctx, parent, Sending{}
+	}
+	ctx, span := m.send.start(ctx, m.in.tracer, !parent.IsValid())
+	describe(span, typ, payload != nil, len(payload))
+	return ctx, span.SpanContext(), Sending{span}
+}
+
+func describe(s trace.Span, typ websocket.MessageType, sized bool, size int) {
+	if !s.IsRecording() {
+		return
+	}
+	if sized {
+		s.SetAttributes(opcode(typ), keyBodySize.Int(size))
+		return
+	}
+	s.SetAttributes(opcode(typ))
+}
+
+// encode returns payload as a connection of the mode carries it with sc.
+func encode(m mode, typ websocket.MessageType, payload []byte, sc trace.SpanContext) []byte {
+	switch {
+	case m == envelopeMode:
+		return wrap(payload, carrierOf(sc))
+	case m == jsonMode && typ == websocket.MessageText && sc.IsValid():
+		return injectJSON(payload, carrierOf(sc))
+	}
+	return payload
+}

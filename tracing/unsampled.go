@@ -1,0 +1,24 @@
+package tracing
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// unsampled returns the span context of a message that is suppressed: that of
+// its parent, no longer sampled, or a new one where there is no parent. It is
+// valid, so that a parent-based sampler drops the spans beneath it; new for each
+// message, so that log lines with the trace id of one belong together.
+func unsampled(parent trace.SpanContext) trace.SpanContext {
+	if parent.IsValid() {
+		return parent.WithTraceFlags(parent.TraceFlags() &^ trace.FlagsSampled)
+	}
+	var c trace.SpanContextConfig
+	binary.LittleEndian.PutUint64(c.TraceID[:8], rand.Uint64()|1) // never zero
+	binary.LittleEndian.PutUint64(c.TraceID[8:], rand.Uint64())
+	binary.LittleEndian.PutUint64(c.SpanID[:], rand.Uint64()|1)
+	c.TraceFlags = trace.FlagsRandom
+	return trace.NewSpanContext(c)
+}
