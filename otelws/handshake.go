@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/tracing"
 )
 
 // handshake is one request for a WebSocket, from its arrival to the response.
@@ -20,6 +21,7 @@ type handshake struct {
 	start   instant
 	request *http.Request // as the handler sees it
 	conn    *conn         // once the transport is known
+	span    *tracing.HandshakeSpan
 
 	// From the response.
 	subprotocol string
@@ -37,6 +39,11 @@ type handshakeKey struct{}
 // context.
 func newHandshake(in *Instrumentation, s *side, r *http.Request) (*handshake, *http.Request) {
 	h := &handshake{in: in, side: s, start: now()}
+	if s.role == server {
+		h.span, r = in.spans.Accept(r)
+	} else {
+		h.span, r = in.spans.Dial(r)
+	}
 	h.request = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
 	return h, h.request
 }
@@ -104,7 +111,10 @@ func (h *handshake) end(status int) {
 	}
 }
 
+// record takes the measurements of a settled handshake, and ends its span.
 func (h *handshake) record(t *set, status int) {
+	h.span.End(h.request, status)
+	h.span = nil
 	at := foldStatus(status)
 	opts := t.handshakes[at].get(t.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())

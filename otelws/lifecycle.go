@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/tracing"
 )
 
 // lifecycle is what begins and ends a connection. Its lock guards every change
@@ -243,10 +244,10 @@ func (c *conn) closeSent() {
 	c.life.mu.Unlock()
 }
 
-// summarize calls the functions of WithOnClose.
+// summarize makes the span of the end, and calls the functions of WithOnClose.
 func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator, cause error, at instant) {
 	functions := c.handshake.in.config.onClose
-	if len(functions) == 0 {
+	if len(functions) == 0 && !c.sampled {
 		return
 	}
 	s := Summary{
@@ -258,9 +259,6 @@ func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator,
 		Client:    c.side.role == client,
 		Request:   c.handshake.request,
 	}
-	if code == invalidCode {
-		s.Code = 0
-	}
 	c.inbound.mu.Lock()
 	s.MessagesReceived, s.BytesReceived = c.inbound.messages, c.inbound.bytes
 	c.inbound.mu.Unlock()
@@ -268,6 +266,23 @@ func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator,
 	s.MessagesSent, s.BytesSent = c.outbound.messages, c.outbound.bytes
 	c.outbound.mu.Unlock()
 
+	if code == invalidCode {
+		s.Code = 0
+	}
+	if c.sampled {
+		c.handshake.in.spans.Close(c.ctx, tracing.Closed{
+			Code:             s.Code,
+			Initiator:        by.String(),
+			Duration:         s.Duration,
+			MessagesReceived: s.MessagesReceived,
+			MessagesSent:     s.MessagesSent,
+			BytesReceived:    s.BytesReceived,
+			BytesSent:        s.BytesSent,
+		})
+	}
+	if len(functions) == 0 {
+		return
+	}
 	ctx := context.WithoutCancel(s.Request.Context())
 	for _, f := range functions {
 		callOnClose(ctx, f, s)

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Option configures an [Instrumentation].
@@ -46,6 +48,9 @@ type config struct {
 	budget     int
 	onClose    []func(context.Context, Summary)
 	heartbeat  *heartbeatConfig
+	tracer     trace.TracerProvider
+	propagator propagation.TextMapPropagator
+	queryTrace bool
 	errs       []error
 
 	codes *closeCodes
@@ -88,6 +93,34 @@ func (c *config) addEnum(key attribute.Key, of func(*handshake) string, values [
 // only observations of histograms are recorded from then on.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) { c.provider = mp })
+}
+
+// WithTracerProvider sets the provider of the spans of connections: a short one
+// for each handshake, SERVER or CLIENT by the HTTP conventions, that ends with
+// its response, and one named websocket.close at the end of a connection whose
+// handshake is sampled. Nothing is open in between. Without it, or where tp is
+// nil, that is the global one; a no-op provider turns spans off, at no cost.
+//
+// The request's context holds the handshake's span context for the handler, and
+// that of a client's resp.Request for whoever dialed. Spans of messages are the
+// business of package tracing.
+func WithTracerProvider(tp trace.TracerProvider) Option {
+	return optionFunc(func(c *config) { c.tracer = tp })
+}
+
+// WithPropagator sets how the context of a trace is read from the headers of an
+// accepted handshake and written to those of a dialed one. Without it, or where
+// p is nil, that is the global one.
+func WithPropagator(p propagation.TextMapPropagator) Option {
+	return optionFunc(func(c *config) { c.propagator = p })
+}
+
+// WithTraceContextFromQuery has the parent of an accepted handshake also read
+// from the parameters of its URL, such as ?traceparent=00-..., where its headers
+// have none: a browser cannot set those of a WebSocket. Whoever can write a link
+// to the server can then name the trace.
+func WithTraceContextFromQuery() Option {
+	return optionFunc(func(c *config) { c.queryTrace = true })
 }
 
 // WithEnum adds an attribute whose values are declared here and are the only

@@ -6,6 +6,8 @@ import (
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelws/otelws-go/tracing"
 )
 
 // ScopeName is the instrumentation scope of the instruments.
@@ -23,6 +25,7 @@ type Instrumentation struct {
 	config *config
 	server *side
 	client *side
+	spans  *tracing.Connections
 
 	conns sync.Map // of *websocket.Conn to *conn
 	drain drain
@@ -37,7 +40,10 @@ func New(opts ...Option) (*Instrumentation, error) {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
 	meter := cfg.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
-	i := &Instrumentation{config: cfg}
+	i := &Instrumentation{
+		config: cfg,
+		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace),
+	}
 	if i.server, err = newSide(meter, server, cfg); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}

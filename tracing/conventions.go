@@ -1,6 +1,12 @@
 package tracing
 
 import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -47,4 +53,74 @@ func opcode(typ websocket.MessageType) attribute.KeyValue {
 		return opcodeText
 	}
 	return opcodeBinary
+}
+
+// Attributes of the HTTP conventions, for handshakes.
+
+var errorNoResponse = semconv.ErrorTypeKey.String("no_response")
+
+func httpRoute(route string) attribute.KeyValue    { return semconv.HTTPRoute(route) }
+func responseStatus(status int) attribute.KeyValue { return semconv.HTTPResponseStatusCode(status) }
+func errorStatus(status int) attribute.KeyValue {
+	return semconv.ErrorTypeKey.String(strconv.Itoa(status))
+}
+func urlPath(path string) attribute.KeyValue     { return semconv.URLPath(path) }
+func urlScheme(scheme string) attribute.KeyValue { return semconv.URLScheme(scheme) }
+func userAgent(agent string) attribute.KeyValue  { return semconv.UserAgentOriginal(agent) }
+func errorCode(c websocket.StatusCode) attribute.KeyValue {
+	return semconv.ErrorTypeKey.String(strconv.Itoa(int(c)))
+}
+
+func requestMethod(method string) attribute.KeyValue {
+	if methodName(method) == "HTTP" {
+		return semconv.HTTPRequestMethodOther
+	}
+	return semconv.HTTPRequestMethodKey.String(methodName(method))
+}
+
+func protocolVersion(major, minor int) attribute.KeyValue {
+	return semconv.NetworkProtocolVersion(fmt.Sprintf("%d.%d", major, minor))
+}
+
+// urlFull leaves out what may be secret: the user, and the query, which is
+// where browsers have to put a token.
+func urlFull(u *url.URL) attribute.KeyValue {
+	public := *u
+	public.User, public.RawQuery, public.Fragment = nil, "", ""
+	return semconv.URLFull(public.String())
+}
+
+func appendServer(attrs []attribute.KeyValue, hostport string) []attribute.KeyValue {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	if host == "" {
+		return attrs
+	}
+	attrs = append(attrs, semconv.ServerAddress(host))
+	if n, err := strconv.Atoi(port); err == nil {
+		attrs = append(attrs, semconv.ServerPort(n))
+	}
+	return attrs
+}
+
+func appendPeer(attrs []attribute.KeyValue, remoteAddr string) []attribute.KeyValue {
+	host, port, err := net.SplitHostPort(remoteAddr)
+	if err != nil {
+		return attrs
+	}
+	attrs = append(attrs, semconv.NetworkPeerAddress(host))
+	if n, err := strconv.Atoi(port); err == nil {
+		attrs = append(attrs, semconv.NetworkPeerPort(n))
+	}
+	return attrs
+}
+
+// routeOf is the path of a pattern of [net/http.ServeMux].
+func routeOf(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return pattern
 }

@@ -25,8 +25,8 @@ whatever --web.config.file asks for on --metrics.
 With --clients it has visitors from the start: some chat, some vanish, some are slow, silent or
 malformed, so that every series moves.
 
-Metrics are pushed by OTLP as well where the environment asks for it, by OTEL_METRICS_EXPORTER=otlp or
-an OTEL_EXPORTER_OTLP_ENDPOINT.`
+Metrics are pushed and traces exported by OTLP where the environment asks for it, by
+OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT.`
 
 // demo is the command's flags, and what its tests set besides.
 type demo struct {
@@ -126,6 +126,9 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 func (d *demo) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrumentation, error) {
 	opts := []otelws.Option{
 		otelws.WithMeterProvider(tel.MeterProvider()),
+		otelws.WithTracerProvider(tel.TracerProvider()),
+		otelws.WithPropagator(tel.Propagator()),
+		otelws.WithTraceContextFromQuery(),
 		otelws.WithRoutes("/echo", "/room"),
 		otelws.WithCloseCodes(closeDeclared),
 		otelws.WithOnClose(otelws.LogClosed(logger)),

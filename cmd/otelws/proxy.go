@@ -37,8 +37,9 @@ On SIGTERM or Ctrl-C the proxy takes no more connections, and waits for those th
 backend send its own, as it does when it is stopped at the same time. What is left at the end is
 cut off, which is counted as a 1006 by this side.
 
-Metrics are pushed by OTLP as well where the environment asks for it, by OTEL_METRICS_EXPORTER=otlp or
-an OTEL_EXPORTER_OTLP_ENDPOINT.`
+Metrics are pushed and traces exported by OTLP where the environment asks for it, by
+OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT. A trace goes
+on from the client through the proxy to the backend, by the headers of the handshakes.`
 
 // proxyCommand is the command's flags.
 type proxyCommand struct {
@@ -165,7 +166,11 @@ func (p *proxyCommand) announce(stdout io.Writer, public, metrics net.Listener) 
 }
 
 func (p *proxyCommand) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrumentation, error) {
-	opts := []otelws.Option{otelws.WithMeterProvider(tel.MeterProvider())}
+	opts := []otelws.Option{
+		otelws.WithMeterProvider(tel.MeterProvider()),
+		otelws.WithTracerProvider(tel.TracerProvider()),
+		otelws.WithPropagator(tel.Propagator()),
+	}
 	if len(p.routes) > 0 {
 		opts = append(opts, otelws.WithRoutes(p.routes...))
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/otelws/otelws-go/otelws"
@@ -46,13 +47,14 @@ func run(ctx context.Context, out io.Writer) error {
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	defer srv.Close()
 	go srv.Serve(l)
-	return checkout(ctx, shop, "ws://"+l.Addr().String())
+	err = checkout(ctx, shop, "ws://"+l.Addr().String())
+	return errors.Join(err, shop.Shutdown(ctx), prices.Shutdown(ctx))
 }
 
 // pricesHandler answers each message, in the trace of whoever asks: it serves
 // only its own company's services, so that it trusts their context.
 func pricesHandler(tp *sdktrace.TracerProvider) (http.Handler, error) {
-	ws, err := otelws.New()
+	ws, err := otelws.New(otelws.WithTracerProvider(tp), otelws.WithPropagator(propagation.TraceContext{}))
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ var errAnswered = errors.New("answered")
 
 // checkout asks for one price.
 func checkout(ctx context.Context, tp *sdktrace.TracerProvider, url string) error {
-	ws, err := otelws.New()
+	ws, err := otelws.New(otelws.WithTracerProvider(tp), otelws.WithPropagator(propagation.TraceContext{}))
 	if err != nil {
 		return err
 	}
@@ -90,6 +92,9 @@ func checkout(ctx context.Context, tp *sdktrace.TracerProvider, url string) erro
 	if err != nil {
 		return err
 	}
+	ctx, span := tp.Tracer("shop").Start(ctx, "checkout")
+	defer span.End()
+
 	c, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: ws.Transport(nil)},
 		Subprotocols: tracing.Subprotocols("prices"),
@@ -103,8 +108,6 @@ func checkout(ctx context.Context, tp *sdktrace.TracerProvider, url string) erro
 		return err
 	}
 
-	ctx, span := tp.Tracer("shop").Start(ctx, "checkout")
-	defer span.End()
 	if err := conn.Send(ctx, websocket.MessageText, []byte("tea")); err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ func TestTrace(t *testing.T) {
 	}
 	for child, parent := range map[string]string{
 		"shop: internal checkout":          "",
+		"shop: client GET":                 "shop: internal checkout",
+		"prices: server GET":               "shop: client GET",
 		"shop: producer send /prices":      "shop: internal checkout",
 		"prices: consumer process /prices": "shop: producer send /prices",
 		"prices: internal look up tea":     "prices: consumer process /prices",

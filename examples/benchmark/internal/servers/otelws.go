@@ -80,8 +80,10 @@ func newSampled(opts Options) (*Server, error) {
 
 // newTwoReaders is newOtelws with a second reader, as one that pushes would be.
 func newTwoReaders(opts Options) (*Server, error) {
-	push := sdkmetric.NewPeriodicReader(discard{}, sdkmetric.WithInterval(time.Second))
-	exp, err := exporter.New(exporter.WithReader(push))
+	exp, err := exporter.New(exporter.WithReader(func(producer exporter.ProducerFunc) (sdkmetric.Reader, error) {
+		push := discard{}
+		return sdkmetric.NewPeriodicReader(push, sdkmetric.WithInterval(time.Second), sdkmetric.WithProducer(producer(push.Temporality))), nil
+	}))
 	if err != nil {
 		return nil, err
 	}

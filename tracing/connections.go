@@ -1,0 +1,109 @@
+package tracing
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"reflect"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Connections makes the spans of connections: a short one for a handshake, and
+// a short one for the end. It is what package otelws is built on, and of use to
+// others that watch connections. It is safe for concurrent use.
+type Connections struct {
+	given      trace.TracerProvider // nil for the global one
+	propagator propagation.TextMapPropagator
+	query      bool
+
+	resolved atomic.Pointer[resolved]
+}
+
+// resolved is a provider and its tracer, nil where the provider records nothing.
+type resolved struct {
+	provider trace.TracerProvider
+	tracer   trace.Tracer
+}
+
+// NewConnections returns Connections whose tracer is tp's and whose contexts
+// travel by p; where they are nil, those are the global ones at the time of each
+// handshake. While tp is a no-op provider, or no global one has been set,
+// nothing is done and nothing is allocated. With query, the parent of an
+// accepted connection may also come from the parameters of its URL, which is
+// where a browser can put it: it cannot set the headers of a handshake.
+func NewConnections(tp trace.TracerProvider, p propagation.TextMapPropagator, query bool) *Connections {
+	return &Connections{given: tp, propagator: p, query: query}
+}
+
+// tracer returns nil where spans would go nowhere.
+func (c *Connections) tracer() trace.Tracer {
+	tp := c.given
+	if tp == nil {
+		tp = otel.GetTracerProvider()
+	}
+	comparable := reflect.TypeOf(tp).Comparable()
+	if r := c.resolved.Load(); r != nil && comparable && r.provider == tp {
+		return r.tracer
+	}
+	r := &resolved{provider: tp}
+	if !recordsNothing(tp) {
+		r.tracer = tp.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL))
+	}
+	if comparable {
+		c.resolved.Store(r)
+	}
+	return r.tracer
+}
+
+// recordsNothing is true of no-op providers, and of the API's own stand-in for
+// a global provider, which is no longer the global one once that is set.
+func recordsNothing(tp trace.TracerProvider) bool {
+	switch tp.(type) {
+	case noop.TracerProvider, *noop.TracerProvider:
+		return true
+	}
+	return reflect.TypeOf(tp).String() == "*global.tracerProvider"
+}
+
+func (c *Connections) carrier() propagation.TextMapPropagator {
+	if c.propagator == nil {
+		return otel.GetTextMapPropagator()
+	}
+	return c.propagator
+}
+
+// parent returns the context of a request that a server received. A span of
+// this process, such as a middleware's, goes before the headers that it was
+// made from, and these before the query.
+func (c *Connections) parent(r *http.Request) context.Context {
+	ctx := r.Context()
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && !sc.IsRemote() {
+		return ctx
+	}
+	ctx = c.carrier().Extract(ctx, propagation.HeaderCarrier(r.Header))
+	if c.query && !trace.SpanContextFromContext(ctx).IsValid() && len(r.URL.RawQuery) <= maxQuery {
+		ctx = c.carrier().Extract(ctx, queryCarrier(r.URL.Query()))
+	}
+	return ctx
+}
+
+// maxQuery bounds the query that is looked through for a parent.
+const maxQuery = 8 << 10
+
+// queryCarrier reads a context out of the parameters of a URL.
+type queryCarrier url.Values
+
+func (q queryCarrier) Get(key string) string { return url.Values(q).Get(key) }
+func (q queryCarrier) Set(string, string)    {}
+func (q queryCarrier) Keys() []string        { return nil }
+
+// flat returns ctx with the span's context in place of the span, which a
+// connection must not keep for as long as it lives.
+func flat(ctx context.Context, span trace.Span) context.Context {
+	return trace.ContextWithSpanContext(ctx, span.SpanContext())
+}

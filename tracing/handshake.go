@@ -1,0 +1,131 @@
+package tracing
+
+import (
+	"net/http"
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// HandshakeSpan is the span of a handshake in progress. The nil one is none.
+type HandshakeSpan struct {
+	span   trace.Span
+	server bool
+	method string
+}
+
+// Accept begins the SERVER span of the handshake that r asks for, by the HTTP
+// conventions, and returns r with its span context. What the context then holds
+// is no span that records: the handshake's ends long before the handler does.
+//
+// It returns nil and r itself where nothing records spans.
+func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
+	tracer := c.tracer()
+	if tracer == nil {
+		return nil, r
+	}
+	parent := c.parent(r)
+	h := &HandshakeSpan{server: true, method: methodName(r.Method)}
+	ctx, span := tracer.Start(parent, spanName(h.method, r.Pattern),
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
+	h.span = span
+	return h, r.WithContext(flat(ctx, span))
+}
+
+// Dial begins the CLIENT span of the handshake that r asks for, and returns a
+// copy of r with its span context, in its headers as well.
+//
+// It returns nil and r itself where nothing records spans.
+func (c *Connections) Dial(r *http.Request) (*HandshakeSpan, *http.Request) {
+	tracer := c.tracer()
+	if tracer == nil {
+		return nil, r
+	}
+	h := &HandshakeSpan{method: methodName(r.Method)}
+	ctx, span := tracer.Start(r.Context(), h.method,
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
+	h.span = span
+	r = r.Clone(flat(ctx, span))
+	if r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	c.carrier().Inject(ctx, propagation.HeaderCarrier(r.Header))
+	return h, r
+}
+
+// End ends the span with the status of the response, 0 standing for none. r is
+// the request as the handler saw it: by then a mux has set its pattern.
+//
+// A status of 500 and above is an error of a server, one of 400 and above, or
+// any but 101, of a client that asked for a WebSocket.
+func (h *HandshakeSpan) End(r *http.Request, status int) {
+	if h == nil {
+		return
+	}
+	defer h.span.End()
+	if !h.span.IsRecording() {
+		return
+	}
+	if route := routeOf(r.Pattern); h.server && route != "" {
+		h.span.SetName(spanName(h.method, r.Pattern))
+		h.span.SetAttributes(httpRoute(route))
+	}
+	if status != 0 {
+		h.span.SetAttributes(responseStatus(status))
+	}
+	switch failed := status != http.StatusSwitchingProtocols; {
+	case status == 0:
+		h.span.SetAttributes(errorNoResponse)
+		h.span.SetStatus(codes.Error, "no response")
+	case status >= 500, failed && !h.server:
+		h.span.SetAttributes(errorStatus(status))
+		h.span.SetStatus(codes.Error, "")
+	}
+}
+
+// methods are those whose names may stand in a span's.
+var methods = []string{http.MethodGet, http.MethodConnect, http.MethodPost, http.MethodPut, http.MethodHead}
+
+func methodName(method string) string {
+	switch {
+	case method == "":
+		return http.MethodGet
+	case slices.Contains(methods, method):
+		return method
+	}
+	return "HTTP"
+}
+
+func spanName(method, pattern string) string {
+	if route := routeOf(pattern); route != "" {
+		return method + " " + route
+	}
+	return method
+}
+
+func acceptAttributes(r *http.Request) []attribute.KeyValue {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	attrs := append(make([]attribute.KeyValue, 0, 9), requestMethod(r.Method), urlPath(r.URL.Path), urlScheme(scheme),
+		protocolVersion(r.ProtoMajor, r.ProtoMinor))
+	attrs = appendServer(attrs, r.Host)
+	attrs = appendPeer(attrs, r.RemoteAddr)
+	if agent := r.UserAgent(); agent != "" {
+		attrs = append(attrs, userAgent(agent))
+	}
+	return attrs
+}
+
+func dialAttributes(r *http.Request) []attribute.KeyValue {
+	attrs := append(make([]attribute.KeyValue, 0, 6), requestMethod(r.Method), urlFull(r.URL))
+	host := r.URL.Host
+	if r.URL.Port() == "" {
+		host = r.URL.Hostname() + ":" + map[bool]string{true: "443", false: "80"}[r.URL.Scheme == "https" || r.URL.Scheme == "wss"]
+	}
+	return appendServer(attrs, host)
+}
