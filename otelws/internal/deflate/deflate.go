@@ -1,0 +1,225 @@
+// Package deflate counts how long the output of a DEFLATE stream is (RFC 1951)
+// without producing it, for the messages of permessage-deflate (RFC 7692).
+//
+// The symbols alone say how long the output is: a literal is one byte, a match
+// is its length, a stored block says its own. So there is no window, no output,
+// and a bomb costs what its input costs.
+package deflate
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Counter counts one message at a time. Its zero value is ready for a message,
+// and so is a Counter after Reset. It takes about 6 KiB, none of which is needed
+// between messages: a pool serves many connections with few. It must not be
+// copied, and is not safe for concurrent use.
+//
+// What the reader of compress/flate finds corrupt, a Counter finds invalid, but
+// for a match that reaches back behind the window's beginning: distances are
+// not looked at, because the window may hold messages that came before (RFC
+// 7692 section 7.1.1).
+type Counter struct {
+	n     int64  // output so far
+	buf   uint64 // input not yet used, the next bit lowest
+	nbuf  uint   // the bits in buf; the ones above are 0
+	table *table // of the current block
+
+	state  state
+	final  bool // the current or last block has BFINAL set
+	nlit   uint16
+	ndist  uint16
+	ncode  uint16
+	index  uint16 // of the next code length
+	stored uint16 // bytes of the current stored block still to come
+
+	lengths [maxLit + maxDist]uint8
+	codes   [1 << codeBits]uint8
+	dynamic table
+}
+
+type state uint8
+
+const (
+	atBlock       state = iota
+	inStoredSize        // LEN and NLEN of a stored block
+	inStored            // its data
+	inSizes             // HLIT, HDIST and HCLEN of a dynamic block
+	inCodeLengths       // its code lengths for the code length alphabet
+	inLengths           // its code lengths for the two other alphabets
+	inSymbols           // a dynamic or fixed block's data
+	invalid
+)
+
+// tail is what a sender takes away from the end of each message's payload (RFC
+// 7692 section 7.2.1).
+var tail = [...]byte{0, 0, 0xff, 0xff}
+
+// Reset makes the Counter ready for another message.
+func (c *Counter) Reset() {
+	c.n, c.buf, c.nbuf = 0, 0, 0
+	c.state, c.final = atBlock, false
+}
+
+// Feed reads the next bytes of the message's payload, which may end anywhere.
+// It neither keeps nor changes them.
+func (c *Counter) Feed(p []byte) { c.feed(p, 0) }
+
+// FeedMasked is Feed for bytes as they stand in a masked frame (RFC 6455
+// section 5.3). offset is the number of the frame's payload bytes before p.
+func (c *Counter) FeedMasked(p []byte, key [4]byte, offset int64) {
+	k := uint64(key[0]) | uint64(key[1])<<8 | uint64(key[2])<<16 | uint64(key[3])<<24
+	c.feed(p, rotate(k|k<<32, int(offset&3)))
+}
+
+// Finish ends the message. n is the length of its output, as far as that was
+// valid. ok says whether all of it was: the payload and the 00 00 ff ff that
+// its sender took away make whole blocks (RFC 7692 section 7.2.2). A final
+// block may be followed by others that begin on the next byte, as in section
+// 7.2.3.4, and by nothing at all.
+func (c *Counter) Finish() (n int64, ok bool) {
+	if c.state != atBlock || !c.final || c.nbuf != 0 {
+		c.feed(tail[:], 0)
+	}
+	return c.n, c.state == atBlock && c.nbuf == 0
+}
+
+func (c *Counter) feed(p []byte, key uint64) {
+	in := input{p: p, key: key, buf: c.buf, n: c.nbuf}
+	for c.step(&in) {
+	}
+	c.buf, c.nbuf = in.buf, in.n
+}
+
+// step reads a part of a block. It returns false where the rest of that part
+// has yet to come, and on an invalid stream.
+func (c *Counter) step(in *input) bool {
+	switch c.state {
+	case atBlock:
+		return c.block(in)
+	case inStoredSize:
+		return c.storedSize(in)
+	case inStored:
+		return c.storedData(in)
+	case inSizes:
+		return c.sizes(in)
+	case inCodeLengths:
+		return c.codeLengths(in)
+	case inLengths:
+		return c.symbolLengths(in)
+	case inSymbols:
+		return c.symbols(in)
+	}
+	return false
+}
+
+func (c *Counter) fail() bool {
+	c.state = invalid
+	return false
+}
+
+// block reads a block's header (RFC 1951 section 3.2.3).
+func (c *Counter) block(in *input) bool {
+	in.fill()
+	if in.n < 3 {
+		return false
+	}
+	c.final = in.take(1) == 1
+	switch in.take(2) {
+	case 0:
+		in.align()
+		c.state = inStoredSize
+	case 1:
+		c.table = fixed
+		c.state = inSymbols
+	case 2:
+		c.state = inSizes
+	default:
+		return c.fail()
+	}
+	return true
+}
+
+func (c *Counter) endBlock(in *input) bool {
+	if c.final {
+		in.align()
+	}
+	c.state = atBlock
+	return true
+}
+
+// storedSize reads the header of a stored block (RFC 1951 section 3.2.4).
+func (c *Counter) storedSize(in *input) bool {
+	in.fill()
+	if in.n < 32 {
+		return false
+	}
+	size, inverse := uint16(in.take(16)), uint16(in.take(16))
+	if size != ^inverse {
+		return c.fail()
+	}
+	c.stored = size
+	c.state = inStored
+	return true
+}
+
+func (c *Counter) storedData(in *input) bool {
+	size := min(uint(c.stored), in.n/8)
+	in.drop(8 * size)
+	passed := min(int(c.stored)-int(size), len(in.p))
+	in.skip(passed)
+	c.stored -= uint16(size) + uint16(passed)
+	c.n += int64(size) + int64(passed)
+	if c.stored > 0 {
+		return false
+	}
+	return c.endBlock(in)
+}
+
+// input is what a Counter has yet to read.
+type input struct {
+	p   []byte
+	key uint64 // the mask, as p[0] needs it
+
+	buf uint64
+	n   uint
+}
+
+func rotate(key uint64, n int) uint64 { return bits.RotateLeft64(key, -8*n) }
+
+// fill puts as much of p in buf as there is room for, more than 48 bits where p
+// has them: no part of a block that is read at once is longer.
+func (in *input) fill() {
+	if len(in.p) >= 8 {
+		in.buf |= (binary.LittleEndian.Uint64(in.p) ^ in.key) << (in.n & 63)
+		in.skip(int((63 - in.n) / 8))
+		in.n |= 56
+		in.buf &= 1<<(in.n&63) - 1
+		return
+	}
+	for in.n < 56 && len(in.p) > 0 {
+		in.buf |= uint64(in.p[0]^byte(in.key)) << (in.n & 63)
+		in.n += 8
+		in.skip(1)
+	}
+}
+
+func (in *input) skip(n int) {
+	in.p = in.p[n:]
+	in.key = rotate(in.key, n&3)
+}
+
+func (in *input) drop(n uint) {
+	in.buf >>= n
+	in.n -= n
+}
+
+func (in *input) take(n uint) uint {
+	v := uint(in.buf) & (1<<n - 1)
+	in.drop(n)
+	return v
+}
+
+// align drops what is left of a byte.
+func (in *input) align() { in.drop(in.n & 7) }
