@@ -29,6 +29,7 @@ func newRootCommand() *cobra.Command {
 	cmd.PersistentFlags().TextVar(&global.logLevel, "log.level", slog.LevelInfo,
 		"log from this `level` on: debug, info, warn or error")
 	cmd.AddCommand(
+		newCheckCommand(),
 		newDemoCommand(&global),
 		newVersionCommand(),
 	)
