@@ -31,6 +31,7 @@ func newRootCommand() *cobra.Command {
 	cmd.AddCommand(
 		newCheckCommand(),
 		newDemoCommand(&global),
+		newLoadCommand(),
 		newVersionCommand(),
 	)
 	return cmd
