@@ -25,8 +25,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "otelws:", strings.ReplaceAll(err.Error(), "\n", "; "))
-		return 1
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(stderr, "otelws:", strings.ReplaceAll(text, "\n", "; "))
+		}
+		return exitCode(err)
 	}
 	return 0
 }

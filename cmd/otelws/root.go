@@ -29,7 +29,9 @@ func newRootCommand() *cobra.Command {
 	cmd.PersistentFlags().TextVar(&global.logLevel, "log.level", slog.LevelInfo,
 		"log from this `level` on: debug, info, warn or error")
 	cmd.AddCommand(
+		newCheckCommand(),
 		newDemoCommand(&global),
+		newLoadCommand(),
 		newProxyCommand(&global),
 		newVersionCommand(),
 	)

@@ -1,0 +1,77 @@
+package checklist
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
+)
+
+func checkCounters(_ context.Context, s *subject, i *Item) {
+	if s.before == nil {
+		i.skip("takes two scrapes: give an address, or two files, the older first")
+		return
+	}
+	was, _ := s.before.Sum("process_start_time_seconds")
+	if is, _ := s.now.Sum("process_start_time_seconds"); is != was {
+		i.add(Warning, "the second scrape is of another process than the first, by process_start_time_seconds",
+			"If nothing was restarted, this address leads to several instances by turns: scrape each by its own, never a load balancer",
+			"process_start_time_seconds")
+		return
+	}
+	compared, backwards, gone := 0, []string{}, []string{}
+	for _, name := range s.before.Names() {
+		f := s.before.Families[name]
+		if f.GetType() != dto.MetricType_COUNTER && f.GetType() != dto.MetricType_HISTOGRAM {
+			continue
+		}
+		after := map[string]*dto.Metric{}
+		for _, m := range s.now.Families[name].GetMetric() {
+			after[series(name, m)] = m
+		}
+		for _, m := range f.GetMetric() {
+			compared++
+			key := series(name, m)
+			switch now := after[key]; {
+			case now == nil:
+				gone = append(gone, key)
+			case total(now) < total(m):
+				backwards = append(backwards, fmt.Sprintf("%s went from %v to %v", key, total(m), total(now)))
+			}
+		}
+	}
+	slices.Sort(backwards)
+	if n := len(backwards); n > 0 {
+		i.add(Failed, enumerate(backwards), "A counter only goes up while a process lives: a value that falls is a gauge, or the address leads to several instances by turns")
+	}
+	if len(gone) > 0 {
+		i.add(Warning, "gone since the first scrape: "+enumerate(gone), "Keep a counter's series for as long as the process lives")
+	}
+	i.ok("none of %d counters and histograms went backwards", compared)
+}
+
+func total(m *dto.Metric) float64 {
+	if h := m.GetHistogram(); h != nil {
+		return float64(h.GetSampleCount())
+	}
+	return scrape.Value(m)
+}
+
+// enumerate names three at most.
+func enumerate(all []string) string {
+	const most = 3
+	text := ""
+	for n, one := range all[:min(len(all), most)] {
+		if n > 0 {
+			text += ", "
+		}
+		text += one
+	}
+	if len(all) > most {
+		text += fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	return text
+}

@@ -1,0 +1,89 @@
+// Package load puts a WebSocket server under load, and holds the server's
+// metrics against what it sent and received.
+package load
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
+)
+
+// Config is what a run is to do.
+type Config struct {
+	URL    string
+	Header http.Header // of the handshakes
+	TLS    *tls.Config // nil for the system's
+
+	Connections int           // at the same time
+	Ramp        time.Duration // until the last of them is begun
+	Lifetime    time.Duration // after which a connection is replaced, 0 for never
+
+	// Duration and Messages end the run, whichever comes first; 0 is none.
+	Duration time.Duration
+	Messages int64
+
+	Sizes Sizes
+	// Rate is messages a second for each connection. With 0 the next message
+	// goes out as soon as the one before is echoed, or is sent without Echo.
+	Rate        float64
+	Binary      bool
+	Compression bool
+	Echo        bool // the server sends back what it receives
+
+	Heartbeat time.Duration // time from one ping to the next, 0 for none
+	Drop      float64       // share of connections that end without a close frame
+	Slow      float64       // share of connections that read slowly
+	SlowPause time.Duration // of those, after each message
+
+	// Timeout is how long a handshake, a pong and the end may take.
+	Timeout time.Duration
+
+	// Verify is the address of the server's metrics, empty for none, and
+	// VerifyTimeout how long they may take to catch up.
+	Verify        string
+	VerifyTimeout time.Duration
+	Metrics       *scrape.Client
+}
+
+// Validate names the flag that sets what it refuses.
+func (c *Config) Validate() error {
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"ramp", c.Ramp, 0}, {"lifetime", c.Lifetime, 0}, {"duration", c.Duration, 0},
+		{"heartbeat", c.Heartbeat, 0}, {"slow.pause", c.SlowPause, 0},
+		{"timeout", c.Timeout, 1}, {"verify.timeout", c.VerifyTimeout, 1},
+	} {
+		if d.value < d.least {
+			return fmt.Errorf("--%s %v: use a positive duration", d.flag, d.value)
+		}
+	}
+	switch {
+	case c.Connections < 1:
+		return fmt.Errorf("--connections %d: use a number from 1 on", c.Connections)
+	case c.Messages < 0:
+		return fmt.Errorf("--messages %d: use a positive number, or 0 for as many as there is time for", c.Messages)
+	case c.Duration == 0 && c.Messages == 0:
+		return errors.New("--duration 0s: use a duration, or give --messages")
+	case !(c.Rate >= 0 && c.Rate <= 1e6):
+		return fmt.Errorf("--rate %v: use messages a second for each connection, or 0 for as many as possible", c.Rate)
+	case !(c.Drop >= 0 && c.Drop <= 1):
+		return fmt.Errorf("--drop %v: use a share from 0 to 1", c.Drop)
+	case !(c.Slow >= 0 && c.Slow <= 1):
+		return fmt.Errorf("--slow %v: use a share from 0 to 1", c.Slow)
+	}
+	return nil
+}
+
+// picks is whether the number-th connection is of a share, which is spread
+// evenly. Phases from 0 to 1 keep two shares from being the same connections.
+func picks(number int64, share, phase float64) bool {
+	at := func(n int64) int64 { return int64(float64(n)*share + phase + 1e-9) }
+	return at(number+1) > at(number)
+}

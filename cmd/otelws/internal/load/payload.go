@@ -1,0 +1,98 @@
+package load
+
+import (
+	"io"
+	"math/rand/v2"
+	"sync"
+)
+
+// starts is how many places there are at which a message's text can begin.
+const starts = 4096
+
+// newText is what all messages are cut from: valid UTF-8 that compresses about
+// as text does, the same in every run.
+func newText(longest int) []byte {
+	words := []string{"status ", "price ", "update ", "room ", "hello ", "{\"id\":", "\"seq\":", "true}, ", "42, ", "null "}
+	r := rand.New(rand.NewPCG(1, 2))
+	text := make([]byte, 0, longest+starts+16)
+	for len(text) < longest+starts {
+		text = append(text, words[r.IntN(len(words))]...)
+		text = append(text, 'a'+byte(r.IntN(26)))
+	}
+	return text
+}
+
+var buffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
+
+// readMessage reads r to its end and compares it with want, without holding it.
+func readMessage(r io.Reader, want []byte) (n int, equal bool, err error) {
+	b := buffers.Get().(*[4 << 10]byte)
+	defer buffers.Put(b)
+	equal = true
+	for {
+		m, err := r.Read(b[:])
+		if equal = equal && n+m <= len(want); equal && string(b[:m]) != string(want[n:n+m]) {
+			equal = false
+		}
+		n += m
+		if err == io.EOF {
+			return n, equal && n == len(want), nil
+		}
+		if err != nil {
+			return n, false, err
+		}
+	}
+}
+
+// message is one that is on its way there and back.
+type message struct {
+	due   int64 // when it was to be sent, in nanoseconds of the run
+	start int32
+	size  int32
+}
+
+// queue is the messages of a connection that are not echoed yet, the oldest
+// first.
+type queue struct {
+	mu   sync.Mutex
+	ring []message
+	head int
+	n    int
+}
+
+func (q *queue) push(m message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.n == len(q.ring) {
+		bigger := make([]message, max(1, 2*len(q.ring)))
+		for i := range q.n {
+			bigger[i] = q.ring[(q.head+i)%len(q.ring)]
+		}
+		q.ring, q.head = bigger, 0
+	}
+	q.ring[(q.head+q.n)%len(q.ring)] = m
+	q.n++
+}
+
+func (q *queue) first() (message, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.n == 0 {
+		return message{}, false
+	}
+	return q.ring[q.head], true
+}
+
+// pop takes off the first, which must be there.
+func (q *queue) pop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.head = (q.head + 1) % len(q.ring)
+	q.n--
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n
+}

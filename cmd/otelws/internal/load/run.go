@@ -1,0 +1,186 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slowBuffer is the receive buffer of slow readers, so that the server is the
+// one to wait.
+const slowBuffer = 4 << 10
+
+// retry is the pause after a failed handshake of a run that replaces
+// connections.
+const retry = time.Second
+
+// runner is a run's state, which all connections share.
+type runner struct {
+	cfg                Config
+	client, slowClient *http.Client
+	text               []byte
+	start              time.Time
+	budget             atomic.Int64 // messages left, where the number is limited
+
+	sessions, opened, refused, active, peak atomic.Int64
+	dropped, compressed                     atomic.Int64
+	sent, sentBytes                         atomic.Int64
+	received, receivedBytes, unanswered     atomic.Int64
+	pings                                   atomic.Int64
+
+	handshakes, rtt, heartbeats *recorder
+	errors, codes               tally
+}
+
+// Snapshot is where a run is.
+type Snapshot struct {
+	Elapsed        time.Duration
+	Share          float64 // of the run that is over, from 0 to 1
+	Active         int64
+	Sent, Received int64
+	Errors         int64
+}
+
+// Run runs until the configuration's end or that of ctx, and returns what
+// happened until then; report, if not nil, is called meanwhile with the means to
+// see how far it is, and must return once its context is done. An error means
+// that there is no result: no handshake succeeded, or the metrics can't be read.
+func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
+	var v *verifier
+	if cfg.Verify != "" {
+		var err error
+		if v, err = newVerifier(ctx, &cfg); err != nil {
+			return nil, fmt.Errorf("--verify %w", err)
+		}
+	}
+	r := &runner{
+		cfg: cfg, client: newClient(&cfg, 0), slowClient: newClient(&cfg, slowBuffer),
+		text:       newText(cfg.Sizes.max()),
+		handshakes: newRecorder(), rtt: newRecorder(), heartbeats: newRecorder(),
+		start: time.Now(),
+	}
+	r.budget.Store(cfg.Messages)
+
+	reporting, reported := context.WithCancel(context.Background())
+	var reporter sync.WaitGroup
+	if report != nil {
+		reporter.Go(func() { report(reporting, r.snapshot) })
+	}
+	r.run(ctx)
+	took := time.Since(r.start)
+	reported()
+	reporter.Wait()
+
+	result := r.result(took)
+	result.Interrupted = ctx.Err() != nil
+	if result.Connections.Opened == 0 {
+		return nil, r.nothing(ctx)
+	}
+	if v != nil {
+		// A run that was interrupted is verified all the same.
+		result.Verification = v.verify(context.WithoutCancel(ctx), result)
+	}
+	return result, nil
+}
+
+func (r *runner) nothing(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: interrupted before a handshake succeeded", r.cfg.URL)
+	}
+	var kinds []string
+	for _, e := range r.errors.sorted() {
+		kinds = append(kinds, fmt.Sprintf("%s (%d)", e.Kind, e.Count))
+	}
+	return fmt.Errorf("%s: none of %d handshakes succeeded: %s", r.cfg.URL, r.refused.Load(), strings.Join(kinds, ", "))
+}
+
+// run has connections until they are over.
+func (r *runner) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if r.cfg.Duration > 0 {
+		ctx, cancel = context.WithTimeout(ctx, r.cfg.Duration)
+		defer cancel()
+	}
+	var all sync.WaitGroup
+	for n := range r.cfg.Connections {
+		if n > 0 {
+			pause(ctx, time.Until(r.start.Add(r.cfg.Ramp*time.Duration(n)/time.Duration(r.cfg.Connections))))
+		}
+		if ctx.Err() != nil || r.spent() {
+			break
+		}
+		all.Go(func() { r.place(ctx) })
+	}
+	all.Wait()
+}
+
+// place has one connection, or one after the other where they are replaced.
+func (r *runner) place(ctx context.Context) {
+	for ctx.Err() == nil && !r.spent() {
+		s := r.open()
+		switch {
+		case s != nil:
+			r.visit(ctx, s)
+		case r.cfg.Lifetime > 0:
+			pause(ctx, retry)
+		}
+		if r.cfg.Lifetime == 0 {
+			return
+		}
+	}
+}
+
+func (r *runner) visit(ctx context.Context, s *session) {
+	if r.cfg.Lifetime > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.cfg.Lifetime)
+		defer cancel()
+	}
+	s.live(ctx)
+}
+
+// take is whether there is a message left to send, which it takes.
+func (r *runner) take() bool { return r.cfg.Messages == 0 || r.budget.Add(-1) >= 0 }
+
+func (r *runner) spent() bool { return r.cfg.Messages > 0 && r.budget.Load() <= 0 }
+
+func (r *runner) snapshot() Snapshot {
+	s := Snapshot{
+		Elapsed: time.Since(r.start), Active: r.active.Load(),
+		Sent: r.sent.Load(), Received: r.received.Load(), Errors: r.errors.count(),
+	}
+	if r.cfg.Duration > 0 {
+		s.Share = s.Elapsed.Seconds() / r.cfg.Duration.Seconds()
+	}
+	if r.cfg.Messages > 0 {
+		s.Share = max(s.Share, float64(s.Sent)/float64(r.cfg.Messages))
+	}
+	s.Share = min(s.Share, 1)
+	return s
+}
+
+// newClient returns a client whose buffers are small, since a connection keeps
+// its own for as long as it lives.
+func newClient(cfg *Config, receiveBuffer int) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		TLSClientConfig:   cfg.TLS,
+		DisableKeepAlives: true,
+		ReadBufferSize:    1 << 10,
+		WriteBufferSize:   1 << 10,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, network, address)
+			if tcp, ok := c.(*net.TCPConn); ok && receiveBuffer > 0 {
+				_ = tcp.SetReadBuffer(receiveBuffer)
+			}
+			return c, err
+		},
+	}}
+}

@@ -1,0 +1,327 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// slowWindow is how many messages a slow reader sends ahead of its echoes.
+const slowWindow = 32
+
+// session is one connection.
+type session struct {
+	*runner
+	number     int64
+	c          *websocket.Conn
+	ctx        context.Context // of reads and writes
+	over       context.Context // done when nothing more is to be sent
+	drop, slow bool
+	random     *rand.Rand
+
+	pending queue
+	window  chan struct{} // one in it for each message not echoed; nil for no limit
+	echoed  chan struct{} // told of each echo
+	closing atomic.Bool   // what ends the connection from now on is no error
+	broken  chan struct{}
+	breaks  sync.Once
+	code    string // by which the connection was broken
+	failed  int    // writes that returned an error
+}
+
+// open makes the handshake, and returns nil where that failed.
+//
+// It is given the time for it even where the run is over: the server may count
+// a connection that nobody here knows of.
+func (r *runner) open() *session {
+	s := &session{runner: r, number: r.sessions.Add(1) - 1, broken: make(chan struct{}), echoed: make(chan struct{}, 1)}
+	s.drop = picks(s.number, r.cfg.Drop, 0)
+	s.slow = picks(s.number, r.cfg.Slow, 0.5)
+	s.random = rand.New(rand.NewPCG(uint64(s.number), 3))
+	if r.cfg.Echo && r.cfg.Rate == 0 {
+		n := 1
+		if s.slow {
+			n = slowWindow
+		}
+		s.window = make(chan struct{}, n)
+	}
+
+	ctx, done := context.WithTimeout(context.Background(), r.cfg.Timeout)
+	defer done()
+	client := r.client
+	if s.slow {
+		client = r.slowClient
+	}
+	opts := &websocket.DialOptions{HTTPClient: client, HTTPHeader: r.cfg.Header}
+	if r.cfg.Compression {
+		opts.CompressionMode = websocket.CompressionNoContextTakeover
+	}
+	start := time.Now()
+	c, resp, err := websocket.Dial(ctx, r.cfg.URL, opts)
+	if err != nil {
+		r.refused.Add(1)
+		r.errors.add(handshakeKind(resp, err), err, 1)
+		return nil
+	}
+	r.handshakes.record(s.number, time.Since(start))
+	r.opened.Add(1)
+	if strings.Contains(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+		r.compressed.Add(1)
+	}
+	c.SetReadLimit(int64(max(r.cfg.Sizes.max(), 1<<20)))
+	s.c = c
+	return s
+}
+
+// live uses the connection until over, and ends it.
+func (s *session) live(over context.Context) {
+	var cancel, stop context.CancelFunc
+	s.ctx, cancel = context.WithCancel(context.Background())
+	defer cancel()
+	s.over, stop = context.WithCancel(over)
+	defer stop()
+	s.active.Add(1)
+	defer s.active.Add(-1)
+
+	var receiver, pinger sync.WaitGroup
+	receiver.Go(s.receive)
+	pinger.Go(s.ping)
+	s.send()
+	stop()
+	// Whatever hangs from here on is cut off.
+	limit := time.AfterFunc(2*s.cfg.Timeout, cancel)
+	defer limit.Stop()
+	s.finish()
+	pinger.Wait()
+	s.end()
+	cancel()
+	receiver.Wait()
+	if n := s.pending.len() - s.failed; n > 0 {
+		s.unanswered.Add(int64(n))
+		s.errors.add("message: not echoed", nil, int64(n))
+	}
+}
+
+// fail breaks the connection by an error, the first of which counts.
+func (s *session) fail(err error) {
+	s.breaks.Do(func() {
+		if !s.closing.Load() {
+			s.errors.add(connectionKind(err), err, 1)
+		}
+		s.code = "1006"
+		if code := websocket.CloseStatus(err); code != -1 {
+			s.code = foldCode(code)
+		}
+		close(s.broken)
+	})
+}
+
+func (s *session) isBroken() bool {
+	select {
+	case <-s.broken:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *session) messageType() websocket.MessageType {
+	if s.cfg.Binary {
+		return websocket.MessageBinary
+	}
+	return websocket.MessageText
+}
+
+// send sends messages until over. With a rate, each has a time at which it is
+// due, from which its round trip is counted: a server that holds up one holds up
+// those behind it.
+func (s *session) send() {
+	var due time.Time
+	var period time.Duration
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	if s.cfg.Rate > 0 {
+		period = time.Duration(float64(time.Second) / s.cfg.Rate)
+		due = time.Now().Add(time.Duration(s.random.Int64N(int64(period) + 1)))
+	}
+	for {
+		if !s.wait(timer, due) || !s.take() {
+			return
+		}
+		at := due
+		if period == 0 {
+			at = time.Now()
+		}
+		due = due.Add(period)
+		m := message{due: int64(at.Sub(s.start)), start: int32(s.random.IntN(starts)), size: int32(s.cfg.Sizes.pick(s.random))}
+		if s.cfg.Echo {
+			s.pending.push(m)
+		}
+		if err := s.c.Write(s.ctx, s.messageType(), s.content(m)); err != nil {
+			s.failed++
+			s.fail(err)
+			return
+		}
+		s.sent.Add(1)
+		s.sentBytes.Add(int64(m.size))
+	}
+}
+
+// wait waits until the next message is due, and is false when there is none.
+func (s *session) wait(timer *time.Timer, due time.Time) bool {
+	if s.over.Err() != nil || s.isBroken() {
+		return false
+	}
+	switch {
+	case s.window != nil:
+		select {
+		case s.window <- struct{}{}:
+			return true
+		case <-s.over.Done():
+		case <-s.broken:
+		}
+		return false
+	case s.cfg.Rate == 0:
+		return true
+	}
+	timer.Reset(time.Until(due))
+	select {
+	case <-timer.C:
+		return true
+	case <-s.over.Done():
+	case <-s.broken:
+	}
+	return false
+}
+
+func (s *session) content(m message) []byte { return s.text[m.start : m.start+m.size] }
+
+// receive reads until the connection ends.
+func (s *session) receive() {
+	for {
+		typ, r, err := s.c.Reader(s.ctx)
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		m, expected := message{}, false
+		if s.cfg.Echo {
+			m, expected = s.pending.first()
+		}
+		n, equal, err := readMessage(r, s.content(m))
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		s.received.Add(1)
+		s.receivedBytes.Add(int64(n))
+		if !s.cfg.Echo {
+			continue
+		}
+		switch {
+		case !expected:
+			s.errors.add("message: received without one sent", nil, 1)
+		case !equal || typ != s.messageType():
+			s.errors.add("message: not the echo of the one sent", fmt.Errorf("%d bytes for %d", n, m.size), 1)
+		case !s.slow:
+			s.rtt.record(s.number, time.Since(s.start)-time.Duration(m.due))
+		}
+		if expected {
+			s.pending.pop()
+			if s.window != nil {
+				<-s.window
+			}
+		}
+		select {
+		case s.echoed <- struct{}{}:
+		default:
+		}
+		if s.slow {
+			pause(s.over, s.cfg.SlowPause)
+		}
+	}
+}
+
+// ping sends pings until over.
+func (s *session) ping() {
+	if s.cfg.Heartbeat == 0 || s.slow {
+		return
+	}
+	ticker := time.NewTicker(s.cfg.Heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-s.over.Done():
+			return
+		case <-s.broken:
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+		start := time.Now()
+		err := s.c.Ping(ctx)
+		cancel()
+		if err == nil {
+			s.pings.Add(1)
+			s.heartbeats.record(s.number, time.Since(start))
+			continue
+		}
+		if errors.Is(err, context.DeadlineExceeded) && s.ctx.Err() == nil {
+			s.errors.add("heartbeat: not answered", err, 1)
+			continue
+		}
+		return
+	}
+}
+
+// finish waits for the echoes that are still to come.
+func (s *session) finish() {
+	t := time.NewTimer(s.cfg.Timeout)
+	defer t.Stop()
+	for s.cfg.Echo && s.pending.len() > 0 {
+		select {
+		case <-s.echoed:
+		case <-s.broken:
+			return
+		case <-t.C:
+			return
+		}
+	}
+}
+
+// end ends the connection, if it is not broken, and counts the close code that
+// the server should have for it.
+func (s *session) end() {
+	s.closing.Store(true)
+	if s.isBroken() {
+		_ = s.c.CloseNow()
+		s.codes.add(s.code, nil, 1)
+		return
+	}
+	if s.drop {
+		_ = s.c.CloseNow()
+		s.dropped.Add(1)
+		s.codes.add("1006", nil, 1)
+		return
+	}
+	if err := s.c.Close(websocket.StatusNormalClosure, ""); err != nil {
+		s.errors.add("close: not answered", err, 1)
+	}
+	s.codes.add("1000", nil, 1)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,172 @@
+// Package scrape reads metrics in Prometheus's text and OpenMetrics formats
+// from an address, a file or standard input, within bounds of size and time.
+package scrape
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"slices"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+)
+
+// MaxSize is how many bytes a scrape may have, uncompressed.
+const MaxSize = 32 << 20
+
+// Scrape is the metrics that one source had at one time.
+type Scrape struct {
+	Families map[string]*dto.MetricFamily // by the names that Prometheus shows
+	Bytes    int
+	Took     time.Duration // until the last byte was there
+	// ContentType is that of the response, and empty for a file.
+	ContentType string
+}
+
+// Parse reads metrics. An empty content type means that the text says which
+// format it has, as with a file.
+func Parse(text []byte, contentType string) (*Scrape, error) {
+	s := &Scrape{Families: map[string]*dto.MetricFamily{}, Bytes: len(text), ContentType: contentType}
+	switch start := bytes.TrimSpace(text[:min(len(text), 1024)]); {
+	case len(start) == 0:
+		return nil, errors.New("empty, without any metric")
+	case start[0] == '<':
+		return nil, errors.New("HTML or XML, not metrics: give the address of the metrics, often /metrics")
+	case start[0] == '{' || start[0] == '[':
+		return nil, errors.New("JSON, not metrics: give the address of the metrics, often /metrics")
+	case bytes.IndexByte(start, 0) >= 0:
+		return nil, errors.New("binary data, not metrics in text form")
+	}
+	d := expfmt.NewDecoder(bytes.NewReader(text), format(text, contentType))
+	for {
+		var f dto.MetricFamily
+		err := d.Decode(&f)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("no valid metrics: %s", oneLine(err))
+		}
+		s.Families[f.GetName()] = &f
+	}
+	if len(s.Families) == 0 {
+		return nil, errors.New("only comments, without any metric")
+	}
+	return s, nil
+}
+
+func format(text []byte, contentType string) expfmt.Format {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err == nil && media == expfmt.OpenMetricsType {
+		if f, err := expfmt.NewOpenMetricsFormat(params["version"]); err == nil {
+			return f
+		}
+		return expfmt.NewFormat(expfmt.TypeOpenMetrics)
+	}
+	if contentType == "" && bytes.HasSuffix(bytes.TrimRight(text, "\n"), []byte("\n# EOF")) {
+		return expfmt.NewFormat(expfmt.TypeOpenMetrics)
+	}
+	return expfmt.NewFormat(expfmt.TypeTextPlain)
+}
+
+// oneLine shortens an error that may quote its input.
+func oneLine(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "..."
+	}
+	return text
+}
+
+// Names returns the names of the families in alphabetical order.
+func (s *Scrape) Names() []string {
+	names := make([]string, 0, len(s.Families))
+	for name := range s.Families {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Series is how many time series the scrape has.
+func (s *Scrape) Series() int {
+	n := 0
+	for _, f := range s.Families {
+		n += Series(f, f.GetMetric()...)
+	}
+	return n
+}
+
+// Series is how many time series metrics of family f come to: a histogram has
+// one a bucket, and two more.
+func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
+	n := 0
+	for _, m := range metrics {
+		switch f.GetType() {
+		case dto.MetricType_HISTOGRAM:
+			n += len(m.GetHistogram().GetBucket()) + 2
+		case dto.MetricType_SUMMARY:
+			n += len(m.GetSummary().GetQuantile()) + 2
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// Value is that of a gauge, a counter or a sample without a type.
+func Value(m *dto.Metric) float64 {
+	switch {
+	case m.GetGauge() != nil:
+		return m.GetGauge().GetValue()
+	case m.GetCounter() != nil:
+		return m.GetCounter().GetValue()
+	}
+	return m.GetUntyped().GetValue()
+}
+
+// Sum adds up the values of a family over the series that have the labels, and
+// is false where there is none. Labels are names and values by turns.
+func (s *Scrape) Sum(name string, labels ...string) (sum float64, ok bool) {
+	for _, m := range s.Families[name].GetMetric() {
+		if has(m, labels) {
+			sum += Value(m)
+			ok = true
+		}
+	}
+	return sum, ok
+}
+
+// Histogram adds up the counts and sums of a histogram's series.
+func (s *Scrape) Histogram(name string) (count uint64, sum float64, ok bool) {
+	for _, m := range s.Families[name].GetMetric() {
+		count += m.GetHistogram().GetSampleCount()
+		sum += m.GetHistogram().GetSampleSum()
+		ok = true
+	}
+	return count, sum, ok
+}
+
+func has(m *dto.Metric, labels []string) bool {
+	for i := 0; i+1 < len(labels); i += 2 {
+		if Label(m, labels[i]) != labels[i+1] {
+			return false
+		}
+	}
+	return true
+}
+
+// Label is the value of a label, empty where there is none.
+func Label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
