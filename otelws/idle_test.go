@@ -7,10 +7,12 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
@@ -48,10 +50,21 @@ func BenchmarkIdle(b *testing.B) {
 		defer c.CloseNow()
 		c.Read(r.Context())
 	})
-	variants := append(instrumentations, struct {
+	spans := new(openSpans)
+	traced := func(b *testing.B, next http.Handler) http.Handler {
+		ws, err := otelws.New(
+			otelws.WithMeterProvider(otelwstest.NewMetrics(b).MeterProvider()),
+			otelws.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return ws.Handler(next)
+	}
+	type variant = struct {
 		name    string
 		handler func(*testing.B, http.Handler) http.Handler
-	}{"Heartbeat", heartbeat(time.Hour)})
+	}
+	variants := append(instrumentations, variant{"Heartbeat", heartbeat(time.Hour)}, variant{"Traced", traced})
 	for _, v := range variants {
 		b.Run(v.name, func(b *testing.B) {
 			for b.Loop() {
@@ -63,11 +76,23 @@ func BenchmarkIdle(b *testing.B) {
 				b.ReportMetric(float64(after.heap-before.heap)/idleConns, "heap-B/conn")
 				b.ReportMetric(float64(after.stacks-before.stacks)/idleConns, "stack-B/conn")
 				b.ReportMetric(float64(after.goroutines-before.goroutines)/idleConns, "goroutines/conn")
+				b.ReportMetric(float64(spans.open.Load()), "open-spans")
 			}
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
+
+// openSpans counts the spans that have begun and not ended.
+type openSpans struct{ started, open atomic.Int64 }
+
+func (o *openSpans) OnStart(context.Context, sdktrace.ReadWriteSpan) {
+	o.started.Add(1)
+	o.open.Add(1)
+}
+func (o *openSpans) OnEnd(sdktrace.ReadOnlySpan)    { o.open.Add(-1) }
+func (*openSpans) Shutdown(context.Context) error   { return nil }
+func (*openSpans) ForceFlush(context.Context) error { return nil }
 
 // silent is a transport on which the peer says nothing.
 type silent struct {

@@ -81,7 +81,7 @@ func describe(spans tracetest.SpanStubs) string {
 			case "url.full":
 				attrs = append(attrs, fmt.Sprintf("\t%s=...%s\n", a.Key, a.Value.AsString()[strings.LastIndex(a.Value.AsString(), "/"):]))
 			default:
-				attrs = append(attrs, fmt.Sprintf("\t%s=%s\n", a.Key, a.Value.Emit()))
+				attrs = append(attrs, fmt.Sprintf("\t%s=%s\n", a.Key, a.Value.String()))
 			}
 		}
 		slices.Sort(attrs)
@@ -331,5 +331,28 @@ func TestExemplarsOfHandshake(t *testing.T) {
 		if !found {
 			t.Errorf("%s has no exemplar of trace %s", name, id)
 		}
+	}
+}
+
+// A live connection has no open span, in either of its ends.
+func TestNoOpenSpans(t *testing.T) {
+	spans := new(openSpans)
+	ws, err := otelws.New(
+		otelws.WithMeterProvider(otelwstest.NewMetrics(t).MeterProvider()),
+		otelws.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serve(t, ws.Handler(echo))
+	for range 50 {
+		c, _, err := ws.Dial(context.Background(), url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		roundTrip(t, c, "the handshake is over")
+	}
+	if started, open := spans.started.Load(), spans.open.Load(); started != 100 || open != 0 {
+		t.Errorf("%d spans have begun and %d are open, want 100 and 0", started, open)
 	}
 }

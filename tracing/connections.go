@@ -102,8 +102,8 @@ func (q queryCarrier) Get(key string) string { return url.Values(q).Get(key) }
 func (q queryCarrier) Set(string, string)    {}
 func (q queryCarrier) Keys() []string        { return nil }
 
-// flat returns ctx with the span's context in place of the span, which a
-// connection must not keep for as long as it lives.
-func flat(ctx context.Context, span trace.Span) context.Context {
-	return trace.ContextWithSpanContext(ctx, span.SpanContext())
+// flat returns parent with the span's context. The context that came with the
+// span holds the span itself, for as long as the handler runs.
+func flat(parent context.Context, span trace.Span) context.Context {
+	return trace.ContextWithSpanContext(parent, span.SpanContext())
 }

@@ -29,10 +29,10 @@ func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 	}
 	parent := c.parent(r)
 	h := &HandshakeSpan{server: true, method: methodName(r.Method)}
-	ctx, span := tracer.Start(parent, spanName(h.method, r.Pattern),
+	_, span := tracer.Start(parent, spanName(h.method, r.Pattern),
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
 	h.span = span
-	return h, r.WithContext(flat(ctx, span))
+	return h, r.WithContext(flat(parent, span))
 }
 
 // Dial begins the CLIENT span of the handshake that r asks for, and returns a
@@ -48,7 +48,7 @@ func (c *Connections) Dial(r *http.Request) (*HandshakeSpan, *http.Request) {
 	ctx, span := tracer.Start(r.Context(), h.method,
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
 	h.span = span
-	r = r.Clone(flat(ctx, span))
+	r = r.Clone(flat(r.Context(), span))
 	if r.Header == nil {
 		r.Header = make(http.Header)
 	}
