@@ -103,7 +103,11 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	}
 	sum(0, "ws_connections_active")
 	v.messages(out, add, now, "ws_message_bytes", r.Messages.Sent, r.Messages.SentBytes, r)
-	v.messages(out, add, now, "ws_message_sent_bytes", r.Messages.Received, r.Messages.ReceivedBytes, r)
+	if v.cfg.Echo {
+		v.messages(out, add, now, "ws_message_sent_bytes", r.Messages.Received, r.Messages.ReceivedBytes, r)
+	} else {
+		out.Notes = append(out.Notes, "what the server sent is not compared: without an echo, nobody waits for it at the end")
+	}
 	if now.Families["ws_frames_total"] != nil {
 		opcode := "text"
 		if v.cfg.Binary {
@@ -113,7 +117,9 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 			sum(done, "ws_frames_total", "network_io_direction", direction, "opcode", opcode)
 		}
 		frames(r.Messages.Sent, "receive", opcode)
-		frames(r.Messages.Received, "transmit", opcode)
+		if v.cfg.Echo {
+			frames(r.Messages.Received, "transmit", opcode)
+		}
 		if v.cfg.Heartbeat > 0 {
 			frames(r.Heartbeat.Count, "receive", "ping")
 			frames(r.Heartbeat.Count, "transmit", "pong")

@@ -117,13 +117,17 @@ func TestSources(t *testing.T) {
 		{source: s.URL + "/cut", want: []string{"no valid metrics"}},
 		{source: s.URL + "/bomb", want: []string{"more than 32 MiB"}},
 		{source: s.URL + "/nowhere", want: []string{"404"}},
-		{source: s.URL + "/hang", want: []string{"not answered within 2s"}},
+		{source: s.URL + "/hang", want: []string{"not answered within 100ms"}},
 		{source: "http://127.0.0.1:1/metrics", want: []string{"refused"}},
 		{source: "no/such.txt", want: []string{"no such file"}},
 		{source: "ws://localhost/metrics", want: []string{"http://"}},
 	} {
 		t.Run(strings.TrimPrefix(tt.source, s.URL), func(t *testing.T) {
-			got, err := client(t, tt.config, 2*time.Second).Get(t.Context(), tt.source)
+			timeout := 30 * time.Second
+			if strings.HasSuffix(tt.source, "/hang") {
+				timeout = 100 * time.Millisecond
+			}
+			got, err := client(t, tt.config, timeout).Get(t.Context(), tt.source)
 			if tt.want == nil {
 				if err != nil {
 					t.Fatal(err)
