@@ -1,0 +1,81 @@
+// Command client dials examples/echo and says the time to it, once a second. Its
+// own end of the connection is in its own metrics, as ws_client_...
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/otelws"
+)
+
+func main() {
+	exp, err := exporter.New(exporter.WithListenAddress("localhost:9092")) // the server's are on 9091
+	if err != nil {
+		log.Fatal(err)
+	}
+	ws, err := otelws.New(
+		otelws.WithMeterProvider(exp.MeterProvider()),
+		otelws.WithHeartbeat(), // finds out when the server is gone without a word
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	go func() { log.Fatal(exp.ListenAndServe(context.Background())) }()
+	if err := run(ctx, ws, "ws://localhost:8080/echo", time.Second, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run talks until ctx is done, or the connection ends.
+func run(ctx context.Context, ws *otelws.Instrumentation, url string, every time.Duration, out io.Writer) error {
+	// Code that takes an *http.Client is given one with ws.Transport(nil).
+	c, _, err := ws.Dial(ctx, url, nil)
+	if err != nil {
+		return err
+	}
+	defer c.CloseNow()
+	ended := make(chan error, 1)
+	go func() { ended <- show(c, out) }()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+			return errors.Join(c.Close(websocket.StatusNormalClosure, ""), <-ended)
+		case now := <-tick.C:
+			// A context that is done ends the connection without a close frame.
+			if err := c.Write(context.WithoutCancel(ctx), websocket.MessageText, now.AppendFormat(nil, time.TimeOnly)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// show reads all the time: pongs are read in between.
+func show(c *websocket.Conn, out io.Writer) error {
+	for {
+		_, message, err := c.Read(context.Background())
+		if websocket.CloseStatus(err) == websocket.StatusNormalClosure {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s\n", message)
+	}
+}
