@@ -68,7 +68,7 @@ func TestStuckClient(t *testing.T) {
 	message := make([]byte, 1<<20)
 	for c.WriteMessage(websocket.BinaryMessage, message) == nil {
 	}
-	m.Wait(t, `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`, 1)
+	m.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
 	m.Wait(t, "ws_connections_active", 0)
 }
 
