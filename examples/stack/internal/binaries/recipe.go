@@ -1,0 +1,87 @@
+package binaries
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// goInstall is a package that go install builds.
+type goInstall struct{ Package, Tags, LDFlags string }
+
+func (r goInstall) build(ctx context.Context, dir, output string) error {
+	_, err := goCommand(ctx, dir, []string{"GOBIN=" + filepath.Dir(output)},
+		"install", "-trimpath", "-tags", r.Tags, "-ldflags", strip(r.LDFlags), r.Package)
+	return err
+}
+
+// goSource is a package that is built in a copy of its module's source.
+type goSource struct{ Module, Package string }
+
+func (r goSource) build(ctx context.Context, dir, output string) error {
+	out, err := goCommand(ctx, dir, nil, "mod", "download", "-json", r.Module)
+	if err != nil {
+		return err
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return fmt.Errorf("failed to find the source of %s: %w", r.Module, err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(module.Dir)); err != nil {
+		return err
+	}
+	_, err = goCommand(ctx, dir, nil, "build", "-trimpath", "-ldflags", strip(""), "-o", output, r.Package)
+	return err
+}
+
+// collectorBuilder is a Collector of the components in Manifest, made by the
+// Collector's own builder.
+type collectorBuilder struct{ Builder, Manifest string }
+
+func (r collectorBuilder) build(ctx context.Context, dir, output string) error {
+	builder := filepath.Join(dir, "builder")
+	if err := (goInstall{Package: r.Builder}).build(ctx, dir, builder); err != nil {
+		return err
+	}
+	manifest := filepath.Join(dir, "manifest.yaml")
+	if err := os.WriteFile(manifest, []byte(r.Manifest), 0o644); err != nil {
+		return err
+	}
+	if _, err := command(ctx, dir, nil, builder, "--config", manifest); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(dir, "collector", "otelcol"), output)
+}
+
+func strip(ldflags string) string { return strings.TrimSpace("-s -w " + ldflags) }
+
+func goCommand(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
+	return command(ctx, dir, append(env, "GOWORK=off"), "go", args...)
+}
+
+// command returns what name wrote to its standard output. The error has the end
+// of what it wrote to the other.
+func command(ctx context.Context, dir string, env []string, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, lastLines(stderr.String(), 15))
+	}
+	return out, nil
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,59 @@
+package binaries
+
+import (
+	_ "embed"
+	"fmt"
+	"time"
+)
+
+// What is built, each with the time that it took on a machine with two cores.
+var (
+	Prometheus = Binary{
+		Name: "prometheus", Version: "3.16.0", took: 3 * time.Minute,
+		recipe: goInstall{
+			Package: "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0",
+			Tags:    "netgo,remove_all_sd", // static targets are all that is needed
+			LDFlags: "-X github.com/prometheus/common/version.Version=3.16.0",
+		},
+	}
+	Promtool = Binary{
+		Name: "promtool", Version: "3.16.0", took: time.Minute,
+		recipe: goInstall{
+			Package: "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
+			Tags:    "netgo,remove_all_sd",
+			LDFlags: "-X github.com/prometheus/common/version.Version=3.16.0",
+		},
+	}
+	Collector = Binary{
+		Name: "otelcol", Version: "0.165.0", took: 4 * time.Minute,
+		recipe: collectorBuilder{
+			Builder:  "go.opentelemetry.io/collector/cmd/builder@v0.165.0",
+			Manifest: collectorManifest,
+		},
+	}
+	Jaeger = Binary{
+		Name: "jaeger", Version: "1.76.0", took: 4 * time.Minute,
+		// Its go.mod has replacements, with which go install does not build.
+		recipe: goSource{Module: "github.com/jaegertracing/jaeger@v1.76.0", Package: "./cmd/jaeger"},
+	}
+	VictoriaMetrics = Binary{
+		Name: "victoria-metrics", Version: "1.151.0", took: 40 * time.Second,
+		recipe: goInstall{Package: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.151.0"},
+	}
+)
+
+// All is every binary that the stack, its tests and the fleet's are made of.
+var All = []Binary{Prometheus, Promtool, Collector, Jaeger, VictoriaMetrics}
+
+//go:embed collector.yaml
+var collectorManifest string
+
+// Named returns the binary with that name.
+func Named(name string) (Binary, error) {
+	for _, b := range All {
+		if b.Name == name {
+			return b, nil
+		}
+	}
+	return Binary{}, fmt.Errorf("no program %q: use one of prometheus, promtool, otelcol, jaeger, victoria-metrics", name)
+}

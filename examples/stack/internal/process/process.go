@@ -1,0 +1,116 @@
+//go:build unix
+
+// Package process runs programs as children, with their output in files.
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// grace is how long a child may take to end after it was asked to.
+const grace = 20 * time.Second
+
+// Process is a running child, or one that has ended.
+type Process struct {
+	Name string
+	Log  string // path of the file with its output
+
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // once done is closed
+}
+
+// Start runs path with env besides the environment of this process. Its output
+// goes to dir/NAME.log, at the end if there is one.
+func Start(dir, name, path string, env, args []string) (*Process, error) {
+	p := &Process{Name: name, Log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd = exec.Command(path, args...)
+	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = attributes()
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("failed to start %s: %w", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// PID is the process's identifier.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends the process with SIGKILL, and waits for that.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Stop asks the process to end, and returns how it did; one that takes longer
+// than 20 seconds is killed.
+func (p *Process) Stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(grace):
+		p.Kill()
+		return fmt.Errorf("%s had to be killed after %v, see %s", p.Name, grace, p.Log)
+	}
+	if p.err != nil {
+		return p.Err()
+	}
+	return nil
+}
+
+// Ready waits until probe succeeds. It fails when the process ends before, or
+// ctx is done.
+func (p *Process) Ready(ctx context.Context, probe func(context.Context) error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := probe(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return p.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w, see %s", p.Name, err, p.Log)
+		case <-tick.C:
+		}
+	}
+}
+
+// Err says how a process ended that was not asked to, with the last lines of
+// its log. It is for when Done is closed.
+func (p *Process) Err() error {
+	how := "exit status 0"
+	if p.err != nil {
+		how = p.err.Error()
+	}
+	return fmt.Errorf("%s ended: %s, see %s\n%s", p.Name, how, p.Log, tail(p.Log, 5))
+}
+
+func tail(path string, lines int) string {
+	b, _ := os.ReadFile(path)
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

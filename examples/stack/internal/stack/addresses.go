@@ -1,0 +1,80 @@
+package stack
+
+import (
+	"fmt"
+	"net"
+)
+
+// Addresses are where the parts of the stack listen.
+type Addresses struct {
+	Prometheus       string
+	CollectorGRPC    string // OTLP
+	CollectorHTTP    string // OTLP
+	CollectorHealth  string
+	CollectorMetrics string
+	Jaeger           string // API and pages
+	JaegerGRPC       string // API
+	JaegerOTLP       string
+	Demos            []DemoAddresses
+}
+
+// DemoAddresses are those of one instance of the demo.
+type DemoAddresses struct{ WebSocket, Metrics string }
+
+// Default returns the addresses that the configurations have in them.
+func Default() Addresses {
+	return Addresses{
+		Prometheus:       "localhost:9090",
+		CollectorGRPC:    "localhost:4317",
+		CollectorHTTP:    "localhost:4318",
+		CollectorHealth:  "localhost:13133",
+		CollectorMetrics: "localhost:8888",
+		Jaeger:           "localhost:16686",
+		JaegerGRPC:       "localhost:16685",
+		JaegerOTLP:       "localhost:14317",
+		Demos:            []DemoAddresses{{"localhost:8080", "localhost:9091"}, {"localhost:8081", "localhost:9092"}},
+	}
+}
+
+// Free returns addresses whose ports nobody listened on a moment ago.
+func Free() (Addresses, error) {
+	a := Default()
+	var listeners []net.Listener
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}()
+	for _, address := range a.all() {
+		l, err := net.Listen("tcp", "localhost:0")
+		if err != nil {
+			return Addresses{}, err
+		}
+		listeners = append(listeners, l)
+		*address = fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+	}
+	return a, nil
+}
+
+func (a *Addresses) all() []*string {
+	all := []*string{
+		&a.Prometheus, &a.CollectorGRPC, &a.CollectorHTTP, &a.CollectorHealth, &a.CollectorMetrics,
+		&a.Jaeger, &a.JaegerGRPC, &a.JaegerOTLP,
+	}
+	for i := range a.Demos {
+		all = append(all, &a.Demos[i].WebSocket, &a.Demos[i].Metrics)
+	}
+	return all
+}
+
+// taken returns an error that names the addresses on which somebody listens.
+func (a *Addresses) taken() error {
+	for _, address := range a.all() {
+		l, err := net.Listen("tcp", *address)
+		if err != nil {
+			return fmt.Errorf("%w: end what uses it, or take free ports with -free", err)
+		}
+		l.Close()
+	}
+	return nil
+}

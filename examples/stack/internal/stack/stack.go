@@ -1,0 +1,221 @@
+//go:build unix
+
+// Package stack runs Prometheus, the Collector, Jaeger and instances of the
+// demo on loopback. It is to be used in the directory of the module, where the
+// configurations are.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/otelws/otelws-go/examples/stack/internal/binaries"
+	"github.com/otelws/otelws-go/examples/stack/internal/process"
+)
+
+// Stack is what its parts have in common. Its methods may be called at once,
+// and each returns when the part is ready.
+type Stack struct {
+	Dir      string    // of configurations, data and logs
+	At       Addresses // where the parts listen
+	Speed    int       // what Prometheus's intervals are divided by, 1 for as configured
+	DemoPath string    // what BuildDemo returned
+	Progress io.Writer // of builds
+
+	// DemoEnv is added to the environment of the demos.
+	DemoEnv []string
+	// Edit, if not nil, changes prometheus.yml and rules.yml before their use.
+	Edit func(text string) string
+
+	mu      sync.Mutex
+	started []*process.Process
+}
+
+// Start runs everything, each part before those that send to it.
+func (s *Stack) Start(ctx context.Context) error {
+	if err := s.At.taken(); err != nil {
+		return err
+	}
+	if _, err := s.Jaeger(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Prometheus(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Collector(ctx, "collector"); err != nil {
+		return err
+	}
+	for i := range s.At.Demos {
+		if _, err := s.Demo(ctx, i, "--clients", "20", "--heartbeat", "5s"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Processes returns those that were started, in that order.
+func (s *Stack) Processes() []*process.Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.started)
+}
+
+// Stop ends what runs, the last that was started first.
+func (s *Stack) Stop() error {
+	var errs []error
+	for _, p := range slices.Backward(s.Processes()) {
+		select {
+		case <-p.Done(): // and was reported
+		default:
+			errs = append(errs, p.Stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Prometheus scrapes the demos, and takes remote write and OTLP as well.
+func (s *Stack) Prometheus(ctx context.Context, args ...string) (*process.Process, error) {
+	config, err := s.writePrometheusConfig()
+	if err != nil {
+		return nil, err
+	}
+	return s.run(ctx, part{
+		name:   "prometheus",
+		binary: binaries.Prometheus,
+		args: append([]string{
+			"--config.file=" + config,
+			"--storage.tsdb.path=" + filepath.Join(s.Dir, "prometheus"),
+			"--web.listen-address=" + s.At.Prometheus,
+			"--web.enable-remote-write-receiver",
+			"--web.enable-otlp-receiver",
+			"--enable-feature=exemplar-storage",
+		}, args...),
+		ready: "http://" + s.At.Prometheus + "/-/ready",
+	})
+}
+
+// Collector has its traces go to Jaeger, and its metrics to Prometheus. It
+// scrapes nothing unless env says so, since Prometheus does.
+func (s *Stack) Collector(ctx context.Context, name string, env ...string) (*process.Process, error) {
+	config, err := filepath.Abs(collectorConfig)
+	if err != nil {
+		return nil, err
+	}
+	host, port, _ := strings.Cut(s.At.CollectorMetrics, ":")
+	return s.run(ctx, part{
+		name:   name,
+		binary: binaries.Collector,
+		args:   []string{"--config", config},
+		env: append([]string{
+			"OTLP_GRPC_ENDPOINT=" + s.At.CollectorGRPC,
+			"OTLP_HTTP_ENDPOINT=" + s.At.CollectorHTTP,
+			"HEALTH_CHECK_ENDPOINT=" + s.At.CollectorHealth,
+			"COLLECTOR_METRICS_HOST=" + host,
+			"COLLECTOR_METRICS_PORT=" + port,
+			"REMOTE_WRITE_ENDPOINT=http://" + s.At.Prometheus + "/api/v1/write",
+			"METRICS_OTLP_ENDPOINT=http://" + s.At.Prometheus + "/api/v1/otlp",
+			"TRACES_OTLP_ENDPOINT=" + s.At.JaegerOTLP,
+			"WS_METRICS_TARGETS=[]",
+		}, env...),
+		ready: "http://" + s.At.CollectorHealth + "/",
+	})
+}
+
+// Jaeger keeps its traces in memory.
+func (s *Stack) Jaeger(ctx context.Context) (*process.Process, error) {
+	config, err := filepath.Abs(filepath.Join(configDir, "jaeger.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return s.run(ctx, part{
+		name:   "jaeger",
+		binary: binaries.Jaeger,
+		args:   []string{"--config", config},
+		env: []string{
+			"JAEGER_QUERY_ENDPOINT=" + s.At.Jaeger,
+			"JAEGER_QUERY_GRPC_ENDPOINT=" + s.At.JaegerGRPC,
+			"JAEGER_OTLP_ENDPOINT=" + s.At.JaegerOTLP,
+		},
+		ready: "http://" + s.At.Jaeger + "/",
+	})
+}
+
+// Demo runs instance i of otelws demo. It pushes its traces, and leaves its
+// metrics to the scrape.
+func (s *Stack) Demo(ctx context.Context, i int, args ...string) (*process.Process, error) {
+	at := s.At.Demos[i]
+	name := fmt.Sprintf("demo-%d", i+1)
+	return s.run(ctx, part{
+		name: name,
+		path: s.DemoPath,
+		args: append([]string{"demo", "--listen", at.WebSocket, "--metrics", at.Metrics}, args...),
+		env: append([]string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.At.CollectorHTTP,
+			"OTEL_METRICS_EXPORTER=none",
+			"OTEL_RESOURCE_ATTRIBUTES=service.instance.id=" + name,
+		}, s.DemoEnv...),
+		ready: "http://" + at.Metrics + "/-/healthy",
+	})
+}
+
+// BuildDemo builds otelws in dir, as the parent module has it.
+func BuildDemo(ctx context.Context, dir string) (path string, err error) {
+	path = filepath.Join(dir, "otelws")
+	out, err := exec.CommandContext(ctx, "go", "build", "-C", "../..", "-o", path, "./cmd/otelws").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("failed to build otelws, run this in examples/stack: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// part is a program to run until it answers at ready.
+type part struct {
+	name      string
+	binary    binaries.Binary
+	path      string // instead of binary
+	env, args []string
+	ready     string
+}
+
+func (s *Stack) run(ctx context.Context, part part) (*process.Process, error) {
+	path := part.path
+	if path == "" {
+		var err error
+		if path, err = part.binary.Path(ctx, s.Progress); err != nil {
+			return nil, err
+		}
+	}
+	p, err := process.Start(s.Dir, part.name, path, part.env, part.args)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.started = append(s.started, p)
+	s.mu.Unlock()
+	return p, p.Ready(ctx, func(ctx context.Context) error { return answers(ctx, part.ready) })
+}
+
+func answers(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	// 401 or 400: there, and asks for a password, or for TLS.
+	if resp.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil
+}

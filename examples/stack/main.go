@@ -1,0 +1,161 @@
+//go:build unix
+
+// Command stack runs Prometheus, the OpenTelemetry Collector, Jaeger and two
+// instances of the otelws demo on loopback, until Ctrl-C. It builds what it
+// needs, once.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/otelws/otelws-go/examples/stack/internal/binaries"
+	"github.com/otelws/otelws-go/examples/stack/internal/process"
+	"github.com/otelws/otelws-go/examples/stack/internal/stack"
+)
+
+const usage = `Usage:
+
+  go run .            run the stack until Ctrl-C
+  go run . -free      the same on free ports
+  go run . build      build the programs and print where they are: all of
+                      them, or those named (prometheus, promtool, otelcol,
+                      jaeger, victoria-metrics)
+
+`
+
+func main() {
+	log.SetFlags(0)
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	free := flag.Bool("free", false, "listen on free ports")
+	dir := flag.String("dir", "", "`directory` for data and logs; the default is a temporary one, which is removed at the end if all went well")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch flag.Arg(0) {
+	case "build":
+		err = build(ctx, flag.Args()[1:])
+	case "":
+		err = run(ctx, stop, *dir, *free)
+	default:
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func build(ctx context.Context, names []string) error {
+	wanted := binaries.All
+	if len(names) > 0 {
+		wanted = nil
+	}
+	for _, name := range names {
+		b, err := binaries.Named(name)
+		if err != nil {
+			return err
+		}
+		wanted = append(wanted, b)
+	}
+	for _, b := range wanted {
+		path, err := b.Path(ctx, os.Stderr)
+		if err != nil {
+			return err
+		}
+		fmt.Println(path)
+	}
+	return nil
+}
+
+// run ends with ctx, after which stopSignals lets a second signal end it at once.
+func run(ctx context.Context, stopSignals func(), dir string, free bool) (err error) {
+	s := stack.Stack{At: stack.Default(), Speed: 1, Progress: os.Stderr}
+	if free {
+		if s.At, err = stack.Free(); err != nil {
+			return err
+		}
+	}
+	died := false
+	if dir == "" {
+		if s.Dir, err = os.MkdirTemp("", "otelws-stack-"); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil && !died {
+				err = os.RemoveAll(s.Dir)
+			}
+		}()
+	} else if s.Dir, err = filepath.Abs(dir); err != nil {
+		return err
+	} else if err = os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
+	}
+	if s.DemoPath, err = stack.BuildDemo(ctx, s.Dir); err != nil {
+		return err
+	}
+
+	err = s.Start(ctx)
+	if err == nil {
+		printAddresses(&s)
+		died = watch(ctx, s.Processes())
+	}
+	stopSignals()
+	if ctx.Err() != nil {
+		err = nil // the reason is known
+		log.Print("stopping")
+	}
+	if stopErr := s.Stop(); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// watch reports processes that end, until ctx is done. The others go on: to see
+// what the alerts say of a dead instance, kill one.
+func watch(ctx context.Context, all []*process.Process) (died bool) {
+	ended := make(chan *process.Process)
+	for _, p := range all {
+		go func() {
+			<-p.Done()
+			select {
+			case ended <- p:
+			case <-ctx.Done():
+			}
+		}()
+	}
+	for {
+		select {
+		case p := <-ended:
+			died = true
+			log.Print(p.Err())
+		case <-ctx.Done():
+			return died
+		}
+	}
+}
+
+func printAddresses(s *stack.Stack) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "Prometheus\thttp://%s\tAPI: /api/v1/query?query=sum(ws_connections_active), /api/v1/alerts\n", s.At.Prometheus)
+	fmt.Fprintf(w, "Jaeger\thttp://%s\tAPI: /api/v3/traces/ID\n", s.At.Jaeger)
+	fmt.Fprintf(w, "Collector\thttp://%s\tOTLP over HTTP; gRPC on %s\n", s.At.CollectorHTTP, s.At.CollectorGRPC)
+	for i, d := range s.At.Demos {
+		fmt.Fprintf(w, "demo %d\thttp://%s\tmetrics: http://%s/metrics\n", i+1, d.WebSocket, d.Metrics)
+	}
+	fmt.Fprintf(w, "logs, data\t%s\t\n", s.Dir)
+	w.Flush()
+	fmt.Println("Ctrl-C stops it all.")
+}
