@@ -2,6 +2,7 @@ package otelws_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -75,6 +76,53 @@ func BenchmarkEcho(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkCompressedEcho is the round trip of one compressed message of 1 KiB
+// over loopback TCP, the bare client's side included: bare, watched, and watched
+// with its decoded sizes.
+func BenchmarkCompressedEcho(b *testing.B) {
+	const mode = websocket.CompressionNoContextTakeover
+	next := coderEcho(&websocket.AcceptOptions{CompressionMode: mode})
+	var message []byte
+	for i := 0; len(message) < 1<<10; i++ {
+		message = fmt.Appendf(message, `{"id":%d,"type":"position","lat":%.5f,"lon":%.5f},`, i, 52+float64(i)/977, 13-float64(i)/1013)
+	}
+	message = message[:1<<10]
+	watched := func(opts ...otelws.Option) func(b *testing.B) http.Handler {
+		return func(b *testing.B) http.Handler {
+			ws, _ := newInstrumentation(b, opts...)
+			return ws.Handler(next)
+		}
+	}
+	for _, i := range []struct {
+		name    string
+		handler func(b *testing.B) http.Handler
+	}{
+		{"Bare", func(*testing.B) http.Handler { return next }},
+		{"Wire", watched()},
+		{"Decoded", watched(otelws.WithDecodedSizes())},
+	} {
+		b.Run(i.name, func(b *testing.B) {
+			ctx := context.Background()
+			c, _, err := websocket.Dial(ctx, serve(b, i.handler(b)), &websocket.DialOptions{CompressionMode: mode})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.CloseNow()
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for b.Loop() {
+				if err := c.Write(ctx, websocket.MessageText, message); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := c.Read(ctx); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric((cpuTime(b)-before).Seconds()*1e6/float64(b.N), "cpu-µs/op")
+		})
 	}
 }
 

@@ -93,10 +93,11 @@ func worstCases(r role, c *config) []worstCase {
 	status := factor{string(keyStatus), len(statuses)}
 	errorType := factor{string(keyErrorType), len(frame.Errors)}
 
-	cases := []struct {
+	type instrument struct {
 		definition definition
 		factors    []factor
-	}{
+	}
+	cases := []instrument{
 		{connectionsActive, withApp()},
 		{connectionsOpened, withApp()},
 		{connectionsClosed, withApp(code)},
@@ -110,6 +111,11 @@ func worstCases(r role, c *config) []worstCase {
 		{ioBytes, on(Traffic, direction)},
 		{writeTime, on(Traffic)},
 		{protocolErrors, []factor{errorType}},
+	}
+	if c.decoded {
+		cases = append(cases,
+			instrument{compressionWire, on(Traffic, direction)},
+			instrument{compressionDecoded, on(Traffic, direction)})
 	}
 	worst := make([]worstCase, len(cases))
 	for i, k := range cases {

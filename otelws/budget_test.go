@@ -47,6 +47,16 @@ func TestBudget(t *testing.T) {
 			[]string{"worst case of 2430 time series is above the budget of 2429"},
 		},
 		{
+			"with decoded sizes, raised",
+			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2430 + 2*2*2)},
+			nil,
+		},
+		{
+			"with decoded sizes, lowered",
+			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2430 + 2*2*2 - 1)},
+			[]string{"worst case of 2438 time series is above the budget of 2437"},
+		},
+		{
 			"more sets than the SDK keeps apart",
 			[]otelws.Option{otelws.WithEnum("tier", nil, values(99)...), otelws.WithSeriesBudget(1 << 40)},
 			[]string{"2000 attribute sets of one instrument are more than the 1999 that the SDK keeps apart: declare fewer values (ws.connections.closed: 100 tier × 20 code × 1 series = 2000)"},

@@ -27,6 +27,7 @@ type conn struct {
 	set      *set
 	shard    *shard
 	messages [len(directions)]*sizes // nil where an instrument records them
+	decoding *decoding               // nil where compressed messages are not decoded
 	sampled  bool                    // ctx holds a span context
 	ctx      context.Context         // for exemplars
 	start    instant
@@ -171,10 +172,11 @@ func (c *conn) readInbound(b []byte) {
 
 // write is what sending has read in a Write, and sent is to count.
 type write struct {
-	before frame.Parser // as it was at the beginning
-	frame  frame.Frame  // the last one that ends
-	frames int
-	err    frame.Error
+	before  frame.Parser // as it was at the beginning
+	frame   frame.Frame  // the last one that ends
+	frames  int
+	decoded []int64 // of the compressed messages that end before it
+	err     frame.Error
 }
 
 // sending reads what is about to be written, for the frames that the peer may
@@ -192,6 +194,9 @@ func (c *conn) sending(w *write, b []byte, at instant) {
 		if !ok {
 			w.err = err
 			break
+		}
+		if w.frames > 0 && w.frame.Compressed {
+			w.decoded = append(w.decoded, w.frame.Decoded)
 		}
 		w.frame = f
 		w.frames++
@@ -218,6 +223,9 @@ func (c *conn) sent(b []byte, n int, w *write) {
 	switch {
 	case n < len(b) || w.frames > 1:
 		again := w.before.Clone()
+		if c.decoding != nil {
+			again.Decode(&replay{decoded: w.decoded, last: w.frame.Decoded})
+		}
 		c.countFrames(transmit, &again, &out.totals, b[:n])
 		return
 	case w.frames == 1:
@@ -256,7 +264,12 @@ func (c *conn) countFrame(d direction, f *frame.Frame, t *totals) {
 	c.shard.frames[d][opcodeIndex[f.Opcode]].Add(1)
 	if f.Message >= 0 {
 		t.messages++
-		c.recordMessage(d, f.Message)
+		size := f.Message
+		if f.Compressed && f.Decoded >= 0 {
+			size = f.Decoded
+			c.decoding.shard.add(d, f.Message, size)
+		}
+		c.recordMessage(d, size)
 		return
 	}
 	switch {

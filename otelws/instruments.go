@@ -115,6 +115,20 @@ var (
 		unit:        "By",
 		description: "Bytes of WebSocket traffic, frame headers included.",
 	}
+	// ws_compression_wire_bytes_total
+	compressionWire = definition{
+		server:      "ws.compression.wire",
+		client:      "ws.client.compression.wire",
+		unit:        "By",
+		description: "Payload bytes of the compressed messages, as they are on the wire.",
+	}
+	// ws_compression_decoded_bytes_total
+	compressionDecoded = definition{
+		server:      "ws.compression.decoded",
+		client:      "ws.client.compression.decoded",
+		unit:        "By",
+		description: "Payload bytes of the compressed messages, once they are decompressed.",
+	}
 	// ws_write_time_seconds_total
 	writeTime = definition{
 		server:      "ws.write.time",
@@ -149,15 +163,23 @@ type instruments struct {
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
 	handshake metric.Float64Histogram
+
+	// Nil without WithDecodedSizes.
+	compressionWire    metric.Int64ObservableCounter
+	compressionDecoded metric.Int64ObservableCounter
 }
 
 func (in *instruments) observables() []metric.Observable {
-	return []metric.Observable{
+	all := []metric.Observable{
 		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.protocol,
 	}
+	if in.compressionWire != nil {
+		all = append(all, in.compressionWire, in.compressionDecoded)
+	}
+	return all
 }
 
-func newInstruments(meter metric.Meter, r role) (*instruments, error) {
+func newInstruments(meter metric.Meter, r role, decoded bool) (*instruments, error) {
 	f := factory{role: r}
 	in := &instruments{
 		active:   create(&f, connectionsActive, meter.Int64ObservableUpDownCounter),
@@ -172,6 +194,10 @@ func newInstruments(meter metric.Meter, r role) (*instruments, error) {
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),
+	}
+	if decoded {
+		in.compressionWire = create(&f, compressionWire, meter.Int64ObservableCounter)
+		in.compressionDecoded = create(&f, compressionDecoded, meter.Int64ObservableCounter)
 	}
 	return in, errors.Join(f.errs...)
 }

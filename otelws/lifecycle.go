@@ -50,6 +50,12 @@ func (c *conn) prepare() {
 	accepted := c.side.role == server
 	c.inbound.frames = frame.New(accepted, rsv)
 	c.outbound.frames = frame.New(!accepted, rsv)
+	// RSV1 alone: with another extension, payloads need not be DEFLATE.
+	if c.handshake.in.config.decoded && rsv == frame.RSV1 {
+		c.decoding = new(decoding)
+		c.inbound.frames.Decode(&c.decoding.decoders[receive])
+		c.outbound.frames.Decode(&c.decoding.decoders[transmit])
+	}
 }
 
 // open begins the connection: the response has gone out. What the peer had
@@ -83,6 +89,9 @@ func (c *conn) begin(t *set) bool {
 	c.set = t
 	c.shard = t.traffic.shard()
 	c.messages = t.messages.counts()
+	if c.decoding != nil {
+		c.decoding.shard = t.traffic.compressionShard()
+	}
 	c.ctx = spanContextOnly(h.request.Context())
 	c.sampled = c.ctx != context.Background()
 	// net/http reads ahead until the hijack, and cancels the request at an EOF.

@@ -121,6 +121,25 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// Node's messages are those of its application also where they are compressed.
+func TestNodeDecoded(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithDecodedSizes())
+	s := startServer(t, ws, coderEcho(&websocket.AcceptOptions{CompressionMode: websocket.CompressionContextTakeover}))
+	message := strings.Repeat("to be or not to be ", 1000)
+	if got := runNode(t, s.ws(), message, "ws.close(1000)"); got != "1000" {
+		t.Errorf("node had code %s, want 1000", got)
+	}
+	s.wait(t)
+	for _, sample := range []string{"ws_message_bytes_sum", "ws_message_sent_bytes_sum", decodedReceived, decodedSent} {
+		m.Wait(t, sample, float64(len(message)))
+	}
+	for _, sample := range []string{wireReceived, wireSent} {
+		if got, _ := m.Value(sample); got == 0 || got > float64(len(message)/10) {
+			t.Errorf("%s is %v for %d", sample, got, len(message))
+		}
+	}
+}
+
 // Node compresses by another implementation than that of Go.
 func TestNodeDeflate(t *testing.T) {
 	ws, m := newInstrumentation(t)

@@ -100,7 +100,7 @@ func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue
 }
 
 func newSide(meter metric.Meter, r role, cfg *config) (*side, error) {
-	in, err := newInstruments(meter, r)
+	in, err := newInstruments(meter, r, cfg.decoded)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +127,9 @@ func newSide(meter metric.Meter, r role, cfg *config) (*side, error) {
 	}
 	for _, t := range s.traffic {
 		t.shards = make([]shard, shardsFor(len(s.traffic)))
+		if cfg.decoded {
+			t.compression = make([]compressionShard, len(t.shards))
+		}
 	}
 	s.inUse.Store(r == server)
 
@@ -250,6 +253,11 @@ func (s *side) observeLifecycle(o metric.Observer, t *set) {
 func (s *side) observeTraffic(o metric.Observer, t *trafficSeries) {
 	for d := range directions {
 		o.ObserveInt64(s.instruments.io, t.traffic.bytes(direction(d)), t.io[d].observe...)
+		if t.compression != nil {
+			wire, decoded := t.compressed(direction(d))
+			o.ObserveInt64(s.instruments.compressionWire, wire, t.io[d].observe...)
+			o.ObserveInt64(s.instruments.compressionDecoded, decoded, t.io[d].observe...)
+		}
 		for op := range opcodes {
 			o.ObserveInt64(s.instruments.frames, t.traffic.frames(direction(d), op), t.frames[d][op].observe...)
 		}

@@ -18,8 +18,9 @@ func now() instant { return time.Since(epoch) }
 // traffic counts what passes on the wire. A connection is given one shard at
 // its opening, so that connections of different cores rarely meet on one.
 type traffic struct {
-	shards []shard
-	next   atomic.Uint32
+	shards      []shard
+	compression []compressionShard // by WithDecodedSizes
+	next        atomic.Uint32
 
 	reported atomic.Int64 // the greatest write time reported, in ns
 }

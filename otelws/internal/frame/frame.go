@@ -50,9 +50,26 @@ type Frame struct {
 	// this frame completes, and -1 where it completes none.
 	Message int64
 
-	payload []byte
-	mask    [4]byte
+	// Decoded is what the Decoder gave for that message, where Compressed says
+	// that it was asked.
+	Decoded    int64
+	Compressed bool
+
 	masked  bool
+	mask    [4]byte
+	payload []byte
+}
+
+// Decoder measures the messages whose first frame has RSV1 set, one after the
+// other.
+type Decoder interface {
+	// Payload passes the next bytes of a message, as they stand in a frame
+	// masked with key (zeros where it is not masked), of whose payload offset
+	// bytes came before. They are neither kept nor changed.
+	Payload(b []byte, key [4]byte, offset int64)
+
+	// End ends the message. What it returns is Frame.Decoded.
+	End() int64
 }
 
 // AppendPayload appends the unmasked payload of a control frame to dst. It is
@@ -78,6 +95,8 @@ func (f *Frame) AppendPayload(dst []byte) []byte {
 type Parser struct {
 	remaining uint64 // payload bytes of the current frame still to come
 	message   uint64 // payload bytes of the current message so far
+	length    uint64 // payload bytes of the current frame
+	decoder   Decoder
 	partial   []byte // a control payload that came in pieces
 
 	header    [maxHeader]byte
@@ -89,19 +108,29 @@ type Parser struct {
 	fin     bool
 	open    bool // a message has begun and its last frame has not
 	payload bool // the header has been read, the payload has not
+	encoded bool // the current message is the Decoder's
 	done    bool
 
 	client bool
 	rsv    byte
+	whole  byte // the RSV bits that a message may have for wholeMessage
 }
 
 // New returns a Parser of the frames that a client (or else a server) sends,
 // in which the RSV bits of rsv are allowed.
 func New(client bool, rsv byte) Parser {
-	return Parser{client: client, rsv: rsv}
+	return Parser{client: client, rsv: rsv, whole: rsv}
 }
 
-// Clone returns a Parser that goes on from where p stands, independently of it.
+// Decode has d measure the messages that are compressed, in the order in which
+// they pass.
+func (p *Parser) Decode(d Decoder) {
+	p.decoder = d
+	p.whole &^= RSV1
+}
+
+// Clone returns a Parser that goes on from where p stands, independently of it
+// but for the Decoder.
 func (p *Parser) Clone() Parser {
 	c := *p
 	c.partial = bytes.Clone(p.partial)
@@ -142,6 +171,9 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 		n += used
 	} else {
 		used := min(uint64(len(rest)), p.remaining)
+		if p.encoded {
+			p.decoder.Payload(rest[:used], p.mask, int64(p.length-p.remaining))
+		}
 		p.remaining -= used
 		n += int(used)
 		ok = p.remaining == 0
@@ -159,7 +191,7 @@ func (p *Parser) wholeMessage(b []byte) int {
 	if p.done || p.payload || p.open || p.headerLen > 0 || len(b) < 4 {
 		return 0
 	}
-	switch b[0] &^ p.rsv {
+	switch b[0] &^ p.whole {
 	case 0x80 | byte(Text), 0x80 | byte(Binary):
 	default:
 		return 0
@@ -235,10 +267,11 @@ func (p *Parser) begin(h []byte) Error {
 	}
 
 	p.payload = true
-	p.remaining = length
+	p.remaining, p.length = length, length
 	if !p.opcode.isControl() {
 		if p.opcode != Continuation {
 			p.message = 0
+			p.encoded = p.decoder != nil && h[0]&RSV1 != 0
 		}
 		p.message = min(p.message+length, math.MaxInt64)
 		p.open = !p.fin
@@ -331,6 +364,9 @@ func (p *Parser) end(payload []byte) Frame {
 	f := Frame{Opcode: p.opcode, Message: -1, payload: payload, mask: p.mask, masked: p.masked}
 	if p.fin && !p.opcode.isControl() {
 		f.Message = int64(p.message)
+		if p.encoded {
+			f.Compressed, f.Decoded = true, p.decoder.End()
+		}
 	}
 	return f
 }

@@ -73,6 +73,72 @@ func TestNextDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// unmasker is a Decoder that has the payloads of the messages.
+type unmasker struct {
+	open []byte
+	all  []string
+}
+
+func (u *unmasker) Payload(b []byte, key [4]byte, offset int64) {
+	for i, c := range b {
+		u.open = append(u.open, c^key[(int(offset)+i)&3])
+	}
+}
+
+func (u *unmasker) End() int64 {
+	u.all = append(u.all, string(u.open))
+	u.open = nil
+	return int64(-len(u.all))
+}
+
+// A Decoder is given the payloads of compressed messages and no others, however
+// the bytes are split.
+func TestDecoder(t *testing.T) {
+	const rsv1 = frame.RSV1
+	s := stream{
+		{first: fin | rsv1 | text, payload: "one"}, {first: fin | text, payload: "not compressed"},
+		{first: rsv1 | binaryFrame, payload: "tw"}, {first: fin | ping, payload: "p"}, {first: continuation},
+		{first: fin | continuation, payload: "o, in three"},
+		{first: text, payload: "nei"}, {first: fin | continuation, payload: "ther"}, {first: fin | rsv1 | text},
+		{first: fin | rsv1 | text, payload: "four"},
+	}
+	for _, side := range []struct {
+		client bool
+		stream []byte
+	}{{true, s.masked()}, {false, s.plain()}} {
+		for i := range side.stream {
+			p := frame.New(side.client, rsv1)
+			u := new(unmasker)
+			p.Decode(u)
+			var decoded, messages []int64
+			for _, b := range [][]byte{side.stream[:i], side.stream[i:]} {
+				for len(b) > 0 {
+					f, n, ok, err := p.Next(b)
+					if err != frame.None {
+						t.Fatal(err)
+					}
+					b = b[n:]
+					if ok && f.Message >= 0 {
+						messages = append(messages, f.Message)
+					}
+					if f.Compressed {
+						decoded = append(decoded, f.Decoded)
+					}
+				}
+			}
+			if want := []string{"one", "two, in three", "", "four"}; !slices.Equal(u.all, want) {
+				t.Fatalf("split at %d: payloads %q, want %q", i, u.all, want)
+			}
+			if want := []int64{-1, -2, -3, -4}; !slices.Equal(decoded, want) {
+				t.Fatalf("split at %d: decoded sizes %v, want %v", i, decoded, want)
+			}
+			if want := []int64{3, 14, 13, 7, 0, 4}; !slices.Equal(messages, want) {
+				t.Fatalf("split at %d: messages of %v, want %v", i, messages, want)
+			}
+		}
+	}
+}
+
 func TestErrorStrings(t *testing.T) {
 	seen := map[string]bool{frame.None.String(): true}
 	for _, e := range frame.Errors {
