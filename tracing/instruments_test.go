@@ -1,10 +1,15 @@
 package tracing_test
 
 import (
+	"context"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 	"github.com/otelws/otelws-go/tracing"
 )
@@ -46,5 +51,38 @@ func TestInstruments(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// The handler's time carries the trace of its message, not of the handshake.
+func TestProcessDurationExemplar(t *testing.T) {
+	exp, err := exporter.New(exporter.WithoutRuntimeMetrics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSetUp(t, tracing.WithMeterProvider(exp.MeterProvider()))
+	messages, err := s.Messages(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, p := messages.StartReceive(context.Background(), text, nil)
+	p.End(nil)
+	ended := s.recorder.Ended()
+	id := ended[len(ended)-1].SpanContext().TraceID()
+	if id == trace.SpanContextFromContext(s.ctx).TraceID() {
+		t.Fatal("the message is in the trace of the handshake")
+	}
+
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0")
+	w := httptest.NewRecorder()
+	exp.Handler().ServeHTTP(w, r)
+	found := false
+	for line := range strings.Lines(w.Body.String()) {
+		found = found || strings.HasPrefix(line, "ws_message_process_duration_seconds_bucket") &&
+			strings.Contains(line, `trace_id="`+id.String()+`"`)
+	}
+	if !found {
+		t.Errorf("no exemplar of trace %s in\n%s", id, w.Body)
 	}
 }
