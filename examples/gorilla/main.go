@@ -31,8 +31,8 @@ func main() {
 
 var upgrader websocket.Upgrader
 
-// echo ends a connection that had no pong for pongWait, which is counted as 1006
-// by timeout.
+// echo ends a connection that had no pong for pongWait, which is counted as 1006:
+// by timeout, if nothing else came either.
 type echo struct{ pingEvery, pongWait time.Duration }
 
 func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
