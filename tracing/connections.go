@@ -46,15 +46,15 @@ func (c *Connections) tracer() trace.Tracer {
 	if tp == nil {
 		tp = otel.GetTracerProvider()
 	}
-	comparable := reflect.TypeOf(tp).Comparable()
-	if r := c.resolved.Load(); r != nil && comparable && r.provider == tp {
+	canCompare := reflect.TypeOf(tp).Comparable()
+	if r := c.resolved.Load(); r != nil && canCompare && r.provider == tp {
 		return r.tracer
 	}
 	r := &resolved{provider: tp}
 	if !recordsNothing(tp) {
 		r.tracer = tp.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL))
 	}
-	if comparable {
+	if canCompare {
 		c.resolved.Store(r)
 	}
 	return r.tracer
