@@ -29,10 +29,18 @@ type reading struct {
 	failed bool // on a violation of the protocol, as against the end of the stream
 }
 
-// parse reads a stream that comes in pieces.
+// parse reads a stream that comes in pieces. Where a piece is a whole message,
+// Whole and Next have to agree on it.
 func parse(client bool, rsv byte, pieces ...[]byte) (r reading, err frame.Error) {
 	p := frame.New(client, rsv)
 	for _, b := range pieces {
+		if size := p.Whole(b); size >= 0 && p.BetweenMessages() {
+			next := p.Clone()
+			f, n, ok, e := next.Next(b)
+			if n != len(b) || !ok || e != frame.None || f.Message != int64(size) || !next.BetweenMessages() {
+				panic(fmt.Sprintf("Whole says %d of %x, and Next %+v, %d bytes, %v, %v", size, b, f, n, ok, e))
+			}
+		}
 		for len(b) > 0 {
 			f, n, ok, e := p.Next(b)
 			if e != frame.None {

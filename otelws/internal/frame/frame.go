@@ -3,7 +3,6 @@
 package frame
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -91,19 +90,15 @@ func (f *Frame) AppendPayload(dst []byte) []byte {
 //
 // After a close frame or an impossible header it reads no more.
 //
-// A Parser is not safe for concurrent use.
+// A Parser is not safe for concurrent use, but for Whole.
 type Parser struct {
-	remaining uint64 // payload bytes of the current frame still to come
-	message   uint64 // payload bytes of the current message so far
-	length    uint64 // payload bytes of the current frame
-	decoder   Decoder
-	partial   []byte // a control payload that came in pieces
+	remaining uint64   // payload bytes of the current frame still to come
+	message   uint64   // payload bytes of the current message so far
+	pieces    *pieces  // nil until something has come in pieces
+	decoding  *decoded // nil without a Decoder
 
-	header    [maxHeader]byte
-	headerLen uint8
-
-	opcode  Opcode
 	mask    [4]byte
+	opcode  Opcode
 	masked  bool
 	fin     bool
 	open    bool // a message has begun and its last frame has not
@@ -111,38 +106,92 @@ type Parser struct {
 	encoded bool // the current message is the Decoder's
 	done    bool
 
-	client bool
-	rsv    byte
-	whole  byte // the RSV bits that a message may have for wholeMessage
+	maskBit byte // what a frame's is
+	rsv     byte
+	whole   byte // the RSV bits that a message may have for Whole
+}
+
+const maskBit byte = 0x80
+
+// pieces is the part so far of what the Parser needs whole.
+type pieces struct {
+	header     [maxHeader]byte
+	headerLen  uint8
+	payloadLen uint8
+	payload    [MaxControlPayload]byte // of a control frame
+}
+
+type decoded struct {
+	decoder Decoder
+	length  uint64 // payload bytes of the current frame
 }
 
 // New returns a Parser of the frames that a client (or else a server) sends,
 // in which the RSV bits of rsv are allowed.
 func New(client bool, rsv byte) Parser {
-	return Parser{client: client, rsv: rsv, whole: rsv}
+	p := Parser{rsv: rsv, whole: rsv}
+	if client {
+		p.maskBit = maskBit
+	}
+	return p
 }
 
 // Decode has d measure the messages that are compressed, in the order in which
 // they pass.
 func (p *Parser) Decode(d Decoder) {
-	p.decoder = d
+	p.decoding = &decoded{decoder: d, length: p.remaining}
 	p.whole &^= RSV1
 }
 
-// Clone returns a Parser that goes on from where p stands, independently of it
-// but for the Decoder.
+// Clone returns a Parser that goes on from where p stands, independently of it.
+// It has no Decoder, and is to be given one where p has.
 func (p *Parser) Clone() Parser {
 	c := *p
-	c.partial = bytes.Clone(p.partial)
+	c.pieces, c.decoding = nil, nil
+	if s := p.pieces; s != nil && s.headerLen+s.payloadLen > 0 {
+		c.pieces = new(*s)
+	}
 	return c
+}
+
+// BetweenMessages says whether p has read no part of a message or frame that
+// goes on, and reads what comes next.
+func (p *Parser) BetweenMessages() bool {
+	return !p.done && !p.payload && !p.open && (p.pieces == nil || p.pieces.headerLen == 0)
+}
+
+// Whole returns the payload length of a message in one frame, with the shortest
+// header that takes it, which is all of b. It returns -1 for anything else, a
+// payload of 64 KiB and more among it.
+//
+// While p stands between messages, Next would find nothing more in b, and stand
+// there again. Whole depends on nothing that Next changes: it may be called
+// meanwhile.
+func (p *Parser) Whole(b []byte) int {
+	if len(b) < 2 {
+		return -1
+	}
+	if first := b[0] &^ p.whole; first != 0x80|byte(Text) && first != 0x80|byte(Binary) {
+		return -1
+	}
+	length := len(b) - 2 - int(p.maskBit>>5) // 4 for the key
+	switch short := int(b[1] ^ p.maskBit); {
+	case short <= 125 && short == length:
+		return length
+	case short == 126 && length-2 > 125 && int(binary.BigEndian.Uint16(b[2:])) == length-2:
+		return length - 2
+	}
+	return -1
 }
 
 // Next reads b up to the end of a frame, and returns how much of b that was.
 // ok says whether a frame ended there; if not, all of b has been read. err is
 // not None once: where a header was impossible.
 func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
-	if n := p.wholeMessage(b); n > 0 {
-		return Frame{Opcode: Opcode(b[0] & 0x0f), Message: int64(n - headerSize(b))}, n, true, None
+	if size := sizeOf(b); size <= len(b) && p.BetweenMessages() {
+		if length := p.Whole(b[:size]); length >= 0 {
+			return Frame{Opcode: Opcode(b[0] & 0x0f), Message: int64(length)}, size, true, None
+		}
 	}
 	if p.done {
 		return Frame{}, len(b), false, None
@@ -171,8 +220,8 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 		n += used
 	} else {
 		used := min(uint64(len(rest)), p.remaining)
-		if p.encoded {
-			p.decoder.Payload(rest[:used], p.mask, int64(p.length-p.remaining))
+		if d := p.decoding; p.encoded && d != nil {
+			d.decoder.Payload(rest[:used], p.mask, int64(d.length-p.remaining))
 		}
 		p.remaining -= used
 		n += int(used)
@@ -184,60 +233,55 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 	return p.end(payload), n, true, None
 }
 
-// wholeMessage returns the size of a frame at the beginning of b that is a
-// message by itself and ends within b, as most frames are and do. It is 0 for
-// any other.
-func (p *Parser) wholeMessage(b []byte) int {
-	if p.done || p.payload || p.open || p.headerLen > 0 || len(b) < 4 {
-		return 0
+// inPieces returns where p keeps what comes in pieces.
+func (p *Parser) inPieces() *pieces {
+	if p.pieces == nil {
+		p.pieces = new(pieces)
 	}
-	switch b[0] &^ p.whole {
-	case 0x80 | byte(Text), 0x80 | byte(Binary):
-	default:
-		return 0
-	}
-	if b[1]&0x80 != 0 != p.client {
-		return 0
-	}
-	n := headerSize(b)
-	switch length := int(b[1] & 0x7f); length {
-	case 126:
-		n += int(binary.BigEndian.Uint16(b[2:]))
-	case 127:
-		return 0
-	default:
-		n += length
-	}
-	if n > len(b) {
-		return 0
-	}
-	return n
+	return p.pieces
 }
 
 // readHeader returns a whole header, or nil where b ends before the header
 // does, and how much of b it took.
 func (p *Parser) readHeader(b []byte) ([]byte, int) {
-	if p.headerLen == 0 && len(b) >= 2 {
+	if (p.pieces == nil || p.pieces.headerLen == 0) && len(b) >= 2 {
 		if size := headerSize(b); len(b) >= size {
 			return b[:size], size
 		}
 	}
+	s := p.inPieces()
 	var n int
 	for {
 		size := 2
-		if p.headerLen >= 2 {
-			size = headerSize(p.header[:])
+		if s.headerLen >= 2 {
+			size = headerSize(s.header[:])
 		}
-		c := copy(p.header[p.headerLen:size], b[n:])
+		c := copy(s.header[s.headerLen:size], b[n:])
 		n += c
-		p.headerLen += uint8(c)
-		if int(p.headerLen) < size {
+		s.headerLen += uint8(c)
+		if int(s.headerLen) < size {
 			return nil, n
 		}
-		if size > 2 || headerSize(p.header[:]) == 2 {
-			p.headerLen = 0
-			return p.header[:size], n
+		if size > 2 || headerSize(s.header[:]) == 2 {
+			s.headerLen = 0
+			return s.header[:size], n
 		}
+	}
+}
+
+// sizeOf is the size of the frame that b begins with, and 0 where that has more
+// than 64 KiB of payload or b ends before its length.
+func sizeOf(b []byte) int {
+	if len(b) < 4 {
+		return 0
+	}
+	switch short := int(b[1] & 0x7f); short {
+	case 126:
+		return headerSize(b) + int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		return 0
+	default:
+		return headerSize(b) + short
 	}
 }
 
@@ -267,11 +311,14 @@ func (p *Parser) begin(h []byte) Error {
 	}
 
 	p.payload = true
-	p.remaining, p.length = length, length
+	p.remaining = length
+	if p.decoding != nil {
+		p.decoding.length = length
+	}
 	if !p.opcode.isControl() {
 		if p.opcode != Continuation {
 			p.message = 0
-			p.encoded = p.decoder != nil && h[0]&RSV1 != 0
+			p.encoded = p.decoding != nil && h[0]&RSV1 != 0
 		}
 		p.message = min(p.message+length, math.MaxInt64)
 		p.open = !p.fin
@@ -282,11 +329,12 @@ func (p *Parser) begin(h []byte) Error {
 // checkPartial says what is impossible in the part of a header that is there:
 // whoever reads the frame may hang up without waiting for the rest.
 func (p *Parser) checkPartial() Error {
-	if p.headerLen < 2 {
+	s := p.pieces
+	if s.headerLen < 2 {
 		return None
 	}
-	length, _ := p.decode(p.header[:p.headerLen])
-	return p.check(p.header[0]&rsvAll, length)
+	length, _ := p.decode(s.header[:s.headerLen])
+	return p.check(s.header[0]&rsvAll, length)
 }
 
 // decode reads a header as far as it is there, and returns the length, 0 where
@@ -323,7 +371,7 @@ func (p *Parser) check(rsv byte, length uint64) Error {
 	// RFC 7692 section 6.1: RSV1 stands on the first frame of a message alone.
 	case rsv&RSV1 != 0 && p.rsv == RSV1 && p.opcode != Text && p.opcode != Binary:
 		return ReservedBits
-	case p.masked != p.client:
+	case p.masked != (p.maskBit != 0):
 		return Masking
 	case p.opcode.isReserved():
 		return ReservedOpcode
@@ -342,17 +390,16 @@ func (p *Parser) check(rsv byte, length uint64) Error {
 func (p *Parser) readControl(b []byte) (payload []byte, n int, ok bool) {
 	n = int(min(uint64(len(b)), p.remaining))
 	p.remaining -= uint64(n)
-	if p.remaining == 0 && len(p.partial) == 0 {
+	if p.remaining == 0 && (p.pieces == nil || p.pieces.payloadLen == 0) {
 		return b[:n], n, true
 	}
-	if p.partial == nil && n > 0 {
-		p.partial = make([]byte, 0, MaxControlPayload)
-	}
-	p.partial = append(p.partial, b[:n]...)
+	s := p.inPieces()
+	s.payloadLen += uint8(copy(s.payload[s.payloadLen:], b[:n]))
 	if p.remaining > 0 {
 		return nil, n, false
 	}
-	payload, p.partial = p.partial, p.partial[:0]
+	payload = s.payload[:s.payloadLen]
+	s.payloadLen = 0
 	return payload, n, true
 }
 
@@ -364,8 +411,8 @@ func (p *Parser) end(payload []byte) Frame {
 	f := Frame{Opcode: p.opcode, Message: -1, payload: payload, mask: p.mask, masked: p.masked}
 	if p.fin && !p.opcode.isControl() {
 		f.Message = int64(p.message)
-		if p.encoded {
-			f.Compressed, f.Decoded = true, p.decoder.End()
+		if p.encoded && p.decoding != nil {
+			f.Compressed, f.Decoded = true, p.decoding.decoder.End()
 		}
 	}
 	return f

@@ -3,6 +3,7 @@ package frame_test
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
@@ -53,6 +54,59 @@ func TestClaimedLength(t *testing.T) {
 	b := stream{{first: fin | binaryFrame, payload: "some", claim: math.MaxInt64}}.masked()
 	if _, n, ok, err := p.Next(b); n != len(b) || ok || err != frame.None {
 		t.Errorf("read %d of %d bytes, frame %v, error %v", n, len(b), ok, err)
+	}
+}
+
+// Whole knows the messages of one frame with the shortest header, and nothing
+// else for one.
+func TestWhole(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3, 4, 125, 126, 127, 255, 256, 4096, 65535, 65536} {
+		for _, opcode := range []byte{text, binaryFrame} {
+			f := part{first: fin | opcode, payload: strings.Repeat("x", n)}
+			for client, b := range map[bool][]byte{true: stream{f}.masked(), false: stream{f}.plain()} {
+				p := frame.New(client, 0)
+				want := n
+				if n > 65535 {
+					want = -1
+				}
+				if got := p.Whole(b); got != want {
+					t.Errorf("%d bytes, client %v: %d", n, client, got)
+				}
+				other := frame.New(!client, 0)
+				for what, got := range map[string]int{
+					"without its end": p.Whole(b[:len(b)-1]),
+					"and a byte":      p.Whole(append(slices.Clip(b), 0)),
+					"of the other":    other.Whole(b),
+				} {
+					if got >= 0 {
+						t.Errorf("%d bytes, client %v, %s: %d", n, client, what, got)
+					}
+				}
+			}
+		}
+	}
+	for name, f := range map[string]part{
+		"no fin":            {first: text, payload: "hello"},
+		"continuation":      {first: fin | continuation, payload: "hello"},
+		"ping":              {first: fin | ping, payload: "hello"},
+		"reserved opcode":   {first: fin | 0x3, payload: "hello"},
+		"rsv1":              {first: fin | 0x40 | text, payload: "hello"},
+		"length in 2 bytes": {first: fin | text, payload: "hello", wide: 2},
+		"length in 8 bytes": {first: fin | text, payload: "hello", wide: 8},
+	} {
+		p := frame.New(false, 0)
+		if got := p.Whole(stream{f}.plain()); got >= 0 {
+			t.Errorf("%s: %d", name, got)
+		}
+	}
+	compressed := stream{{first: fin | 0x40 | text, payload: "zz"}}.masked()
+	p := frame.New(true, frame.RSV1)
+	if got := p.Whole(compressed); got != 2 {
+		t.Errorf("compressed: %d", got)
+	}
+	p.Decode(new(unmasker))
+	if got := p.Whole(compressed); got >= 0 {
+		t.Errorf("compressed, for a Decoder: %d", got)
 	}
 }
 
