@@ -187,7 +187,7 @@ func TestSet(t *testing.T) {
 		"",
 		"otelws: failed to set plan: no WithEnum declares it",
 		"otelws: failed to set tier: the handshake has been answered",
-		"otelws: failed to set tier: the context is not that of a WebSocket request behind Handler",
+		"otelws: failed to set tier: the context is not that of a WebSocket request behind the Handler of an Instrumentation with a WithEnum",
 	} {
 		if got := fmt.Sprint(errs[i]); got != want && (want != "" || errs[i] != nil) {
 			t.Errorf("error %q, want %q", got, want)

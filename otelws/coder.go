@@ -3,6 +3,7 @@ package otelws
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/coder/websocket"
 )
@@ -28,7 +29,7 @@ func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *w
 	defer func() { rw.finish(panicked) }()
 	ws, err := websocket.Accept(rw.withOptional(), r, opts)
 	panicked = false
-	return i.accepted(rw.handshake, ws, err)
+	return i.accepted(&rw.handshake, ws, err)
 }
 
 func (i *Instrumentation) accepted(h *handshake, ws *websocket.Conn, err error) (*websocket.Conn, error) {
@@ -63,6 +64,32 @@ func (i *Instrumentation) Dial(ctx context.Context, url string, opts *websocket.
 		i.adopt(ws, h.conn)
 	}
 	return ws, resp, nil
+}
+
+// tapBeneath returns the tap that ws stands on, nil where there is none.
+//
+// coder/websocket shows its transport to nobody. To find the connection by the
+// context of its request instead, every request would have to be copied, for as
+// long as its connection is open.
+func tapBeneath(ws *websocket.Conn) *conn {
+	fields := reflect.ValueOf(ws).Elem()
+	for i := range fields.NumField() {
+		transport := fields.Field(i)
+		if transport.Kind() != reflect.Interface || transport.IsNil() {
+			continue
+		}
+		tap := transport.Elem()
+		if tap.Kind() == reflect.Struct && tap.NumField() > 0 {
+			tap = tap.Field(0) // beside a CloseWrite
+		}
+		switch tap.Type() {
+		case reflect.TypeFor[*netConn]():
+			return &(*netConn)(tap.UnsafePointer()).conn
+		case reflect.TypeFor[*conn]():
+			return (*conn)(tap.UnsafePointer())
+		}
+	}
+	return nil
 }
 
 // adopt makes the connection of ws known to Heartbeat and Drain, for as long as

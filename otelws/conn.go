@@ -1,7 +1,6 @@
 package otelws
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -16,28 +15,25 @@ import (
 // once, and reads the frames that go by. Where it cannot read them it stops
 // reading, and passes bytes on all the same.
 //
-// Its locks are held for the time that it takes to read headers, never during
-// I/O. They are taken in the order inbound, outbound, life.
+// A message that is one frame, and one Read or Write, as most are, is counted
+// without a lock, unless somebody asks at the end what passed. For the rest
+// there are locks, which are held for the time that it takes to read headers,
+// never during I/O, and are taken in the order inbound, outbound, life.
 type conn struct {
-	rwc       io.ReadWriteCloser
-	handshake *handshake
-	side      *side
-
-	// Set by open.
-	set      *set
-	shard    *shard
-	messages [len(directions)]*sizes // nil where an instrument records them
-	decoding *decoding               // nil where compressed messages are not decoded
-	sampled  bool                    // ctx holds a span context
-	ctx      context.Context         // for exemplars
-	start    instant
-
+	rwc      io.ReadWriteCloser
+	side     *side
+	shard    *shard // set by open
 	state    atomic.Uint32
-	timedOut atomic.Bool   // a deadline has passed, and no bytes since
-	pongs    atomic.Uint32 // pings answered
+	timedOut atomic.Bool // a deadline has passed, and no bytes since
 	inbound  inbound
 	outbound outbound
-	life     lifecycle
+
+	handshake *handshake
+	set       *set      // set by open
+	sums      *sums     // set by open, nil where nobody asks for them at the end
+	decoding  *decoding // nil where compressed messages are not decoded
+	start     instant
+	life      lifecycle
 }
 
 // The states of a conn.
@@ -48,59 +44,45 @@ const (
 	foreign // no WebSocket: bytes pass unread
 )
 
-// inbound is what has been read from the peer.
+// stream is what passes in one direction.
+type stream struct {
+	// whole says that the connection is live, that no message or frame is under
+	// way, and that nobody asks for the sums: Parser.Whole alone may tell what
+	// comes next. It changes with the lock held.
+	whole  atomic.Bool
+	mu     sync.Mutex
+	frames frame.Parser
+}
+
+// sums are what has passed, each direction's under its lock.
+type sums [len(directions)]struct{ messages, bytes int64 }
+
+// inbound is what is read from the peer.
 type inbound struct {
-	begun    atomic.Uint32 // Reads
-	mu       sync.Mutex
-	returned uint32 // Reads
-	frames   frame.Parser
-	waiting  []byte // came before the response had gone out
-	totals
+	begun, returned atomic.Uint32 // Reads
+	stream
+	waiting *bytes.Buffer // what came before the response had gone out
 }
 
 // outbound is what is written to the peer. Its frames are read ahead of the
 // write, since the answer to a ping or a close can be read before Write
 // returns, and counted after it.
 type outbound struct {
-	mu       sync.Mutex
-	frames   frame.Parser
-	head     []byte // of a response that the library writes itself, so far
-	begun    uint32 // writes
-	returned uint32 // writes
-	last     instant
-	totals
-}
-
-type totals struct {
-	messages int64
-	bytes    int64
-}
-
-// Bounds on what is kept of a handshake in progress. A peer or a handler that
-// goes beyond is no WebSocket's.
-const (
-	maxWaiting = 64 << 10
-	maxHead    = 64 << 10
-)
-
-func newConn(h *handshake, rwc io.ReadWriteCloser) *conn {
-	return &conn{rwc: rwc, handshake: h, side: h.side}
-}
-
-// early takes note of what the server read before the response. It is the
-// first part of the inbound traffic.
-func (c *conn) early(brw *bufio.ReadWriter) {
-	if brw == nil || brw.Reader == nil {
-		return
-	}
-	b, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	c.inbound.waiting = bytes.Clone(b)
+	writing writing // the Writes in progress
+	stream
+	head *bytes.Buffer // of a response that the library writes itself, so far
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	c.inbound.begun.Add(1)
+	in := &c.inbound
+	in.begun.Add(1)
 	n, err := c.rwc.Read(p)
-	c.received(p[:n])
+	if size := in.wholeMessage(p[:n]); size >= 0 {
+		c.countWhole(receive, c.shard.wholeMessages(receive, opcodeOf(p)), size)
+	} else if n > 0 {
+		c.received(p[:n])
+	}
+	in.returned.Add(1)
 	if err != nil {
 		c.failed(err)
 	}
@@ -108,22 +90,52 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
+	size := c.outbound.wholeMessage(p)
+	if size < 0 {
+		return c.writeFrames(p)
+	}
+	whole := c.shard.wholeMessages(transmit, opcodeOf(p))
+	n, err := c.write(p, &whole.writing)
+	switch {
+	case n == len(p):
+		c.countWhole(transmit, whole, size)
+	case n > 0:
+		c.progress()
+		c.shard.bytes[transmit].Add(int64(n))
+	}
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
+// writeFrames is Write for whatever is not a whole message.
+func (c *conn) writeFrames(p []byte) (int, error) {
 	switch c.state.Load() {
 	case foreign:
 		return c.rwc.Write(p)
 	case pending:
 		return c.writeHead(p)
 	}
-	begun := now()
 	var w write
-	c.sending(&w, p, begun)
-	c.shard.beginWrite(begun)
-	n, err := c.rwc.Write(p)
-	c.shard.endWrite(begun, now())
+	c.sending(&w, p)
+	n, err := c.write(p, &c.shard.whole[transmit][0].writing)
 	c.sent(p, n, &w)
 	if err != nil {
 		c.failed(err)
 	}
+	return n, err
+}
+
+// write writes p, and counts the time that it takes.
+func (c *conn) write(p []byte, shared *writing) (int, error) {
+	out, clock := &c.outbound, &c.side.clock
+	begun := clock.now()
+	out.writing.add(begun)
+	shared.add(begun)
+	n, err := c.rwc.Write(p)
+	c.shard.endWrite(shared, begun, clock.now())
+	out.writing.remove(begun)
 	return n, err
 }
 
@@ -133,28 +145,54 @@ func (c *conn) Close() error {
 	return c.rwc.Close()
 }
 
+func opcodeOf(b []byte) frame.Opcode { return frame.Opcode(b[0] & 0x0f) }
+
+// wholeMessage returns the size of the message that b is, and -1 where its
+// frames are to be read one by one.
+func (s *stream) wholeMessage(b []byte) int {
+	if !s.whole.Load() {
+		return -1
+	}
+	if size := s.frames.Whole(b); size <= maxWhole {
+		return size
+	}
+	return -1
+}
+
+// settle brings whole up to date. It is called with the lock held.
+func (s *stream) settle(c *conn) {
+	if whole := c.sums == nil && s.frames.BetweenMessages(); whole != s.whole.Load() {
+		s.whole.Store(whole)
+	}
+}
+
 // received reads what has come from the peer.
 func (c *conn) received(b []byte) {
 	in := &c.inbound
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.returned++
-	if len(b) == 0 {
-		return
-	}
 	switch c.state.Load() {
 	case foreign:
 		return
 	case pending:
-		if len(in.waiting)+len(b) > maxWaiting {
+		in.wait(b)
+		if in.waiting.Len() > maxWaiting {
 			c.abandon(0)
-			return
 		}
-		in.waiting = append(in.waiting, b...)
 		return
 	}
-	c.progress()
 	c.readInbound(b)
+}
+
+// maxWaiting bounds what is kept while the response has not gone out. A peer
+// that goes beyond is no WebSocket's.
+const maxWaiting = 64 << 10
+
+func (in *inbound) wait(b []byte) {
+	if in.waiting == nil {
+		in.waiting = new(bytes.Buffer)
+	}
+	in.waiting.Write(b)
 }
 
 // progress takes note that bytes have passed.
@@ -166,8 +204,9 @@ func (c *conn) progress() {
 
 func (c *conn) readInbound(b []byte) {
 	in := &c.inbound
-	c.countBytes(receive, &in.totals, len(b))
-	c.countFrames(receive, &in.frames, &in.totals, b)
+	c.countBytes(receive, len(b))
+	c.countFrames(receive, &in.frames, b)
+	in.settle(c)
 }
 
 // write is what sending has read in a Write, and sent is to count.
@@ -181,13 +220,11 @@ type write struct {
 
 // sending reads what is about to be written, for the frames that the peer may
 // answer before the write returns.
-func (c *conn) sending(w *write, b []byte, at instant) {
+func (c *conn) sending(w *write, b []byte) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	out.begun++
-	out.last = at
-	w.before = out.frames
+	w.before = out.frames.Clone()
 	for len(b) > 0 {
 		f, n, ok, err := out.frames.Next(b)
 		b = b[n:]
@@ -207,42 +244,55 @@ func (c *conn) sending(w *write, b []byte, at instant) {
 			c.closeFrame(&f, InitiatorLocal)
 		}
 	}
+	if c.state.Load() != pending {
+		out.settle(c)
+	}
 }
 
 // sent counts the first n bytes of b, which have been written.
 func (c *conn) sent(b []byte, n int, w *write) {
-	out := &c.outbound
-	out.mu.Lock()
-	defer out.mu.Unlock()
-	out.returned++
 	if n == 0 {
 		return
 	}
-	c.progress()
-	c.countBytes(transmit, &out.totals, n)
+	out := &c.outbound
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	c.countBytes(transmit, n)
 	switch {
 	case n < len(b) || w.frames > 1:
-		again := w.before.Clone()
+		again := w.before
 		if c.decoding != nil {
 			again.Decode(&replay{decoded: w.decoded, last: w.frame.Decoded})
 		}
-		c.countFrames(transmit, &again, &out.totals, b[:n])
+		c.countFrames(transmit, &again, b[:n])
 		return
 	case w.frames == 1:
-		c.countFrame(transmit, &w.frame, &out.totals)
+		c.countFrame(transmit, &w.frame)
 	}
 	c.countError(w.err)
 }
 
-// The count functions count what has passed in one direction, whose lock is
-// held.
+// The count functions count what has passed in one direction, whose lock is held
+// but for countWhole.
 
-func (c *conn) countBytes(d direction, t *totals, n int) {
+func (c *conn) countBytes(d direction, n int) {
+	c.progress()
 	c.shard.bytes[d].Add(int64(n))
-	t.bytes += int64(n)
+	if c.sums != nil {
+		c.sums[d].bytes += int64(n)
+	}
 }
 
-func (c *conn) countFrames(d direction, p *frame.Parser, t *totals, b []byte) {
+// countWhole counts a message and its bytes.
+func (c *conn) countWhole(d direction, w *wholeMessages, size int) {
+	c.progress()
+	w.add(size)
+	if c.side.recordsMessages {
+		c.recordMessage(d, int64(size))
+	}
+}
+
+func (c *conn) countFrames(d direction, p *frame.Parser, b []byte) {
 	for len(b) > 0 {
 		f, n, ok, err := p.Next(b)
 		if !ok {
@@ -250,7 +300,7 @@ func (c *conn) countFrames(d direction, p *frame.Parser, t *totals, b []byte) {
 			return
 		}
 		b = b[n:]
-		c.countFrame(d, &f, t)
+		c.countFrame(d, &f)
 	}
 }
 
@@ -260,15 +310,19 @@ func (c *conn) countError(err frame.Error) {
 	}
 }
 
-func (c *conn) countFrame(d direction, f *frame.Frame, t *totals) {
+func (c *conn) countFrame(d direction, f *frame.Frame) {
 	c.shard.frames[d][opcodeIndex[f.Opcode]].Add(1)
 	if f.Message >= 0 {
-		t.messages++
+		if c.sums != nil {
+			c.sums[d].messages++
+		}
 		size := f.Message
 		if f.Compressed && f.Decoded >= 0 {
 			size = f.Decoded
-			c.decoding.shard.add(d, f.Message, size)
+			c.shard.wire[d].Add(f.Message)
+			c.shard.decoded[d].Add(size)
 		}
+		c.shard.sizes[d].add(size)
 		c.recordMessage(d, size)
 		return
 	}
@@ -284,23 +338,29 @@ func (c *conn) countFrame(d direction, f *frame.Frame, t *totals) {
 	}
 }
 
-// recordMessage is the only place that records a message.
+// recordMessage is what becomes of a message beside the count in its shard.
 func (c *conn) recordMessage(d direction, size int64) {
-	counted := c.messages[d]
-	if counted == nil {
-		c.side.instruments.messages[d].Record(c.ctx, size, c.set.messages.record...)
+	if instrument := c.side.instruments.messages[d]; instrument != nil {
+		instrument.Record(c.context(), size, c.set.messages.record...)
 		return
 	}
-	counted.add(size)
-	if c.sampled {
-		c.set.messages.exemplars[d](c.ctx, size)
+	if ctx := c.handshake.sampled; ctx != nil {
+		c.set.messages.exemplars[d](ctx, size)
 	}
+}
+
+// context returns the context of a measurement, for exemplars.
+func (c *conn) context() context.Context {
+	if ctx := c.handshake.sampled; ctx != nil {
+		return ctx
+	}
+	return context.Background()
 }
 
 // netConn is a conn whose transport is a net.Conn.
 type netConn struct {
 	net.Conn
-	conn *conn
+	conn conn
 }
 
 func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
@@ -311,31 +371,42 @@ func (c *netConn) Close() error                { return c.conn.Close() }
 // written to it is not seen.
 func (c *netConn) NetConn() net.Conn { return c.Conn }
 
+func (c *netConn) watched() *conn { return &c.conn }
+
 // closeWriter is what ReverseProxy closes one direction of a tunnel by.
 type closeWriter interface{ CloseWrite() error }
 
-func netConnOf(c *conn, nc net.Conn) net.Conn {
-	tap := &netConn{Conn: nc, conn: c}
-	if cw, ok := nc.(closeWriter); ok {
-		return struct {
-			*netConn
-			closeWriter
-		}{tap, cw}
-	}
-	return tap
+// netConnCloseWriter is a netConn whose transport is a closeWriter.
+type netConnCloseWriter struct{ *netConn }
+
+func (c netConnCloseWriter) CloseWrite() error { return c.Conn.(closeWriter).CloseWrite() }
+
+func newNetConn(h *handshake, nc net.Conn) *netConn {
+	return &netConn{Conn: nc, conn: conn{rwc: nc, handshake: h, side: h.side}}
 }
 
-// bodyOf returns a conn as the body of a 101 response. That of [http.Transport]
-// is no net.Conn; another's may be, and a library takes its addresses from it.
-func bodyOf(c *conn) io.ReadWriteCloser {
-	if nc, ok := c.rwc.(net.Conn); ok {
-		return netConnOf(c, nc)
+// tap returns c as the net.Conn that goes to the application.
+func (c *netConn) tap() net.Conn {
+	if _, ok := c.Conn.(closeWriter); ok {
+		return netConnCloseWriter{c}
 	}
-	if cw, ok := c.rwc.(closeWriter); ok {
-		return struct {
+	return c
+}
+
+// newBody returns a conn, and it as the body of a 101 response. That of
+// [http.Transport] is no net.Conn; another's may be, and a library takes its
+// addresses from it.
+func newBody(h *handshake, rwc io.ReadWriteCloser) (*conn, io.ReadWriteCloser) {
+	if nc, ok := rwc.(net.Conn); ok {
+		tap := newNetConn(h, nc)
+		return &tap.conn, tap.tap()
+	}
+	c := &conn{rwc: rwc, handshake: h, side: h.side}
+	if cw, ok := rwc.(closeWriter); ok {
+		return c, struct {
 			*conn
 			closeWriter
 		}{c, cw}
 	}
-	return c
+	return c, c
 }

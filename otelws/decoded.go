@@ -2,7 +2,6 @@ package otelws
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 )
@@ -11,7 +10,6 @@ import (
 // messages are decoded.
 type decoding struct {
 	decoders [len(directions)]decoder
-	shard    *compressionShard // set by open
 }
 
 // decoder is the [frame.Decoder] of one direction.
@@ -57,29 +55,4 @@ func (r *replay) End() int64 {
 	n := r.decoded[0]
 	r.decoded = r.decoded[1:]
 	return n
-}
-
-// compressionShard counts the bytes of compressed messages, and fills a cache
-// line.
-type compressionShard [len(directions)]struct {
-	wire, decoded atomic.Int64
-	_             [16]byte
-}
-
-func (s *compressionShard) add(d direction, wire, decoded int64) {
-	s[d].wire.Add(wire)
-	s[d].decoded.Add(decoded)
-}
-
-// compressionShard returns where a connection counts its compressed messages.
-func (t *traffic) compressionShard() *compressionShard {
-	return &t.compression[t.next.Load()%uint32(len(t.compression))]
-}
-
-func (t *traffic) compressed(d direction) (wire, decoded int64) {
-	for i := range t.compression {
-		wire += t.compression[i][d].wire.Load()
-		decoded += t.compression[i][d].decoded.Load()
-	}
-	return wire, decoded
 }

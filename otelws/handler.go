@@ -26,7 +26,8 @@ import (
 // The [net.Conn] that Hijack returns passes bytes on as they are, and gives the
 // connection beneath it by a method NetConn, as [crypto/tls.Conn] does.
 //
-// A Handler inside a Handler watches once.
+// A Handler inside a Handler watches once. Where a middleware between them hides
+// its ResponseWriter and has no Unwrap, a refused handshake counts for both.
 func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !watchable(r) || watched(i, w, r) != nil {
@@ -47,19 +48,19 @@ func watchable(r *http.Request) bool {
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
-	h, r := newHandshake(i, i.server, r)
-	return &responseWriter{ResponseWriter: w, handshake: h}, r
+	rw := &responseWriter{ResponseWriter: w}
+	return rw, rw.handshake.begin(i.server, r)
 }
 
 // watched returns the handshake of r that another Handler or Accept of the same
 // provider watches.
 //
 // It is found under w, or where something in between hides that, in the context
-// while it is under way. A handshake that is over says nothing: its context may
-// have been handed on to another request.
+// while it is under way, if it is there at all. A handshake that is over says
+// nothing: its context may have been handed on to another request.
 func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handshake {
 	for {
-		if t, ok := w.(interface{ watched() *handshake }); ok && sameProvider(t.watched().in, i) {
+		if t, ok := w.(interface{ watched() *handshake }); ok && sameProvider(t.watched().side.in, i) {
 			return t.watched()
 		}
 		u, ok := w.(unwrapper)
@@ -69,7 +70,7 @@ func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handsh
 		w = u.Unwrap()
 	}
 	h := handshakeFrom(r.Context())
-	if h != nil && h.side.role == server && !h.isSettled() && sameProvider(h.in, i) {
+	if h != nil && h.side.role == server && !h.isSettled() && sameProvider(h.side.in, i) {
 		return h
 	}
 	return nil

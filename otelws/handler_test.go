@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
@@ -315,13 +317,21 @@ func (h hiding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // A middleware that hides the writer beneath it does not hide the tap.
 func TestWatchedOnceHidden(t *testing.T) {
-	for name, next := range map[string]func(*otelws.Instrumentation) http.Handler{
-		"Accept":  acceptEcho,
-		"Handler": func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(gobwasEcho(true)) },
+	handler := func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(gobwasEcho(true)) }
+	spans := otelws.WithTracerProvider(sdktrace.NewTracerProvider())
+	for name, c := range map[string]struct {
+		next func(*otelws.Instrumentation) http.Handler
+		opts []otelws.Option
+	}{
+		"Accept":              {acceptEcho, nil},
+		"Handler":             {handler, nil},
+		"Accept, with spans":  {acceptEcho, []otelws.Option{spans}},
+		"Handler, with spans": {handler, []otelws.Option{spans}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ws, m := newInstrumentation(t)
+			ws, m := newInstrumentation(t, c.opts...)
+			next := c.next
 			s := startServer(t, ws, withWriter(func(w http.ResponseWriter) http.ResponseWriter { return hiding{w} }, next(ws)))
 			w := openWire(t, s)
 			exchange(w)
@@ -378,4 +388,29 @@ func TestResponseController(t *testing.T) {
 	w := connectWire(t, s)
 	w.send(handshakeRequest())
 	w.response()
+}
+
+// A request is passed on as it came unless something of the handshake has to be
+// in its context: a copy is kept for as long as the connection.
+func TestRequestPassed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		opts   []otelws.Option
+		copied bool
+	}{
+		{"nothing to find", []otelws.Option{otelws.WithRoutes("/ws"), otelws.WithTracerProvider(noop.NewTracerProvider())}, false},
+		{"Set", []otelws.Option{otelws.WithEnum("tier", nil, "free")}, true},
+		{"spans", []otelws.Option{otelws.WithTracerProvider(sdktrace.NewTracerProvider())}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ws, _ := newInstrumentation(t, c.opts...)
+			given := upgrade()
+			var passed *http.Request
+			ws.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r })).
+				ServeHTTP(httptest.NewRecorder(), given)
+			if copied := passed != given; copied != c.copied {
+				t.Errorf("the request is copied: %v", copied)
+			}
+		})
+	}
 }

@@ -14,38 +14,46 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// handshake is one request for a WebSocket, from its arrival to the response.
+// handshake is one request for a WebSocket, from its arrival to the response,
+// and what the connection that comes of it has to know of it.
 type handshake struct {
-	in      *Instrumentation
 	side    *side
 	start   instant
 	request *http.Request // as the handler sees it
 	conn    *conn         // once the transport is known
 	span    *tracing.HandshakeSpan
+	sampled context.Context // with the span context of a connection that is sampled
 
-	// From the response.
-	subprotocol string
-	rsv         byte // the RSV bits that the negotiated extensions may set
-
-	mu      sync.Mutex
-	set     map[attribute.Key]string
-	settled bool
+	mu          sync.Mutex
+	set         map[attribute.Key]string
+	subprotocol string // from the response
+	rsv         byte   // the RSV bits that the negotiated extensions may set
+	settled     bool
 }
 
 // handshakeKey is the key of the *handshake in a request's context.
 type handshakeKey struct{}
 
-// newHandshake returns the handshake of r, and r with the handshake in its
-// context.
-func newHandshake(in *Instrumentation, s *side, r *http.Request) (*handshake, *http.Request) {
-	h := &handshake{in: in, side: s, start: now()}
+func handshakeFrom(ctx context.Context) *handshake {
+	h, _ := ctx.Value(handshakeKey{}).(*handshake)
+	return h
+}
+
+// begin begins the handshake of r, and returns the request to pass on. Where
+// somebody may look for the handshake in its context, or the span, it is a copy
+// of r, which a handler keeps for as long as its connection.
+func (h *handshake) begin(s *side, r *http.Request) *http.Request {
+	h.side, h.start = s, now()
 	if s.role == server {
-		h.span, r = in.spans.Accept(r)
+		h.span, r = s.in.spans.Accept(r)
 	} else {
-		h.span, r = in.spans.Dial(r)
+		h.span, r = s.in.spans.Dial(r)
 	}
-	h.request = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
-	return h, h.request
+	if h.span != nil || s.role == client || s.settable() {
+		r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
+	}
+	h.request = r
+	return r
 }
 
 // pass has r, which the handler sees, stand for the request.
@@ -57,23 +65,19 @@ func (h *handshake) pass(r *http.Request) {
 	}
 }
 
-func handshakeFrom(ctx context.Context) *handshake {
-	h, _ := ctx.Value(handshakeKey{}).(*handshake)
-	return h
-}
-
 // Set gives the attribute name, declared by [WithEnum], its value for the
 // connection that the request with context ctx asks for. It serves what is
 // known only after authentication. A value that is not declared is recorded as
 // [Other].
 //
-// It returns an error, and changes nothing, where ctx is not one that a
-// [Instrumentation.Handler] made, where no WithEnum declared name, and after
-// the response to the handshake, when attributes are final.
+// It returns an error, and changes nothing, where ctx is not one that the
+// [Instrumentation.Handler] of an Instrumentation with a WithEnum made, where no
+// WithEnum declared name, and after the response to the handshake, when
+// attributes are final.
 func Set(ctx context.Context, name, value string) error {
 	h := handshakeFrom(ctx)
 	if h == nil {
-		return fmt.Errorf("otelws: failed to set %s: the context is not that of a WebSocket request behind Handler", name)
+		return fmt.Errorf("otelws: failed to set %s: the context is not that of a WebSocket request behind the Handler of an Instrumentation with a WithEnum", name)
 	}
 	key := attribute.Key(name)
 	for _, e := range h.side.enums {

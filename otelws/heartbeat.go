@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"go.opentelemetry.io/otel"
 )
 
 // HeartbeatOption configures a heartbeat.
@@ -81,12 +80,10 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 // pong is read. A ping that is stuck in the transport ends the connection at
 // once, after the timeout or five seconds: coder/websocket closes it then.
 //
-// It returns an error for a wrong option, and where it does not know the
-// connection of ws: that is one from [Instrumentation.Accept] or
-// [Instrumentation.Dial], or else the one that ctx belongs to, as the context
-// of a request behind [Instrumentation.Handler] does, or that of resp.Request
-// for one dialed through [Instrumentation.Transport]. A connection has one
-// heartbeat at most.
+// It returns an error for a wrong option, for a connection that has ended or
+// has a heartbeat, and where it does not know the connection of ws: that is any
+// which a Handler, Accept, Transport or Dial of a provider's watches, unless the
+// application or a middleware has put a transport of its own between.
 //
 // An idle connection costs a timer, and a goroutine only while a ping is
 // unanswered.
@@ -100,11 +97,10 @@ func (i *Instrumentation) Heartbeat(ctx context.Context, ws *websocket.Conn, opt
 	}
 	c := i.lookup(ws)
 	if c == nil {
-		h := handshakeFrom(ctx)
-		if h == nil || h.conn == nil {
-			return errors.New("otelws: failed to start heartbeat: the connection is unknown: open it by Accept or Dial, or pass the context of its request")
-		}
-		c = h.conn
+		c = tapBeneath(ws)
+	}
+	if c == nil {
+		return errors.New("otelws: failed to start heartbeat: the connection is not watched: put Handler or Transport around it, or open it by Accept or Dial")
 	}
 	if err := i.beat(ctx, ws, c, cfg); err != nil {
 		return fmt.Errorf("otelws: failed to start heartbeat: %w", err)
@@ -125,7 +121,7 @@ type heartbeat struct {
 
 func (i *Instrumentation) beat(ctx context.Context, ws *websocket.Conn, c *conn, cfg *heartbeatConfig) error {
 	if !c.adopt(i, ws) {
-		return errors.New("the connection has ended, or the context belongs to another one")
+		return errors.New("the connection has ended")
 	}
 	h := &heartbeat{conn: c, ws: ws, config: cfg, release: func() bool { return true }}
 	l := &c.life
@@ -158,8 +154,7 @@ func (h *heartbeat) ping() {
 		return
 	}
 	c, begun := h.conn, time.Now()
-	writes := c.writes()
-	answered, sent := c.pongs.Load(), c.pingsSent()
+	sent, answered := c.pings()
 
 	// Not the context of the heartbeat: coder/websocket closes a connection
 	// whose context is cancelled during a write.
@@ -167,17 +162,11 @@ func (h *heartbeat) ping() {
 	err := h.ws.Ping(ctx)
 	cancel()
 
-	late := errors.Is(err, context.DeadlineExceeded)
-	if (err == nil || late) && c.silentSince(writes) {
-		otel.Handle(errors.New("otelws: heartbeat stopped: its pings go out on another connection than that of its context"))
-		h.stop()
-		return
-	}
 	switch {
 	case err == nil:
 		h.misses = 0
-	case !late: // the connection is closing
-	case h.missed(answered, sent):
+	case !errors.Is(err, context.DeadlineExceeded): // the connection is closing
+	case h.missed(sent, answered):
 		c.set.heartbeat.missed.Add(1)
 		h.misses++
 	}
@@ -193,9 +182,9 @@ func (h *heartbeat) ping() {
 
 // missed says whether it is the peer that failed to answer. A Read that goes
 // on is proof that nothing has come, once it has gone on for a moment.
-func (h *heartbeat) missed(answered, sent uint32) bool {
+func (h *heartbeat) missed(sent, answered uint32) bool {
 	c := h.conn
-	if c.pingsSent() == sent {
+	if now, _ := c.pings(); now == sent {
 		return true
 	}
 	read, ok := c.reading()
@@ -204,38 +193,23 @@ func (h *heartbeat) missed(answered, sent uint32) bool {
 	}
 	time.Sleep(min(h.config.timeout/4, 100*time.Millisecond))
 	again, ok := c.reading()
-	return ok && again == read && c.pongs.Load() == answered
+	_, now := c.pings()
+	return ok && again == read && now == answered
 }
 
 // reading says whether a Read is in progress, and which.
 func (c *conn) reading() (read uint32, ok bool) {
 	in := &c.inbound
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	returned := in.returned.Load()
 	read = in.begun.Load()
-	return read, read != in.returned
+	return read, read != returned
 }
 
-// writes is how many have begun.
-func (c *conn) writes() uint32 {
-	c.outbound.mu.Lock()
-	defer c.outbound.mu.Unlock()
-	return c.outbound.begun
-}
-
-// silentSince says whether an open connection has not even tried to write since
-// writes was that many.
-func (c *conn) silentSince(writes uint32) bool {
-	c.outbound.mu.Lock()
-	defer c.outbound.mu.Unlock()
-	out := &c.outbound
-	return out.begun == writes && out.returned == writes && c.state.Load() == live
-}
-
-func (c *conn) pingsSent() uint32 {
+// pings says how many were sent and how many were answered.
+func (c *conn) pings() (sent, answered uint32) {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
-	return c.life.pingsSent
+	return c.life.pingsSent, c.life.pongs
 }
 
 // giveUp ends the connection of a peer that does not answer.

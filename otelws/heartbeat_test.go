@@ -70,7 +70,7 @@ func atLeast(t *testing.T, m *otelwstest.Metrics, sample string, n float64) {
 	}
 }
 
-// The connection is known from Accept and Dial, or from the context.
+// Whatever opened the connection, it is found beneath it.
 func TestHeartbeatFindsItsConnection(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,13 +85,13 @@ func TestHeartbeatFindsItsConnection(t *testing.T) {
 		<-c.CloseRead(r.Context()).Done()
 	})))
 	ctx := context.Background()
-	c, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}})
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
 	c.CloseRead(ctx)
-	if err := ws.Heartbeat(resp.Request.Context(), c, steady...); err != nil {
+	if err := ws.Heartbeat(ctx, c, steady...); err != nil {
 		t.Error(err)
 	}
 	atLeast(t, m, rtt, 2)
@@ -122,7 +122,7 @@ func TestHeartbeatErrors(t *testing.T) {
 			t.Errorf("error %v does not contain %q", err, want)
 		}
 	}
-	check(ws.Heartbeat(ctx, client), "the connection is unknown: open it by Accept or Dial, or pass the context of its request")
+	check(ws.Heartbeat(ctx, client), "the connection is not watched: put Handler or Transport around it, or open it by Accept or Dial")
 	check(ws.Heartbeat(ctx, nil), "the connection is nil")
 	check(ws.Heartbeat(ctx, server, otelws.Every(0)), "heartbeat every 0s is not a positive duration")
 	check(ws.Heartbeat(ctx, server, nil), "heartbeat option is nil")
@@ -131,78 +131,39 @@ func TestHeartbeatErrors(t *testing.T) {
 	}
 	check(ws.Heartbeat(ctx, server), "the connection has a heartbeat")
 	server.CloseNow()
-	check(ws.Heartbeat(ctx, server), "the connection is unknown")
+	check(ws.Heartbeat(ctx, server), "the connection has ended")
 }
 
-// Where the context is that of a connection which is not known yet, the pings
-// tell: they go out elsewhere. The connection of the context is left alone.
-func TestHeartbeatOfAnotherConnectionUnknown(t *testing.T) {
+// A transport of the application's own, between the library and the tap, hides
+// the tap from Heartbeat and from nothing else.
+func TestHeartbeatOfHiddenTap(t *testing.T) {
 	ws, m := newInstrumentation(t)
-	over := make(chan struct{})
-	defer close(over)
-	upstream, _, err := websocket.Dial(context.Background(), serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		<-over // reads nothing, answers nothing
-	})), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer upstream.CloseNow()
-	upstream.CloseRead(context.Background())
-
-	client, _, err := websocket.Dial(context.Background(), serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		if err := ws.Heartbeat(r.Context(), upstream, append(fast, otelws.Misses(1))...); err != nil {
-			t.Error(err)
-		}
-		readAll(r.Context(), c)
-	}))), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseNow()
-	for err := range reported {
-		if strings.Contains(err.Error(), "its pings go out on another connection") {
-			break
-		}
-	}
-	if v, _ := m.Value("ws_connections_active"); v != 1 {
-		t.Errorf("%v connections are open, want 1", v)
-	}
-	if v, _ := m.Value(missed); v != 0 {
-		t.Errorf("%v pings missed", v)
-	}
-}
-
-// One connection's context does not give another one away.
-func TestHeartbeatOfAnotherConnection(t *testing.T) {
-	ws, _ := newInstrumentation(t)
-	_, client := connect(t, ws)
 	done := make(chan error, 1)
-	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := ws.Accept(w, r, nil)
+	own := func(w http.ResponseWriter) http.ResponseWriter { return ownTransport{w} }
+	url := serve(t, ws.Handler(withWriter(own, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer c.CloseNow()
-		done <- ws.Heartbeat(r.Context(), client)
-	})))
+		done <- ws.Heartbeat(r.Context(), c)
+	}))))
 	c, _, err := websocket.Dial(context.Background(), url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "belongs to another one") {
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "the connection is not watched") {
 		t.Errorf("got %v", err)
 	}
+	m.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
+}
+
+type ownTransport struct{ http.ResponseWriter }
+
+func (w ownTransport) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	return struct{ net.Conn }{nc}, brw, err
 }
 
 func TestHeartbeatEndsWithContext(t *testing.T) {

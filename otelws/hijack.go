@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-func (w *responseWriter) hijack(hj http.Hijacker) (net.Conn, *bufio.ReadWriter, error) {
-	nc, brw, err := hj.Hijack()
+func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := hijackerOf(w.ResponseWriter).Hijack()
 	if err != nil {
 		// The library answers by an error; a 101 before it led nowhere.
 		w.status, w.failed = 0, true
@@ -17,11 +17,17 @@ func (w *responseWriter) hijack(hj http.Hijacker) (net.Conn, *bufio.ReadWriter, 
 	}
 	w.hijacked = true
 
+	if c := w.watchedBeneath(nc); c != nil {
+		w.handshake.settle() // it is the other's, and recorded there
+		w.handshake.conn = c
+		return nc, brw, nil
+	}
 	if w.status != 0 && !switchedToWebSocket(w.status, w.Header()) {
 		w.handshake.end(w.status)
 		return nc, brw, nil
 	}
-	c := newConn(w.handshake, nc)
+	netConn := newNetConn(&w.handshake, nc)
+	c := &netConn.conn
 	w.handshake.conn = c
 	c.early(brw)
 	if w.status == http.StatusSwitchingProtocols {
@@ -29,9 +35,36 @@ func (w *responseWriter) hijack(hj http.Hijacker) (net.Conn, *bufio.ReadWriter, 
 		c.prepare()
 		c.open()
 	}
-	tap := netConnOf(c, nc)
+	tap := netConn.tap()
 	rebind(brw, tap)
 	return tap, brw, nil
+}
+
+// watchedBeneath returns the tap of another Handler of the same provider under
+// nc. It is here that one is found which a middleware's writer has hidden.
+func (w *responseWriter) watchedBeneath(nc net.Conn) *conn {
+	for {
+		if t, ok := nc.(interface{ watched() *conn }); ok && sameProvider(t.watched().side.in, w.handshake.side.in) {
+			return t.watched()
+		}
+		u, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = u.NetConn()
+	}
+}
+
+// early takes note of what the server read before the response. It is the
+// first part of the inbound traffic.
+func (c *conn) early(brw *bufio.ReadWriter) {
+	if brw == nil || brw.Reader == nil {
+		return
+	}
+	if n := brw.Reader.Buffered(); n > 0 {
+		b, _ := brw.Reader.Peek(n)
+		c.inbound.wait(b)
+	}
 }
 
 // rebind puts the tap under what the server has buffered. Early bytes stay

@@ -26,18 +26,18 @@ type lifecycle struct {
 
 	// Of the first close frame in either direction; code is 0 while there was
 	// none.
-	code      websocket.StatusCode
 	reason    string
+	code      websocket.StatusCode
 	initiator Initiator
 
 	closeSent     bool // a close frame has been written whole
 	closeReceived bool
 	gaveUp        bool // the heartbeat ends the connection
 	goneBefore    bool // the peer had left before the response went out
-
-	pings     []ping
-	pingsSent uint32 // pings that have been written whole
-	heartbeat *heartbeat
+	pings         []ping
+	pingsSent     uint32 // that have been written whole
+	pongs         uint32 // that answered a ping
+	heartbeat     *heartbeat
 
 	// As far as Accept, Dial or Heartbeat told.
 	ws    *websocket.Conn
@@ -51,7 +51,7 @@ func (c *conn) prepare() {
 	c.inbound.frames = frame.New(accepted, rsv)
 	c.outbound.frames = frame.New(!accepted, rsv)
 	// RSV1 alone: with another extension, payloads need not be DEFLATE.
-	if c.handshake.in.config.decoded && rsv == frame.RSV1 {
+	if c.side.in.config.decoded && rsv == frame.RSV1 {
 		c.decoding = new(decoding)
 		c.inbound.frames.Decode(&c.decoding.decoders[receive])
 		c.outbound.frames.Decode(&c.decoding.decoders[transmit])
@@ -66,15 +66,20 @@ func (c *conn) open() {
 	}
 	t := c.side.setOf(c.handshake)
 
-	in := &c.inbound
+	in, out := &c.inbound, &c.outbound
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if !c.begin(t) {
 		return
 	}
-	waiting := in.waiting
-	in.waiting = nil
-	c.readInbound(waiting)
+	if in.waiting != nil {
+		c.readInbound(in.waiting.Bytes())
+		in.waiting = nil
+	}
+	in.settle(c)
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	out.settle(c)
 }
 
 func (c *conn) begin(t *set) bool {
@@ -87,17 +92,17 @@ func (c *conn) begin(t *set) bool {
 	}
 	h.record(t, http.StatusSwitchingProtocols)
 	c.set = t
-	c.shard = t.traffic.shard()
-	c.messages = t.messages.counts()
-	if c.decoding != nil {
-		c.decoding.shard = t.traffic.compressionShard()
+	c.shard = t.tally.shard()
+	if ctx := spanContextOnly(h.request.Context()); ctx != context.Background() {
+		h.sampled = ctx
 	}
-	c.ctx = spanContextOnly(h.request.Context())
-	c.sampled = c.ctx != context.Background()
+	if h.sampled != nil || len(h.side.in.config.onClose) > 0 {
+		c.sums = new(sums)
+	}
 	// net/http reads ahead until the hijack, and cancels the request at an EOF.
 	l.goneBefore = c.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled)
 	c.start = now()
-	if len(h.in.config.onClose) == 0 {
+	if len(h.side.in.config.onClose) == 0 {
 		h.request = nil // the request is not kept for as long as the connection
 	}
 	t.opened.Add(1)
@@ -144,10 +149,7 @@ func (c *conn) writeStuck() bool {
 		long = min(long, h.config.timeout/2)
 	}
 	c.life.mu.Unlock()
-	out := &c.outbound
-	out.mu.Lock()
-	defer out.mu.Unlock()
-	return out.begun != out.returned && now()-out.last >= long
+	return c.outbound.writing.elapsed(now()) >= long
 }
 
 // failed ends the connection if err, from the transport, ends it.
@@ -224,7 +226,7 @@ func (c *conn) closeStands(cause error) bool {
 func (c *conn) recordEnd(code int, by Initiator, at instant) {
 	opts := c.set.durations[code*len(initiators)+int(by)].get(c.set.durationAttrs,
 		keyCode.String(c.side.codes.values[code]), keyInitiator.String(by.String()))
-	c.side.instruments.duration.Record(c.ctx, (at - c.start).Seconds(), opts.record...)
+	c.side.instruments.duration.Record(c.context(), (at - c.start).Seconds(), opts.record...)
 }
 
 // closeFrame takes note of a close frame.
@@ -255,8 +257,8 @@ func (c *conn) closeSent() {
 
 // summarize makes the span of the end, and calls the functions of WithOnClose.
 func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator, cause error, at instant) {
-	functions := c.handshake.in.config.onClose
-	if len(functions) == 0 && !c.sampled {
+	functions := c.side.in.config.onClose
+	if c.sums == nil {
 		return
 	}
 	s := Summary{
@@ -269,17 +271,17 @@ func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator,
 		Request:   c.handshake.request,
 	}
 	c.inbound.mu.Lock()
-	s.MessagesReceived, s.BytesReceived = c.inbound.messages, c.inbound.bytes
+	s.MessagesReceived, s.BytesReceived = c.sums[receive].messages, c.sums[receive].bytes
 	c.inbound.mu.Unlock()
 	c.outbound.mu.Lock()
-	s.MessagesSent, s.BytesSent = c.outbound.messages, c.outbound.bytes
+	s.MessagesSent, s.BytesSent = c.sums[transmit].messages, c.sums[transmit].bytes
 	c.outbound.mu.Unlock()
 
 	if code == invalidCode {
 		s.Code = 0
 	}
-	if c.sampled {
-		c.handshake.in.spans.Close(c.ctx, tracing.Closed{
+	if sampled := c.handshake.sampled; sampled != nil {
+		c.side.in.spans.Close(sampled, tracing.Closed{
 			Code:             s.Code,
 			Initiator:        by.String(),
 			Duration:         s.Duration,

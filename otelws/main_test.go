@@ -12,25 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
 
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-func TestMain(m *testing.M) {
-	// Once: the global handler keeps the first as its delegate.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		select {
-		case reported <- err:
-		default:
-		}
-	}))
-	goleak.VerifyTestMain(m)
-}
-
-// reported has what was handed to OpenTelemetry's error handler.
-var reported = make(chan error, 100)
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitLimit is for what must happen; no test waits that long unless it fails.
 const waitLimit = 5 * time.Second

@@ -44,10 +44,10 @@ func New(opts ...Option) (*Instrumentation, error) {
 		config: cfg,
 		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace),
 	}
-	if i.server, err = newSide(meter, server, cfg); err != nil {
+	if i.server, err = newSide(i, meter, server); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
-	if i.client, err = newSide(meter, client, cfg); err != nil {
+	if i.client, err = newSide(i, meter, client); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
 	return i, nil

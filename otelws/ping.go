@@ -55,6 +55,7 @@ func (c *conn) ponged(f *frame.Frame) {
 	for i, q := range l.pings {
 		if q.payload == payload {
 			sent, found = q.sent, true
+			l.pongs++
 			l.pings = l.pings[:copy(l.pings, l.pings[i+1:])]
 			break
 		}
@@ -63,8 +64,7 @@ func (c *conn) ponged(f *frame.Frame) {
 	if !found {
 		return
 	}
-	c.pongs.Add(1)
-	c.side.instruments.rtt.Record(c.ctx, (at - sent).Seconds(), c.set.heartbeat.record...)
+	c.side.instruments.rtt.Record(c.context(), (at - sent).Seconds(), c.set.heartbeat.record...)
 }
 
 func (c *conn) pingSent() {

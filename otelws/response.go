@@ -12,10 +12,15 @@ import (
 func (c *conn) writeHead(p []byte) (int, error) {
 	rest, complete := c.readHead(p)
 	var w write
+	begun := now()
 	if complete {
-		c.sending(&w, rest, now())
+		c.sending(&w, rest)
+		c.outbound.writing.add(begun)
 	}
 	n, err := c.rwc.Write(p)
+	if complete {
+		c.outbound.writing.remove(begun)
+	}
 	if head := len(p) - len(rest); complete && n >= head {
 		c.open()
 		if c.state.Load() != foreign {
@@ -35,19 +40,22 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	before := len(out.head)
-	out.head = append(out.head, p[:min(len(p), maxHead-before)]...)
+	if out.head == nil {
+		out.head = new(bytes.Buffer)
+	}
+	before := out.head.Len()
+	out.head.Write(p[:min(len(p), maxHead-before)])
 
-	for begin := 0; ; {
-		end := bytes.Index(out.head[begin:], []byte("\r\n\r\n"))
+	for begin, head := 0, out.head.Bytes(); ; {
+		end := bytes.Index(head[begin:], []byte("\r\n\r\n"))
 		if end < 0 {
-			if len(out.head) == maxHead {
+			if len(head) == maxHead {
 				c.abandon(0)
 			}
 			return nil, false
 		}
 		end += begin + len("\r\n\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out.head[begin:end])), c.handshake.request)
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[begin:end])), c.handshake.request)
 		switch {
 		case err != nil:
 			c.abandon(0)
@@ -65,6 +73,10 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 		return rest, complete
 	}
 }
+
+// maxHead bounds what is kept of a response. A handler that goes beyond is no
+// WebSocket's.
+const maxHead = 64 << 10
 
 // isInterim says whether another response follows (RFC 9110 section 15.2).
 func isInterim(status int) bool {

@@ -22,6 +22,7 @@ const (
 // side is everything that is recorded of accepted, or else of dialed,
 // connections.
 type side struct {
+	in          *Instrumentation
 	role        role
 	instruments *instruments
 	codes       *closeCodes
@@ -30,6 +31,7 @@ type side struct {
 	// sets has a place for each combination of the application's attributes.
 	sets []*set
 
+	tallies   []*tally
 	traffic   []*trafficSeries
 	messages  []*messageSeries
 	heartbeat []*heartbeatSeries
@@ -37,6 +39,9 @@ type side struct {
 
 	// inUse is false for the client side until something dials through it.
 	inUse atomic.Bool
+
+	recordsMessages bool // by an instrument
+	clock           coarseClock
 }
 
 // set is what is recorded under one combination of the application's
@@ -52,14 +57,17 @@ type set struct {
 
 	durations     []lazyOptions // by place in closeCodes.values, then by Initiator
 	durationAttrs []attribute.KeyValue
+	tally         *tally
 	messages      *messageSeries
 	traffic       *trafficSeries
 	heartbeat     *heartbeatSeries
 }
 
-// trafficSeries is traffic, and the options under which it is reported.
+// trafficSeries is the series of traffic of one attribute set.
 type trafficSeries struct {
-	*traffic
+	tallies    []*tally
+	writeTimer writeTimer
+
 	frames [len(directions)][len(opcodes)]options
 	io     [len(directions)]options
 	write  options
@@ -99,12 +107,14 @@ func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue
 	return &o
 }
 
-func newSide(meter metric.Meter, r role, cfg *config) (*side, error) {
+func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
+	cfg := of.config
 	in, err := newInstruments(meter, r, cfg.decoded)
 	if err != nil {
 		return nil, err
 	}
 	s := &side{
+		in:          of,
 		role:        r,
 		instruments: in,
 		codes:       cfg.codes,
@@ -125,12 +135,7 @@ func newSide(meter metric.Meter, r role, cfg *config) (*side, error) {
 	for i := range n {
 		s.sets = append(s.sets, s.newSet(s.attributes(i), cfg.groups, shared))
 	}
-	for _, t := range s.traffic {
-		t.shards = make([]shard, shardsFor(len(s.traffic)))
-		if cfg.decoded {
-			t.compression = make([]compressionShard, len(t.shards))
-		}
-	}
+	s.newTallies(shared, cfg.groups)
 	s.inUse.Store(r == server)
 
 	if err := s.newMessages(meter); err != nil {
@@ -138,6 +143,32 @@ func newSide(meter metric.Meter, r role, cfg *config) (*side, error) {
 	}
 	_, err = meter.RegisterCallback(s.observe, in.observables()...)
 	return s, err
+}
+
+// settable says whether there is an attribute that Set may give its value.
+func (s *side) settable() bool {
+	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable })
+}
+
+// newTallies gives each set its tally: that of the series which it counts for.
+func (s *side) newTallies(shared *set, groups Group) {
+	add := func(t *set) {
+		t.tally = newTally(s.role)
+		t.traffic.tallies = append(t.traffic.tallies, t.tally)
+		t.messages.tallies = append(t.messages.tallies, t.tally)
+		s.tallies = append(s.tallies, t.tally)
+	}
+	if groups&(Traffic|Messages) == 0 {
+		add(shared)
+	}
+	for _, t := range s.sets {
+		if t.tally = shared.tally; t.tally == nil {
+			add(t)
+		}
+	}
+	for _, t := range s.tallies {
+		t.makeShards(shardsFor(len(s.tallies)))
+	}
 }
 
 // newSet returns the set of attrs. Those instruments that do not carry the
@@ -174,7 +205,7 @@ func (s *side) newSet(attrs []attribute.KeyValue, groups Group, shared *set) *se
 }
 
 func newTrafficSeries(attrs []attribute.KeyValue) *trafficSeries {
-	t := &trafficSeries{traffic: new(traffic), write: newOptions(attrs...)}
+	t := &trafficSeries{write: newOptions(attrs...)}
 	for d, name := range directions {
 		with := append(slices.Clip(attrs), keyDirection.String(name))
 		t.io[d] = newOptions(with...)
@@ -251,16 +282,16 @@ func (s *side) observeLifecycle(o metric.Observer, t *set) {
 }
 
 func (s *side) observeTraffic(o metric.Observer, t *trafficSeries) {
+	sum := trafficOf(t.tallies)
 	for d := range directions {
-		o.ObserveInt64(s.instruments.io, t.traffic.bytes(direction(d)), t.io[d].observe...)
-		if t.compression != nil {
-			wire, decoded := t.compressed(direction(d))
-			o.ObserveInt64(s.instruments.compressionWire, wire, t.io[d].observe...)
-			o.ObserveInt64(s.instruments.compressionDecoded, decoded, t.io[d].observe...)
+		o.ObserveInt64(s.instruments.io, sum.bytes[d], t.io[d].observe...)
+		if s.instruments.compressionWire != nil {
+			o.ObserveInt64(s.instruments.compressionWire, sum.wire[d], t.io[d].observe...)
+			o.ObserveInt64(s.instruments.compressionDecoded, sum.decoded[d], t.io[d].observe...)
 		}
 		for op := range opcodes {
-			o.ObserveInt64(s.instruments.frames, t.traffic.frames(direction(d), op), t.frames[d][op].observe...)
+			o.ObserveInt64(s.instruments.frames, sum.frames[d][op], t.frames[d][op].observe...)
 		}
 	}
-	o.ObserveFloat64(s.instruments.write, t.writeTime().Seconds(), t.write.observe...)
+	o.ObserveFloat64(s.instruments.write, t.writeTimer.of(t.tallies).Seconds(), t.write.observe...)
 }

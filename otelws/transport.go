@@ -36,7 +36,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return base.RoundTrip(r)
 	}
 
-	h, r := newHandshake(t.in, t.in.client, r)
+	h := new(handshake)
+	r = h.begin(t.in.client, r)
 	resp, err := base.RoundTrip(r)
 	if err != nil {
 		h.end(0)
@@ -47,12 +48,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		h.end(resp.StatusCode)
 		return resp, nil
 	}
-	c := newConn(h, rwc)
+	c, body := newBody(h, rwc)
 	h.conn = c
 	h.answered(resp.Header)
 	c.prepare()
 	c.open()
-	resp.Body = bodyOf(c)
+	resp.Body = body
 	resp.Request = r
 	return resp, nil
 }
@@ -73,7 +74,7 @@ func (t *transport) CloseIdleConnections() {
 // may be in the context too.
 func (t *transport) watched(r *http.Request) bool {
 	h := handshakeFrom(r.Context())
-	return h != nil && h.side.role == client && !h.isSettled() && sameProvider(h.in, t.in)
+	return h != nil && h.side.role == client && !h.isSettled() && sameProvider(h.side.in, t.in)
 }
 
 // acceptsKey says whether a response proves that it understood the request

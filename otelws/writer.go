@@ -10,7 +10,7 @@ import (
 // library that hijacks it.
 type responseWriter struct {
 	http.ResponseWriter
-	handshake *handshake
+	handshake handshake
 	status    int
 	failed    bool // Hijack returned an error
 	hijacked  bool
@@ -33,7 +33,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // Unwrap serves [http.ResponseController].
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *responseWriter) watched() *handshake { return w.handshake }
+func (w *responseWriter) watched() *handshake { return &w.handshake }
 
 // finish records a handshake that came to no connection.
 func (w *responseWriter) finish(panicked bool) {
@@ -55,46 +55,34 @@ func (w *responseWriter) finish(panicked bool) {
 // writer has. A Hijacker counts where unwrapping finds it, as
 // [http.ResponseController] does: else a library would unwrap past the tap.
 func (w *responseWriter) withOptional() http.ResponseWriter {
-	hj := hijackerOf(w.ResponseWriter)
-	fl, _ := w.ResponseWriter.(http.Flusher)
-	switch {
-	case hj != nil && fl != nil:
-		return struct {
-			*responseWriter
-			hijacker
-			flusher
-		}{w, hijacker{w, hj}, flusher{w, fl}}
-	case hj != nil:
-		return struct {
-			*responseWriter
-			hijacker
-		}{w, hijacker{w, hj}}
-	case fl != nil:
-		return struct {
-			*responseWriter
-			flusher
-		}{w, flusher{w, fl}}
+	_, flushes := w.ResponseWriter.(http.Flusher)
+	switch hijacks := hijackerOf(w.ResponseWriter) != nil; {
+	case hijacks && flushes:
+		return hijackFlushWriter{w}
+	case hijacks:
+		return hijackWriter{w}
+	case flushes:
+		return flushWriter{w}
 	}
 	return w
 }
 
-type hijacker struct {
-	w     *responseWriter
-	inner http.Hijacker
-}
+type (
+	hijackWriter      struct{ *responseWriter }
+	flushWriter       struct{ *responseWriter }
+	hijackFlushWriter struct{ *responseWriter }
+)
 
-func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.w.hijack(h.inner) }
+func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error)      { return w.hijack() }
+func (w hijackFlushWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+func (w flushWriter) Flush()                                             { w.flush() }
+func (w hijackFlushWriter) Flush()                                       { w.flush() }
 
-type flusher struct {
-	w     *responseWriter
-	inner http.Flusher
-}
-
-func (f flusher) Flush() {
-	if f.w.status == 0 {
-		f.w.status = http.StatusOK
+func (w *responseWriter) flush() {
+	if w.status == 0 {
+		w.status = http.StatusOK
 	}
-	f.inner.Flush()
+	w.ResponseWriter.(http.Flusher).Flush()
 }
 
 type unwrapper interface{ Unwrap() http.ResponseWriter }

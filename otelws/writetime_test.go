@@ -8,18 +8,19 @@ import (
 
 // Number and starts of the writes in progress are in one word.
 func TestWriting(t *testing.T) {
+	const s = 1000 * writingUnit
 	var w writing
-	year := 365 * 24 * time.Hour
-	w.add(time.Second)
+	year := (365 * 24 * time.Hour).Truncate(s)
+	w.add(s)
 	w.add(year)
-	if got, want := w.elapsed(year+3*time.Second), year+5*time.Second; got != want {
+	if got, want := w.elapsed(year+3*s), year+5*s; got != want {
 		t.Errorf("two writes: %v, want %v", got, want)
 	}
-	w.remove(time.Second)
-	if got := w.elapsed(year + 3*time.Second); got != 3*time.Second {
+	w.remove(s)
+	if got := w.elapsed(year + 3*s); got != 3*s {
 		t.Errorf("one write: %v", got)
 	}
-	if got := w.elapsed(year - time.Second); got != 0 {
+	if got := w.elapsed(year - s); got != 0 {
 		t.Errorf("a write that began after the collection: %v", got)
 	}
 	w.remove(year)
@@ -27,18 +28,20 @@ func TestWriting(t *testing.T) {
 		t.Errorf("no write: %v, word %x", got, w.word.Load())
 	}
 	for range 1000 {
-		w.add(time.Minute)
+		w.add(s)
 	}
-	if got := w.elapsed(2 * time.Minute); got != 1000*time.Minute {
+	if got := w.elapsed(2 * s); got != 1000*s {
 		t.Errorf("a thousand writes: %v", got)
 	}
 }
 
 // Collected while writes begin and end, the write time never goes back, and
 // never counts a write twice.
-func TestWriteTime(t *testing.T) {
-	tr := &traffic{shards: make([]shard, 1)} // one, to meet the writer often
-	s := tr.shard()
+func TestWriteTimer(t *testing.T) {
+	tallies := []*tally{newTally(server)}
+	tallies[0].makeShards(1) // one, to meet the writer often
+	s := tallies[0].shard()
+	shared := &s.whole[transmit][0].writing
 	const long = time.Second
 	done := make(chan struct{})
 	var writer sync.WaitGroup
@@ -51,15 +54,16 @@ func TestWriteTime(t *testing.T) {
 			default:
 			}
 			at := now()
-			s.beginWrite(at - long)
-			s.endWrite(at-long, at)
+			shared.add(at - long)
+			s.endWrite(shared, at-long, at)
 			writes++
 		}
 	})
+	var timer writeTimer
 	var last time.Duration
 	collections := 0
 	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
-		got := tr.writeTime()
+		got := timer.of(tallies)
 		if got < last {
 			t.Fatalf("write time went from %v back to %v", last, got)
 		}
@@ -68,7 +72,7 @@ func TestWriteTime(t *testing.T) {
 	}
 	close(done)
 	writer.Wait()
-	if got, want := tr.writeTime(), time.Duration(writes)*long; got > want+long/2 {
+	if got, want := timer.of(tallies), time.Duration(writes)*long; got > want+long/2 {
 		t.Errorf("%d writes of a second took %v (%d collections)", writes, got, collections)
 	}
 }
