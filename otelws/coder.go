@@ -2,6 +2,7 @@ package otelws
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"reflect"
 
@@ -74,18 +75,19 @@ func (i *Instrumentation) Dial(ctx context.Context, url string, opts *websocket.
 func tapBeneath(ws *websocket.Conn) *conn {
 	fields := reflect.ValueOf(ws).Elem()
 	for i := range fields.NumField() {
-		transport := fields.Field(i)
-		if transport.Kind() != reflect.Interface || transport.IsNil() {
+		// No other field is looked at: it might change meanwhile.
+		if fields.Type().Field(i).Type != reflect.TypeFor[io.ReadWriteCloser]() {
 			continue
 		}
-		tap := transport.Elem()
+		tap := fields.Field(i).Elem()
 		if tap.Kind() == reflect.Struct && tap.NumField() > 0 {
 			tap = tap.Field(0) // beside a CloseWrite
 		}
-		switch tap.Type() {
-		case reflect.TypeFor[*netConn]():
+		switch {
+		case !tap.IsValid():
+		case tap.Type() == reflect.TypeFor[*netConn]():
 			return &(*netConn)(tap.UnsafePointer()).conn
-		case reflect.TypeFor[*conn]():
+		case tap.Type() == reflect.TypeFor[*conn]():
 			return (*conn)(tap.UnsafePointer())
 		}
 	}

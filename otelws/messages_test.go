@@ -123,3 +123,72 @@ func sendSizes(t *testing.T, mp metric.MeterProvider, tier func(*http.Request) s
 	}
 	all.Wait()
 }
+
+// Messages and traffic are counted together, and each is reported under the
+// attributes that it carries.
+func TestMessagesAndTraffic(t *testing.T) {
+	const messages, frames = "ws_message_bytes_count", "ws_frames_total"
+	for name, c := range map[string]struct {
+		groups []otelws.Group
+		want   []string
+	}{
+		"neither": {nil, []string{
+			`ws_message_bytes_count 5`,
+			`ws_frames_total{network_io_direction="receive",opcode="binary"} 5`,
+		}},
+		"messages": {[]otelws.Group{otelws.Messages}, []string{
+			`ws_message_bytes_count{tier="free"} 2`, `ws_message_bytes_count{tier="pro"} 3`,
+			`ws_frames_total{network_io_direction="receive",opcode="binary"} 5`,
+		}},
+		"traffic": {[]otelws.Group{otelws.Traffic}, []string{
+			`ws_message_bytes_count 5`,
+			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="free"} 2`,
+			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="pro"} 3`,
+		}},
+		"both": {[]otelws.Group{otelws.Messages, otelws.Traffic}, []string{
+			`ws_message_bytes_count{tier="free"} 2`, `ws_message_bytes_count{tier="pro"} 3`,
+			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="free"} 2`,
+			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="pro"} 3`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exp, err := exporter.New(exporter.WithoutRuntimeMetrics())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()), otelws.WithAttributesOn(c.groups...),
+				otelws.WithEnum("tier", func(r *http.Request) string { return r.URL.Query().Get("tier") }, "free", "pro"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			url := serve(t, ws.Handler(coderEcho(nil)))
+			for tier, n := range map[string]int{"free": 2, "pro": 3} {
+				c, _, err := websocket.Dial(t.Context(), url+"?tier="+tier, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.CloseNow()
+				for range n {
+					if err := c.Write(t.Context(), websocket.MessageBinary, []byte("hello")); err != nil {
+						t.Fatal(err)
+					}
+					if _, _, err := c.Read(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			var got []string
+			for line := range strings.Lines(scrapeOf(t, exp)) {
+				if line = strings.TrimSpace(line); strings.HasPrefix(line, messages) && !strings.HasSuffix(line, " 0") ||
+					strings.HasPrefix(line, frames) && strings.Contains(line, `"receive",opcode="binary"`) && !strings.HasSuffix(line, " 0") {
+					got = append(got, line)
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
