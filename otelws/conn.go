@@ -101,7 +101,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.countWhole(transmit, whole, size)
 	case n > 0:
 		c.progress()
-		c.shard.bytes[transmit].Add(int64(n))
+		c.shard.other[transmit].bytes.Add(int64(n))
 	}
 	if err != nil {
 		c.failed(err)
@@ -277,7 +277,7 @@ func (c *conn) sent(b []byte, n int, w *write) {
 
 func (c *conn) countBytes(d direction, n int) {
 	c.progress()
-	c.shard.bytes[d].Add(int64(n))
+	c.shard.other[d].bytes.Add(int64(n))
 	if c.sums != nil {
 		c.sums[d].bytes += int64(n)
 	}
@@ -311,7 +311,8 @@ func (c *conn) countError(err frame.Error) {
 }
 
 func (c *conn) countFrame(d direction, f *frame.Frame) {
-	c.shard.frames[d][opcodeIndex[f.Opcode]].Add(1)
+	other := &c.shard.other[d]
+	other.frames[opcodeIndex[f.Opcode]].Add(1)
 	if f.Message >= 0 {
 		if c.sums != nil {
 			c.sums[d].messages++
@@ -319,10 +320,10 @@ func (c *conn) countFrame(d direction, f *frame.Frame) {
 		size := f.Message
 		if f.Compressed && f.Decoded >= 0 {
 			size = f.Decoded
-			c.shard.wire[d].Add(f.Message)
-			c.shard.decoded[d].Add(size)
+			other.wire.Add(f.Message)
+			other.decoded.Add(size)
 		}
-		c.shard.sizes[d].add(size)
+		other.addMessage(size)
 		c.recordMessage(d, size)
 		return
 	}

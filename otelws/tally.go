@@ -24,20 +24,10 @@ func newTally(r role) *tally {
 	return t
 }
 
-// shard is what some connections count. What most frames touch comes first, and
-// is a cache line for the messages of one direction and opcode. It fills some
-// lines of its own.
+// shard is what some connections count, each direction in cache lines of its own.
 type shard struct {
 	whole [len(directions)][len(wholeOpcodes)]wholeMessages
-
-	written atomic.Int64 // ns, of writes that have ended
-	bytes   [len(directions)]atomic.Int64
-	frames  [len(directions)][len(opcodes)]atomic.Int64
-	sizes   [len(directions)]sizes
-	wire    [len(directions)]atomic.Int64 // by WithDecodedSizes
-	decoded [len(directions)]atomic.Int64
-
-	_ [56]byte
+	other [len(directions)]otherFrames
 }
 
 // wholeOpcodes are those of wholeMessages, by place.
@@ -73,7 +63,7 @@ func (s *shard) endWrite(shared *writing, begun, at instant) {
 	// In this order: a collection between the two must not see the write twice.
 	shared.remove(begun)
 	if at > begun {
-		s.written.Add(int64(at - begun))
+		s.other[transmit].written.Add(int64(at - begun))
 	}
 }
 
@@ -111,38 +101,46 @@ func (e *extremes) reset() (least, greatest int64) {
 	return int64(math.MaxUint32 - uint32(word)), int64(word>>32) - 1
 }
 
-// sizes is a histogram of message sizes.
-type sizes struct {
+// otherFrames counts everything else in one direction. It fills three lines.
+type otherFrames struct {
+	bytes  atomic.Int64
+	frames [len(opcodes)]atomic.Int64
+
+	// Of the messages that end with one of these frames.
 	sum      atomic.Int64
+	buckets  [len(sizeBounds) + 1]atomic.Int64
 	least    atomic.Int64 // since the last observation
 	greatest atomic.Int64
-	buckets  [len(sizeBounds) + 1]atomic.Int64
+
+	wire, decoded atomic.Int64 // of compressed messages, by WithDecodedSizes
+	written       atomic.Int64 // ns, of writes that have ended, whole messages' too
+	_             [24]byte
 }
 
-func (s *sizes) add(n int64) {
+func (o *otherFrames) addMessage(size int64) {
 	i := 0
-	for i < len(sizeBounds) && float64(n) > sizeBounds[i] {
+	for i < len(sizeBounds) && float64(size) > sizeBounds[i] {
 		i++
 	}
-	s.buckets[i].Add(1)
-	s.sum.Add(n)
+	o.buckets[i].Add(1)
+	o.sum.Add(size)
 	for {
-		least := s.least.Load()
-		if n >= least || s.least.CompareAndSwap(least, n) {
+		least := o.least.Load()
+		if size >= least || o.least.CompareAndSwap(least, size) {
 			break
 		}
 	}
 	for {
-		greatest := s.greatest.Load()
-		if n <= greatest || s.greatest.CompareAndSwap(greatest, n) {
+		greatest := o.greatest.Load()
+		if size <= greatest || o.greatest.CompareAndSwap(greatest, size) {
 			break
 		}
 	}
 }
 
-// reset begins a new observation of the extremes, and returns them.
-func (s *sizes) reset() (least, greatest int64) {
-	return s.least.Swap(math.MaxInt64), s.greatest.Swap(math.MinInt64)
+// resetExtremes begins a new observation of them, and returns those of the last.
+func (o *otherFrames) resetExtremes() (least, greatest int64) {
+	return o.least.Swap(math.MaxInt64), o.greatest.Swap(math.MinInt64)
 }
 
 // shardsFor is how many shards each of a number of tallies is given: a few for
@@ -164,8 +162,8 @@ const maxShards = 8192
 func (t *tally) makeShards(n int) {
 	t.shards = make([]shard, n)
 	for i := range t.shards {
-		for d := range t.shards[i].sizes {
-			t.shards[i].sizes[d].reset()
+		for d := range t.shards[i].other {
+			t.shards[i].other[d].resetExtremes()
 		}
 	}
 }
@@ -195,12 +193,13 @@ func trafficOf(tallies []*tally) *traffic {
 }
 
 func (s *shard) addTraffic(sum *traffic, d direction, masked bool) {
-	for o := range s.frames[d] {
-		sum.frames[d][o] += s.frames[d][o].Load()
+	other := &s.other[d]
+	for o := range other.frames {
+		sum.frames[d][o] += other.frames[o].Load()
 	}
-	sum.bytes[d] += s.bytes[d].Load()
-	sum.wire[d] += s.wire[d].Load()
-	sum.decoded[d] += s.decoded[d].Load()
+	sum.bytes[d] += other.bytes.Load()
+	sum.wire[d] += other.wire.Load()
+	sum.decoded[d] += other.decoded.Load()
 	for i := range s.whole[d] {
 		w := &s.whole[d][i]
 		for c, class := range wholeClasses {
@@ -230,12 +229,12 @@ func histogramOf(tallies []*tally, d direction) *histogram {
 	}
 	for _, t := range tallies {
 		for i := range t.shards {
-			s := &t.shards[i].sizes[d]
-			for b := range s.buckets {
-				h.counts[b] += uint64(s.buckets[b].Load())
+			other := &t.shards[i].other[d]
+			for b := range other.buckets {
+				h.counts[b] += uint64(other.buckets[b].Load())
 			}
-			h.sum += s.sum.Load()
-			extremes(s.reset())
+			h.sum += other.sum.Load()
+			extremes(other.resetExtremes())
 			for o := range t.shards[i].whole[d] {
 				w := &t.shards[i].whole[d][o]
 				for c, class := range wholeClasses {

@@ -32,8 +32,8 @@ func TestShardSize(t *testing.T) {
 	if n := unsafe.Sizeof(wholeMessages{}); n != line {
 		t.Errorf("wholeMessages has %d bytes", n)
 	}
-	if n := unsafe.Sizeof(shard{}); n%line != 0 {
-		t.Errorf("shard has %d bytes", n)
+	if n := unsafe.Sizeof(otherFrames{}); n%line != 0 {
+		t.Errorf("otherFrames has %d bytes", n)
 	}
 	shards := make([]shard, shardsFor(1))
 	if at := uintptr(unsafe.Pointer(&shards[0])); at%line != 0 {

@@ -43,7 +43,7 @@ func (w *writeTimer) of(tallies []*tally) time.Duration {
 	for _, t := range tallies {
 		for i := range t.shards {
 			s := &t.shards[i]
-			sum += s.written.Load()
+			sum += s.other[transmit].written.Load()
 			for o := range s.whole[transmit] {
 				sum += int64(s.whole[transmit][o].writing.elapsed(at))
 			}
