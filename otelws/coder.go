@@ -30,7 +30,7 @@ func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *w
 	defer func() { rw.finish(panicked) }()
 	ws, err := websocket.Accept(rw.withOptional(), r, opts)
 	panicked = false
-	return i.accepted(&rw.handshake, ws, err)
+	return i.accepted(rw.handshake, ws, err)
 }
 
 func (i *Instrumentation) accepted(h *handshake, ws *websocket.Conn, err error) (*websocket.Conn, error) {
@@ -67,31 +67,40 @@ func (i *Instrumentation) Dial(ctx context.Context, url string, opts *websocket.
 	return ws, resp, nil
 }
 
-// tapBeneath returns the tap that ws stands on, nil where there is none.
+// tapBeneath returns the tap of i's provider that ws stands on, nil where there
+// is none.
 //
 // coder/websocket shows its transport to nobody. To find the connection by the
 // context of its request instead, every request would have to be copied, for as
 // long as its connection is open.
-func tapBeneath(ws *websocket.Conn) *conn {
+func (i *Instrumentation) tapBeneath(ws *websocket.Conn) *conn {
+	var c *conn
 	fields := reflect.ValueOf(ws).Elem()
-	for i := range fields.NumField() {
+	for f := range fields.NumField() {
 		// No other field is looked at: it might change meanwhile.
-		if fields.Type().Field(i).Type != reflect.TypeFor[io.ReadWriteCloser]() {
+		if fields.Type().Field(f).Type != reflect.TypeFor[io.ReadWriteCloser]() {
 			continue
 		}
-		tap := fields.Field(i).Elem()
+		tap := fields.Field(f).Elem()
 		if tap.Kind() == reflect.Struct && tap.NumField() > 0 {
 			tap = tap.Field(0) // beside a CloseWrite
 		}
 		switch {
 		case !tap.IsValid():
 		case tap.Type() == reflect.TypeFor[*netConn]():
-			return &(*netConn)(tap.UnsafePointer()).conn
+			c = &(*netConn)(tap.UnsafePointer()).conn
 		case tap.Type() == reflect.TypeFor[*conn]():
-			return (*conn)(tap.UnsafePointer())
+			c = (*conn)(tap.UnsafePointer())
 		}
 	}
-	return nil
+	for c != nil && !sameProvider(c.side.in, i) {
+		inner, _ := c.rwc.(interface{ tapped() *conn })
+		if inner == nil {
+			return nil
+		}
+		c = inner.tapped()
+	}
+	return c
 }
 
 // adopt makes the connection of ws known to Heartbeat and Drain, for as long as

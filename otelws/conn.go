@@ -16,8 +16,8 @@ import (
 // reading, and passes bytes on all the same.
 //
 // A message that is one frame, and one Read or Write, as most are, is counted
-// without a lock, unless somebody asks at the end what passed. For the rest
-// there are locks, which are held for the time that it takes to read headers,
+// without a lock, unless the connection is sampled or WithOnClose asks what
+// passed. For the rest there are locks, which are held for the time that it takes to read headers,
 // never during I/O, and are taken in the order inbound, outbound, life.
 type conn struct {
 	rwc      io.ReadWriteCloser
@@ -175,10 +175,12 @@ func (c *conn) received(b []byte) {
 	case foreign:
 		return
 	case pending:
-		in.wait(b)
-		if in.waiting.Len() > maxWaiting {
+		if in.waiting != nil && in.waiting.Len()+len(b) > maxWaiting || len(b) > maxWaiting {
 			c.abandon(0)
+			in.waiting = nil
+			return
 		}
+		in.wait(b)
 		return
 	}
 	c.readInbound(b)
@@ -368,11 +370,12 @@ func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
 func (c *netConn) Write(p []byte) (int, error) { return c.conn.Write(p) }
 func (c *netConn) Close() error                { return c.conn.Close() }
 
+func (c *conn) tapped() *conn    { return c }
+func (c *netConn) tapped() *conn { return &c.conn }
+
 // NetConn returns the connection beneath the tap. What is read from it or
 // written to it is not seen.
 func (c *netConn) NetConn() net.Conn { return c.Conn }
-
-func (c *netConn) watched() *conn { return &c.conn }
 
 // closeWriter is what ReverseProxy closes one direction of a tunnel by.
 type closeWriter interface{ CloseWrite() error }

@@ -3,6 +3,7 @@ package otelws
 import (
 	"net/http"
 	"reflect"
+	"sync"
 )
 
 // Handler returns a handler that watches the WebSocket connections which next
@@ -26,8 +27,8 @@ import (
 // The [net.Conn] that Hijack returns passes bytes on as they are, and gives the
 // connection beneath it by a method NetConn, as [crypto/tls.Conn] does.
 //
-// A Handler inside a Handler watches once. Where a middleware between them hides
-// its ResponseWriter and has no Unwrap, a refused handshake counts for both.
+// A Handler inside a Handler watches once, unless a middleware between them both
+// hides its ResponseWriter, for lack of an Unwrap, and clones the header.
 func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !watchable(r) || watched(i, w, r) != nil {
@@ -48,16 +49,32 @@ func watchable(r *http.Request) bool {
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
-	rw := &responseWriter{ResponseWriter: w}
+	rw := &responseWriter{ResponseWriter: w, handshake: new(handshake), header: headerOf(r)}
+	underWay.Store(underWayKey{i.server.provider, rw.header}, rw.handshake)
 	return rw, rw.handshake.begin(i.server, r)
+}
+
+// underWay has the handshakes of servers that have come to no connection and no
+// end, by provider and by the header, which copies of a request share.
+var underWay sync.Map // of underWayKey to *handshake
+
+type underWayKey struct {
+	provider any
+	header   uintptr
+}
+
+func headerOf(r *http.Request) uintptr { return reflect.ValueOf(r.Header).Pointer() }
+
+func (w *responseWriter) forget() {
+	underWay.Delete(underWayKey{w.handshake.side.provider, w.header})
 }
 
 // watched returns the handshake of r that another Handler or Accept of the same
 // provider watches.
 //
-// It is found under w, or where something in between hides that, in the context
-// while it is under way, if it is there at all. A handshake that is over says
-// nothing: its context may have been handed on to another request.
+// It is found under w, or where something in between hides that, among those
+// under way. A handshake that is over says nothing: its request may have been
+// handed on.
 func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handshake {
 	for {
 		if t, ok := w.(interface{ watched() *handshake }); ok && sameProvider(t.watched().side.in, i) {
@@ -69,14 +86,11 @@ func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handsh
 		}
 		w = u.Unwrap()
 	}
-	h := handshakeFrom(r.Context())
-	if h != nil && h.side.role == server && !h.isSettled() && sameProvider(h.side.in, i) {
+	h, _ := underWay.Load(underWayKey{i.server.provider, headerOf(r)})
+	if h, ok := h.(*handshake); ok && !h.isSettled() {
 		return h
 	}
 	return nil
 }
 
-func sameProvider(a, b *Instrumentation) bool {
-	p, q := a.config.provider, b.config.provider
-	return reflect.ValueOf(p).Comparable() && reflect.ValueOf(q).Comparable() && p == q
-}
+func sameProvider(a, b *Instrumentation) bool { return a.server.provider == b.server.provider }

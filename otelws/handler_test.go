@@ -8,11 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -315,24 +319,29 @@ func (h hiding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.ResponseWriter.(http.Hijacker).Hijack()
 }
 
-// A middleware that hides the writer beneath it does not hide the tap.
+// A middleware that hides the writer beneath it, or the transport too, does not
+// hide that the request is watched.
 func TestWatchedOnceHidden(t *testing.T) {
 	handler := func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(gobwasEcho(true)) }
 	spans := otelws.WithTracerProvider(sdktrace.NewTracerProvider())
+	hidden := func(w http.ResponseWriter) http.ResponseWriter { return hiding{w} }
+	transportToo := func(w http.ResponseWriter) http.ResponseWriter { return ownTransport{w} }
 	for name, c := range map[string]struct {
-		next func(*otelws.Instrumentation) http.Handler
-		opts []otelws.Option
+		between func(http.ResponseWriter) http.ResponseWriter
+		next    func(*otelws.Instrumentation) http.Handler
+		opts    []otelws.Option
 	}{
-		"Accept":              {acceptEcho, nil},
-		"Handler":             {handler, nil},
-		"Accept, with spans":  {acceptEcho, []otelws.Option{spans}},
-		"Handler, with spans": {handler, []otelws.Option{spans}},
+		"Accept":                     {hidden, acceptEcho, nil},
+		"Handler":                    {hidden, handler, nil},
+		"Accept, with spans":         {hidden, acceptEcho, []otelws.Option{spans}},
+		"Handler, with spans":        {hidden, handler, []otelws.Option{spans}},
+		"Accept, another transport":  {transportToo, acceptEcho, nil},
+		"Handler, another transport": {transportToo, handler, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ws, m := newInstrumentation(t, c.opts...)
-			next := c.next
-			s := startServer(t, ws, withWriter(func(w http.ResponseWriter) http.ResponseWriter { return hiding{w} }, next(ws)))
+			s := startServer(t, ws, withWriter(c.between, c.next(ws)))
 			w := openWire(t, s)
 			exchange(w)
 			w.rest()
@@ -412,5 +421,51 @@ func TestRequestPassed(t *testing.T) {
 				t.Errorf("the request is copied: %v", copied)
 			}
 		})
+	}
+}
+
+// Nor is a refused handshake counted twice.
+func TestRefusedOnceHidden(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	s := startServer(t, ws, withWriter(func(w http.ResponseWriter) http.ResponseWriter { return hiding{w} }, ws.Handler(refuse)))
+	w := connectWire(t, s)
+	w.send(handshakeRequest())
+	w.response()
+	s.wait(t)
+	expect(t, m, handshakes("403"))
+}
+
+// Where the handler returns and leaves the connection to others, nothing of its
+// request is kept.
+func TestRequestLetGo(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	const n = 10
+	var kept sync.Map
+	var freed atomic.Int32
+	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		runtime.AddCleanup(r, func(struct{}) { freed.Add(1) }, struct{}{})
+		c, _, _, err := gobwas.UpgradeHTTP(r, w)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		kept.Store(c, true)
+	})))
+	for range n {
+		c, _, err := websocket.Dial(t.Context(), url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+	}
+	m.Wait(t, "ws_connections_active", n)
+	for end := time.Now().Add(waitLimit); freed.Load() < n; runtime.GC() {
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d requests are let go", freed.Load(), n)
+		}
+	}
+	for c := range kept.Range {
+		c.(net.Conn).Close()
 	}
 }

@@ -81,9 +81,9 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 // once, after the timeout or five seconds: coder/websocket closes it then.
 //
 // It returns an error for a wrong option, for a connection that has ended or
-// has a heartbeat, and where it does not know the connection of ws: that is any
-// which a Handler, Accept, Transport or Dial of a provider's watches, unless the
-// application or a middleware has put a transport of its own between.
+// has a heartbeat, and for one that is not watched, by a Handler, a Transport,
+// Accept or Dial, as far as it can tell: a transport of the application's own
+// between the library and the tap hides that.
 //
 // An idle connection costs a timer, and a goroutine only while a ping is
 // unanswered.
@@ -97,7 +97,7 @@ func (i *Instrumentation) Heartbeat(ctx context.Context, ws *websocket.Conn, opt
 	}
 	c := i.lookup(ws)
 	if c == nil {
-		c = tapBeneath(ws)
+		c = i.tapBeneath(ws)
 	}
 	if c == nil {
 		return errors.New("otelws: failed to start heartbeat: the connection is not watched: put Handler or Transport around it, or open it by Accept or Dial")

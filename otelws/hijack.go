@@ -16,17 +16,13 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nc, brw, err
 	}
 	w.hijacked = true
+	w.forget()
 
-	if c := w.watchedBeneath(nc); c != nil {
-		w.handshake.settle() // it is the other's, and recorded there
-		w.handshake.conn = c
-		return nc, brw, nil
-	}
 	if w.status != 0 && !switchedToWebSocket(w.status, w.Header()) {
 		w.handshake.end(w.status)
 		return nc, brw, nil
 	}
-	netConn := newNetConn(&w.handshake, nc)
+	netConn := newNetConn(w.handshake, nc)
 	c := &netConn.conn
 	w.handshake.conn = c
 	c.early(brw)
@@ -38,21 +34,6 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	tap := netConn.tap()
 	rebind(brw, tap)
 	return tap, brw, nil
-}
-
-// watchedBeneath returns the tap of another Handler of the same provider under
-// nc. It is here that one is found which a middleware's writer has hidden.
-func (w *responseWriter) watchedBeneath(nc net.Conn) *conn {
-	for {
-		if t, ok := nc.(interface{ watched() *conn }); ok && sameProvider(t.watched().side.in, w.handshake.side.in) {
-			return t.watched()
-		}
-		u, ok := nc.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		nc = u.NetConn()
-	}
 }
 
 // early takes note of what the server read before the response. It is the

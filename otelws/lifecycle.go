@@ -149,7 +149,10 @@ func (c *conn) writeStuck() bool {
 		long = min(long, h.config.timeout/2)
 	}
 	c.life.mu.Unlock()
-	return c.outbound.writing.elapsed(now()) >= long
+	// By the clock that they began by, and on average, since the longest of them
+	// has taken no less.
+	sum, n := c.outbound.writing.elapsed(c.side.clock.now())
+	return n > 0 && sum >= long*time.Duration(n)
 }
 
 // failed ends the connection if err, from the transport, ends it.

@@ -51,6 +51,7 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 		if end < 0 {
 			if len(head) == maxHead {
 				c.abandon(0)
+				out.head = nil
 			}
 			return nil, false
 		}

@@ -2,6 +2,7 @@ package otelws
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -23,6 +24,7 @@ const (
 // connections.
 type side struct {
 	in          *Instrumentation
+	provider    any // what tells the MeterProvider from another
 	role        role
 	instruments *instruments
 	codes       *closeCodes
@@ -115,11 +117,15 @@ func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 	}
 	s := &side{
 		in:          of,
+		provider:    cfg.provider,
 		role:        r,
 		instruments: in,
 		codes:       cfg.codes,
 		enums:       enumsOf(r, cfg.enums),
 		protocol:    make([]protocolSeries, len(frame.Errors)+1),
+	}
+	if !reflect.ValueOf(cfg.provider).Comparable() {
+		s.provider = of
 	}
 	for _, e := range frame.Errors {
 		s.protocol[e].options = newOptions(keyErrorType.String(e.String()))

@@ -94,10 +94,13 @@ func (e *extremes) add(size uint32) {
 // reset begins a new observation, and returns the extremes of the last, which
 // are in the wrong order where there was no size.
 func (e *extremes) reset() (least, greatest int64) {
-	if e.word.Load() == 0 {
+	word := e.word.Load()
+	if word != 0 {
+		word = e.word.Swap(0)
+	}
+	if word == 0 {
 		return math.MaxInt64, math.MinInt64
 	}
-	word := e.word.Swap(0)
 	return int64(math.MaxUint32 - uint32(word)), int64(word>>32) - 1
 }
 
@@ -156,7 +159,7 @@ func shardsFor(tallies int) int {
 	return n
 }
 
-// maxShards bounds the shards of all tallies together, to a few megabytes.
+// maxShards bounds the shards of all tallies of a side together, to 5 MB.
 const maxShards = 8192
 
 func (t *tally) makeShards(n int) {

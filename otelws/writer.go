@@ -10,7 +10,8 @@ import (
 // library that hijacks it.
 type responseWriter struct {
 	http.ResponseWriter
-	handshake handshake
+	handshake *handshake // its own, since the connection holds it for longer
+	header    uintptr    // of the request, in underWay
 	status    int
 	failed    bool // Hijack returned an error
 	hijacked  bool
@@ -33,10 +34,11 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // Unwrap serves [http.ResponseController].
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *responseWriter) watched() *handshake { return &w.handshake }
+func (w *responseWriter) watched() *handshake { return w.handshake }
 
 // finish records a handshake that came to no connection.
 func (w *responseWriter) finish(panicked bool) {
+	w.forget()
 	if w.hijacked {
 		return
 	}

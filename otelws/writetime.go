@@ -21,12 +21,13 @@ func (w *writing) remove(start instant) { w.word.Add(-writingWord(start)) }
 // writingWord is the word of one write.
 func writingWord(start instant) uint64 { return uint64(start/writingUnit)<<writingBits + 1 }
 
-// elapsed is how long the writes in progress have taken, in sum.
-func (w *writing) elapsed(at instant) time.Duration {
+// elapsed is how long the writes in progress have taken, in sum, and how many
+// they are.
+func (w *writing) elapsed(at instant) (sum time.Duration, n uint64) {
 	word := w.word.Load()
-	n, starts := word&(1<<writingBits-1), word>>writingBits
-	units := int64((n*uint64(at/writingUnit)-starts)<<writingBits) >> writingBits
-	return max(time.Duration(units), 0) * writingUnit // a write may have begun after at
+	n = word & (1<<writingBits - 1)
+	units := int64((n*uint64(at/writingUnit)-word>>writingBits)<<writingBits) >> writingBits
+	return max(time.Duration(units), 0) * writingUnit, n // one may have begun after at
 }
 
 // writeTimer reports the time that the writes of a series took.
@@ -45,7 +46,8 @@ func (w *writeTimer) of(tallies []*tally) time.Duration {
 			s := &t.shards[i]
 			sum += s.other[transmit].written.Load()
 			for o := range s.whole[transmit] {
-				sum += int64(s.whole[transmit][o].writing.elapsed(at))
+				elapsed, _ := s.whole[transmit][o].writing.elapsed(at)
+				sum += int64(elapsed)
 			}
 		}
 	}
