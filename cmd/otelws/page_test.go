@@ -41,6 +41,12 @@ func TestDemoDrops(t *testing.T) {
 	r := startDemo(t, demo{})
 	cut := r.dial(t, "/echo?id=a")
 	kept := r.dial(t, "/room?id=b")
+	// Each is known by its id once it is answered.
+	for _, c := range []*websocket.Conn{cut, kept} {
+		check(t, c.Write(testContext(t), websocket.MessageText, []byte("hello")))
+		_, _, err := c.Read(testContext(t))
+		check(t, err)
+	}
 	post(t, r.page()+"cut", "", url.Values{"id": {"a", "nobody"}}, http.StatusNoContent)
 	if _, _, err := cut.Read(testContext(t)); err == nil || websocket.CloseStatus(err) != -1 {
 		t.Errorf("Read of a connection that was cut: %v, want no close frame", err)
