@@ -3,7 +3,9 @@ package otelws
 import (
 	"io"
 	"net/http/httptest"
+	"slices"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -97,6 +99,30 @@ func TestWaitingIsBounded(t *testing.T) {
 		c.received(make([]byte, n))
 		if c.inbound.waiting != nil || c.state.Load() != foreign {
 			t.Errorf("%d bytes too many are kept, state %d", n, c.state.Load())
+		}
+	}
+}
+
+// A write is stuck that has gone on for a second, and several that together have
+// are not.
+func TestWriteStuck(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ages  []time.Duration
+		stuck bool
+	}{
+		{"none", nil, false},
+		{"one", []time.Duration{2 * time.Second}, true},
+		{"one of late", []time.Duration{300 * time.Millisecond}, false},
+		{"eight of late", slices.Repeat([]time.Duration{300 * time.Millisecond}, 8), false},
+		{"two", []time.Duration{2 * time.Second, 2 * time.Second}, true},
+	} {
+		conn := openConn(t, new(scripted))
+		for _, age := range c.ages {
+			conn.outbound.writing.add(now() - age)
+		}
+		if got := conn.writeStuck(); got != c.stuck {
+			t.Errorf("%s: stuck %v, want %v", c.name, got, c.stuck)
 		}
 	}
 }
