@@ -17,8 +17,9 @@ import (
 //
 // A message that is one frame, and one Read or Write, as most are, is counted
 // without a lock, unless the connection is sampled or WithOnClose asks what
-// passed. For the rest there are locks, which are held for the time that it takes to read headers,
-// never during I/O, and are taken in the order inbound, outbound, life.
+// passed. For the rest there are locks, which are held for the time that it takes
+// to read headers, never during I/O, and are taken in the order inbound, outbound,
+// life.
 type conn struct {
 	rwc      io.ReadWriteCloser
 	side     *side
@@ -100,8 +101,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	case n == len(p):
 		c.countWhole(transmit, whole, size)
 	case n > 0:
-		c.progress()
-		c.shard.other[transmit].bytes.Add(int64(n))
+		c.countBytes(transmit, n)
 	}
 	if err != nil {
 		c.failed(err)
@@ -129,12 +129,11 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 
 // write writes p, and counts the time that it takes.
 func (c *conn) write(p []byte, shared *writing) (int, error) {
-	out, clock := &c.outbound, &c.side.clock
-	begun := clock.now()
+	out, begun := &c.outbound, now()
 	out.writing.add(begun)
 	shared.add(begun)
 	n, err := c.rwc.Write(p)
-	c.shard.endWrite(shared, begun, clock.now())
+	c.shard.endWrite(shared, begun, now())
 	out.writing.remove(begun)
 	return n, err
 }
@@ -175,12 +174,10 @@ func (c *conn) received(b []byte) {
 	case foreign:
 		return
 	case pending:
-		if in.waiting != nil && in.waiting.Len()+len(b) > maxWaiting || len(b) > maxWaiting {
+		if !in.wait(b) {
 			c.abandon(0)
 			in.waiting = nil
-			return
 		}
-		in.wait(b)
 		return
 	}
 	c.readInbound(b)
@@ -190,11 +187,16 @@ func (c *conn) received(b []byte) {
 // that goes beyond is no WebSocket's.
 const maxWaiting = 64 << 10
 
-func (in *inbound) wait(b []byte) {
+// wait keeps b until the response has gone out, unless it is too much.
+func (in *inbound) wait(b []byte) bool {
 	if in.waiting == nil {
 		in.waiting = new(bytes.Buffer)
 	}
+	if in.waiting.Len()+len(b) > maxWaiting {
+		return false
+	}
 	in.waiting.Write(b)
+	return true
 }
 
 // progress takes note that bytes have passed.
@@ -274,8 +276,8 @@ func (c *conn) sent(b []byte, n int, w *write) {
 	c.countError(w.err)
 }
 
-// The count functions count what has passed in one direction, whose lock is held
-// but for countWhole.
+// The count functions count what has passed in one direction. Its lock is held
+// where the connection is not known to stand between messages.
 
 func (c *conn) countBytes(d direction, n int) {
 	c.progress()

@@ -50,7 +50,7 @@ func watchable(r *http.Request) bool {
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
 	rw := &responseWriter{ResponseWriter: w, handshake: new(handshake), header: headerOf(r)}
-	underWay.Store(underWayKey{i.server.provider, rw.header}, rw.handshake)
+	underWay.Store(underWayKey{i.provider, rw.header}, rw.handshake)
 	return rw, rw.handshake.begin(i.server, r)
 }
 
@@ -66,7 +66,7 @@ type underWayKey struct {
 func headerOf(r *http.Request) uintptr { return reflect.ValueOf(r.Header).Pointer() }
 
 func (w *responseWriter) forget() {
-	underWay.Delete(underWayKey{w.handshake.side.provider, w.header})
+	underWay.Delete(underWayKey{w.handshake.side.in.provider, w.header})
 }
 
 // watched returns the handshake of r that another Handler or Accept of the same
@@ -86,11 +86,11 @@ func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handsh
 		}
 		w = u.Unwrap()
 	}
-	h, _ := underWay.Load(underWayKey{i.server.provider, headerOf(r)})
+	h, _ := underWay.Load(underWayKey{i.provider, headerOf(r)})
 	if h, ok := h.(*handshake); ok && !h.isSettled() {
 		return h
 	}
 	return nil
 }
 
-func sameProvider(a, b *Instrumentation) bool { return a.server.provider == b.server.provider }
+func sameProvider(a, b *Instrumentation) bool { return a.provider == b.provider }

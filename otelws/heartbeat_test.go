@@ -159,6 +159,34 @@ func TestHeartbeatOfHiddenTap(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
 }
 
+// Each of two Instrumentations with providers of their own finds its own tap.
+func TestHeartbeatOfTwoProviders(t *testing.T) {
+	a, am := newInstrumentation(t)
+	b, bm := newInstrumentation(t)
+	url := serve(t, a.Handler(b.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		if err := a.Heartbeat(r.Context(), c, steady...); err != nil {
+			t.Error(err)
+		}
+		if err := b.Heartbeat(r.Context(), c, steady...); err != nil {
+			t.Error(err)
+		}
+		readAll(r.Context(), c)
+	}))))
+	c, _, err := websocket.Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	c.CloseRead(t.Context())
+	atLeast(t, am, rtt, 1)
+	atLeast(t, bm, rtt, 1)
+}
+
 type ownTransport struct{ http.ResponseWriter }
 
 func (w ownTransport) Hijack() (net.Conn, *bufio.ReadWriter, error) {

@@ -44,7 +44,7 @@ func (c *conn) early(brw *bufio.ReadWriter) {
 	}
 	if n := brw.Reader.Buffered(); n > 0 {
 		b, _ := brw.Reader.Peek(n)
-		c.inbound.wait(b)
+		c.inbound.wait(b) // it is no more than a buffer of the server's
 	}
 }
 

@@ -149,9 +149,8 @@ func (c *conn) writeStuck() bool {
 		long = min(long, h.config.timeout/2)
 	}
 	c.life.mu.Unlock()
-	// By the clock that they began by, and on average, since the longest of them
-	// has taken no less.
-	sum, n := c.outbound.writing.elapsed(c.side.clock.now())
+	// On average, since the longest of them has taken no less.
+	sum, n := c.outbound.writing.elapsed(now())
 	return n > 0 && sum >= long*time.Duration(n)
 }
 

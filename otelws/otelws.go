@@ -2,6 +2,7 @@ package otelws
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -22,10 +23,11 @@ const Version = "0.1.0"
 // Several on one MeterProvider add up: each connection counts once, by the
 // outermost Handler or Transport that it passes.
 type Instrumentation struct {
-	config *config
-	server *side
-	client *side
-	spans  *tracing.Connections
+	config   *config
+	provider any // what tells the MeterProvider from another
+	server   *side
+	client   *side
+	spans    *tracing.Connections
 
 	conns sync.Map // of *websocket.Conn to *conn
 	drain drain
@@ -43,6 +45,9 @@ func New(opts ...Option) (*Instrumentation, error) {
 	i := &Instrumentation{
 		config: cfg,
 		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace),
+	}
+	if i.provider = cfg.provider; !reflect.ValueOf(cfg.provider).Comparable() {
+		i.provider = i
 	}
 	if i.server, err = newSide(i, meter, server); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)

@@ -2,7 +2,6 @@ package otelws
 
 import (
 	"context"
-	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -24,7 +23,6 @@ const (
 // connections.
 type side struct {
 	in          *Instrumentation
-	provider    any // what tells the MeterProvider from another
 	role        role
 	instruments *instruments
 	codes       *closeCodes
@@ -43,7 +41,6 @@ type side struct {
 	inUse atomic.Bool
 
 	recordsMessages bool // by an instrument
-	clock           coarseClock
 }
 
 // set is what is recorded under one combination of the application's
@@ -117,15 +114,11 @@ func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 	}
 	s := &side{
 		in:          of,
-		provider:    cfg.provider,
 		role:        r,
 		instruments: in,
 		codes:       cfg.codes,
 		enums:       enumsOf(r, cfg.enums),
 		protocol:    make([]protocolSeries, len(frame.Errors)+1),
-	}
-	if !reflect.ValueOf(cfg.provider).Comparable() {
-		s.provider = of
 	}
 	for _, e := range frame.Errors {
 		s.protocol[e].options = newOptions(keyErrorType.String(e.String()))
