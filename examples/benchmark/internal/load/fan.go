@@ -58,7 +58,7 @@ func (f *fan) receive(c *Conn, i int) error {
 }
 
 func (f *fan) run(c *Clients, end time.Time, times *recorder) error {
-	for time.Now().Before(end) {
+	for {
 		r := &round{bytes: c.Bytes, sent: time.Now(), times: times}
 		r.pending.Store(int64(len(c.conns)))
 		f.round.Store(r)
@@ -70,8 +70,10 @@ func (f *fan) run(c *Clients, end time.Time, times *recorder) error {
 		case err := <-f.failed:
 			return err
 		}
+		if !time.Now().Before(end) {
+			return nil
+		}
 	}
-	return nil
 }
 
 // wait returns once every connection has ended.

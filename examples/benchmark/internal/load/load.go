@@ -116,7 +116,8 @@ func (c *Clients) dial(ctx context.Context) error {
 // Counts are those of all runs so far.
 func (c *Clients) Counts() Counts { return c.counts }
 
-// Run puts the load on the server for d. It returns once everything that was
+// Run puts the load on the server for d, and at least one message of each
+// client, however late that has its turn. It returns once everything that was
 // sent is answered, so that no work is left over to the next run.
 func (c *Clients) Run(ctx context.Context, d time.Duration) (Result, error) {
 	start := time.Now()
@@ -154,17 +155,23 @@ func (c *Clients) Run(ctx context.Context, d time.Duration) (Result, error) {
 
 func (c *Clients) echo(end time.Time, r *recorder) error {
 	return parallel(len(c.conns), func(i int) error {
-		times := r.part()
-		for sent := time.Now(); sent.Before(end); {
-			if err := c.roundTrip(c.conns[i]); err != nil {
-				return err
-			}
-			now := time.Now()
-			times.record(now.Sub(sent))
-			sent = now
-		}
-		return nil
+		return repeat(end, r.part(), func() error { return c.roundTrip(c.conns[i]) })
 	})
+}
+
+// repeat does one thing until end, at least once, and records how long each
+// took.
+func repeat(end time.Time, times *part, do func() error) error {
+	for sent := time.Now(); ; {
+		if err := do(); err != nil {
+			return err
+		}
+		now := time.Now()
+		times.record(now.Sub(sent))
+		if sent = now; !now.Before(end) {
+			return nil
+		}
+	}
 }
 
 func (c *Clients) roundTrip(conn *Conn) error {
@@ -180,16 +187,7 @@ func (c *Clients) roundTrip(conn *Conn) error {
 
 func (c *Clients) churn(ctx context.Context, end time.Time, r *recorder) error {
 	return parallel(c.Conns, func(int) error {
-		times := r.part()
-		for sent := time.Now(); sent.Before(end); {
-			if err := c.life(ctx); err != nil {
-				return err
-			}
-			now := time.Now()
-			times.record(now.Sub(sent))
-			sent = now
-		}
-		return nil
+		return repeat(end, r.part(), func() error { return c.life(ctx) })
 	})
 }
 
