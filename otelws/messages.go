@@ -29,8 +29,14 @@ type messageSeries struct {
 	exemplars [len(directions)]func(context.Context, int64)
 }
 
-func newMessageSeries(attrs []attribute.KeyValue) *messageSeries {
-	return &messageSeries{attrs: attribute.NewSet(attrs...), record: newOptions(attrs...).record}
+func (s *side) newMessageSeries(attrs []attribute.KeyValue) *messageSeries {
+	m := &messageSeries{attrs: attribute.NewSet(attrs...), record: newOptions(attrs...).record}
+	for d, of := range s.exemplars {
+		if of != nil {
+			m.exemplars[d] = of(m.attrs)
+		}
+	}
+	return m
 }
 
 // newMessages makes the histograms of message sizes: where the meter observes
@@ -51,6 +57,9 @@ func (s *side) newMessages(meter metric.Meter) error {
 func (s *side) observeMessages(o histogramObserver, d direction, def definition) bool {
 	exemplars, ok := o.ObservableInt64Histogram(def.name(s.role),
 		func(yield func(attribute.Set, []uint64, int64, int64, int64)) {
+			if !s.inUse.Load() {
+				return
+			}
 			for _, m := range s.messages {
 				h := histogramOf(m.tallies, d)
 				yield(m.attrs, h.counts[:], h.sum, h.least, h.greatest)
@@ -60,11 +69,8 @@ func (s *side) observeMessages(o histogramObserver, d direction, def definition)
 		metric.WithDescription(def.description),
 		metric.WithExplicitBucketBoundaries(def.bounds...),
 	)
-	if !ok {
-		return false
+	if ok {
+		s.exemplars[d] = exemplars
 	}
-	for _, m := range s.messages {
-		m.exemplars[d] = exemplars(m.attrs)
-	}
-	return true
+	return ok
 }

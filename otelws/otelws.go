@@ -55,6 +55,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 	if i.client, err = newSide(i, meter, client); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
+	i.server.use()
 	return i, nil
 }
 

@@ -3,6 +3,7 @@ package otelws
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -28,6 +29,14 @@ type side struct {
 	codes       *closeCodes
 	enums       []*enum
 
+	// Of messages in each direction: nil where an instrument records them.
+	exemplars       [len(directions)]func(attribute.Set) func(context.Context, int64)
+	recordsMessages bool // by an instrument
+
+	// What follows is made by use, and is there once inUse says so.
+	useOnce sync.Once
+	inUse   atomic.Bool
+
 	// sets has a place for each combination of the application's attributes.
 	sets []*set
 
@@ -36,11 +45,6 @@ type side struct {
 	messages  []*messageSeries
 	heartbeat []*heartbeatSeries
 	protocol  []protocolSeries // by frame.Error
-
-	// inUse is false for the client side until something dials through it.
-	inUse atomic.Bool
-
-	recordsMessages bool // by an instrument
 }
 
 // set is what is recorded under one combination of the application's
@@ -118,30 +122,36 @@ func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 		instruments: in,
 		codes:       cfg.codes,
 		enums:       enumsOf(r, cfg.enums),
-		protocol:    make([]protocolSeries, len(frame.Errors)+1),
 	}
-	for _, e := range frame.Errors {
-		s.protocol[e].options = newOptions(keyErrorType.String(e.String()))
-	}
-
-	// Where an instrument carries the attributes of every set, the series
-	// without them would be a phantom: it is made only where it is used.
-	shared := s.newSet(nil, everywhere&^cfg.groups, nil)
-	n := 1
-	for _, e := range s.enums {
-		n *= len(e.values)
-	}
-	for i := range n {
-		s.sets = append(s.sets, s.newSet(s.attributes(i), cfg.groups, shared))
-	}
-	s.newTallies(shared, cfg.groups)
-	s.inUse.Store(r == server)
-
 	if err := s.newMessages(meter); err != nil {
 		return nil, err
 	}
 	_, err = meter.RegisterCallback(s.observe, in.observables()...)
 	return s, err
+}
+
+// use makes what the side counts in, once: for dialed connections only where
+// there can be any, since most servers dial none.
+func (s *side) use() {
+	s.useOnce.Do(func() {
+		s.protocol = make([]protocolSeries, len(frame.Errors)+1)
+		for _, e := range frame.Errors {
+			s.protocol[e].options = newOptions(keyErrorType.String(e.String()))
+		}
+		// Where an instrument carries the attributes of every set, the series
+		// without them would be a phantom: it is made only where it is used.
+		groups := s.in.config.groups
+		shared := s.newSet(nil, everywhere&^groups, nil)
+		n := 1
+		for _, e := range s.enums {
+			n *= len(e.values)
+		}
+		for i := range n {
+			s.sets = append(s.sets, s.newSet(s.attributes(i), groups, shared))
+		}
+		s.newTallies(shared, groups)
+		s.inUse.Store(true)
+	})
 }
 
 // settable says whether there is an attribute that Set may give its value.
@@ -189,7 +199,7 @@ func (s *side) newSet(attrs []attribute.KeyValue, groups Group, shared *set) *se
 		t.durations, t.durationAttrs = make([]lazyOptions, n*len(initiators)), attrs
 	}
 	if groups&Messages != 0 {
-		t.messages = newMessageSeries(attrs)
+		t.messages = s.newMessageSeries(attrs)
 		s.messages = append(s.messages, t.messages)
 	}
 	if groups&Heartbeats != 0 {

@@ -18,7 +18,7 @@ import (
 //
 // A Transport inside a Transport watches once. It is safe for concurrent use.
 func (i *Instrumentation) Transport(base http.RoundTripper) http.RoundTripper {
-	i.client.inUse.Store(true)
+	i.client.use()
 	return &transport{in: i, base: base}
 }
 
