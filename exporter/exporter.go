@@ -45,7 +45,10 @@ func New(opts ...Option) (*Exporter, error) {
 	}
 	// A scrape is all of reg; what a producer gives is the part without the MeterProvider.
 	reg, collected := prometheus.NewRegistry(), prometheus.NewRegistry()
-	both := registerers{reg, collected}
+	both := registerers{reg}
+	if len(cfg.readers) > 0 {
+		both = append(both, collected)
+	}
 	// Before any other collector: promhttp panics on a name that is taken.
 	handler, err := newHandler(reg, both, cfg, res)
 	if err != nil {

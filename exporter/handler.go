@@ -2,7 +2,7 @@ package exporter
 
 import (
 	"fmt"
-	"html"
+	"html/template"
 	"io"
 	"net/http"
 
@@ -70,8 +70,8 @@ func newLandingPage(res *resource.Resource, ready bool) (http.Handler, error) {
 	}
 	page, err := web.NewLandingPage(web.LandingConfig{
 		// The toolkit's template is a text template.
-		Name:        html.EscapeString(attributeOf(res, "service.name")),
-		Version:     html.EscapeString(attributeOf(res, "service.version")),
+		Name:        template.HTMLEscapeString(attributeOf(res, "service.name")),
+		Version:     template.HTMLEscapeString(attributeOf(res, "service.version")),
 		Description: "Metrics of this process for Prometheus",
 		Profiling:   "false",
 		Links:       links,
