@@ -16,10 +16,9 @@ import (
 // reading, and passes bytes on all the same.
 //
 // A message that is one frame, and one Read or Write, as most are, is counted
-// without a lock, unless the connection is sampled or WithOnClose asks what
-// passed. For the rest there are locks, which are held for the time that it takes
-// to read headers, never during I/O, and are taken in the order inbound, outbound,
-// life.
+// without a lock. For the rest there are locks, which are held for the time that
+// it takes to read headers, never during I/O, and are taken in the order inbound,
+// outbound, life.
 type conn struct {
 	rwc      io.ReadWriteCloser
 	side     *side
@@ -47,16 +46,17 @@ const (
 
 // stream is what passes in one direction.
 type stream struct {
-	// whole says that the connection is live, that no message or frame is under
-	// way, and that nobody asks for the sums: Parser.Whole alone may tell what
-	// comes next. It changes with the lock held.
+	// whole says that the connection is live, and that no message or frame is
+	// under way: Parser.Whole alone may tell what comes next. It changes with the
+	// lock held.
 	whole  atomic.Bool
+	alone  bool // the shard alone is to know of a message; set by open
 	mu     sync.Mutex
 	frames frame.Parser
 }
 
-// sums are what has passed, each direction's under its lock.
-type sums [len(directions)]struct{ messages, bytes int64 }
+// sums are what has passed.
+type sums [len(directions)]struct{ messages, bytes atomic.Int64 }
 
 // inbound is what is read from the peer.
 type inbound struct {
@@ -80,6 +80,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.rwc.Read(p)
 	if size := in.wholeMessage(p[:n]); size >= 0 {
 		c.countWhole(receive, c.shard.wholeMessages(receive, opcodeOf(p)), size)
+		if !in.alone {
+			c.noteWhole(receive, size, n)
+		}
 	} else if n > 0 {
 		c.received(p[:n])
 	}
@@ -100,6 +103,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	switch {
 	case n == len(p):
 		c.countWhole(transmit, whole, size)
+		if !c.outbound.alone {
+			c.noteWhole(transmit, size, n)
+		}
 	case n > 0:
 		c.countBytes(transmit, n)
 	}
@@ -159,8 +165,8 @@ func (s *stream) wholeMessage(b []byte) int {
 }
 
 // settle brings whole up to date. It is called with the lock held.
-func (s *stream) settle(c *conn) {
-	if whole := c.sums == nil && s.frames.BetweenMessages(); whole != s.whole.Load() {
+func (s *stream) settle() {
+	if whole := s.frames.BetweenMessages(); whole != s.whole.Load() {
 		s.whole.Store(whole)
 	}
 }
@@ -210,7 +216,7 @@ func (c *conn) readInbound(b []byte) {
 	in := &c.inbound
 	c.countBytes(receive, len(b))
 	c.countFrames(receive, &in.frames, b)
-	in.settle(c)
+	in.settle()
 }
 
 // write is what sending has read in a Write, and sent is to count.
@@ -249,7 +255,7 @@ func (c *conn) sending(w *write, b []byte) {
 		}
 	}
 	if c.state.Load() != pending {
-		out.settle(c)
+		out.settle()
 	}
 }
 
@@ -283,7 +289,7 @@ func (c *conn) countBytes(d direction, n int) {
 	c.progress()
 	c.shard.other[d].bytes.Add(int64(n))
 	if c.sums != nil {
-		c.sums[d].bytes += int64(n)
+		c.sums[d].bytes.Add(int64(n))
 	}
 }
 
@@ -291,9 +297,16 @@ func (c *conn) countBytes(d direction, n int) {
 func (c *conn) countWhole(d direction, w *wholeMessages, size int) {
 	c.progress()
 	w.add(size)
-	if c.side.recordsMessages {
-		c.recordMessage(d, int64(size))
+}
+
+// noteWhole takes note of a message of n bytes on the wire where others than the
+// shard are to know of it.
+func (c *conn) noteWhole(d direction, size, n int) {
+	if c.sums != nil {
+		c.sums[d].messages.Add(1)
+		c.sums[d].bytes.Add(int64(n))
 	}
+	c.recordMessage(d, int64(size))
 }
 
 func (c *conn) countFrames(d direction, p *frame.Parser, b []byte) {
@@ -319,7 +332,7 @@ func (c *conn) countFrame(d direction, f *frame.Frame) {
 	other.frames[opcodeIndex[f.Opcode]].Add(1)
 	if f.Message >= 0 {
 		if c.sums != nil {
-			c.sums[d].messages++
+			c.sums[d].messages.Add(1)
 		}
 		size := f.Message
 		if f.Compressed && f.Decoded >= 0 {

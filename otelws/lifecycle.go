@@ -76,10 +76,10 @@ func (c *conn) open() {
 		c.readInbound(in.waiting.Bytes())
 		in.waiting = nil
 	}
-	in.settle(c)
+	in.settle()
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	out.settle(c)
+	out.settle()
 }
 
 func (c *conn) begin(t *set) bool {
@@ -99,6 +99,8 @@ func (c *conn) begin(t *set) bool {
 	if h.sampled != nil || len(h.side.in.config.onClose) > 0 {
 		c.sums = new(sums)
 	}
+	alone := c.sums == nil && !c.side.recordsMessages
+	c.inbound.alone, c.outbound.alone = alone, alone
 	// net/http reads ahead until the hijack, and cancels the request at an EOF.
 	l.goneBefore = c.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled)
 	c.start = now()
@@ -263,22 +265,20 @@ func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator,
 	if c.sums == nil {
 		return
 	}
+	received, sent := &c.sums[receive], &c.sums[transmit]
 	s := Summary{
-		Code:      code,
-		Initiator: by,
-		Reason:    reason,
-		Err:       cause,
-		Duration:  at - c.start,
-		Client:    c.side.role == client,
-		Request:   c.handshake.request,
+		Code:             code,
+		Initiator:        by,
+		Reason:           reason,
+		Err:              cause,
+		Duration:         at - c.start,
+		Client:           c.side.role == client,
+		Request:          c.handshake.request,
+		MessagesReceived: received.messages.Load(),
+		MessagesSent:     sent.messages.Load(),
+		BytesReceived:    received.bytes.Load(),
+		BytesSent:        sent.bytes.Load(),
 	}
-	c.inbound.mu.Lock()
-	s.MessagesReceived, s.BytesReceived = c.sums[receive].messages, c.sums[receive].bytes
-	c.inbound.mu.Unlock()
-	c.outbound.mu.Lock()
-	s.MessagesSent, s.BytesSent = c.sums[transmit].messages, c.sums[transmit].bytes
-	c.outbound.mu.Unlock()
-
 	if code == invalidCode {
 		s.Code = 0
 	}
