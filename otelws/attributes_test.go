@@ -10,6 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/tracing"
 )
 
 func tier(r *http.Request) string { return r.URL.Query().Get("tier") }
@@ -140,20 +141,24 @@ func TestRoutes(t *testing.T) {
 
 func TestSubprotocols(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithSubprotocols("chat.v1", "chat.v2"))
+	accepted := append(tracing.Subprotocols("chat.v2", "chat.v9"), tracing.Subprotocols()...)
 	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat.v2", "chat.v9"}})
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: accepted})
 		if err == nil {
 			c.CloseNow()
 		}
 	})))
-	for _, offer := range [][]string{{"chat.v1", "chat.v2"}, {"chat.v9"}, {"chat.v1"}, nil} {
+	for _, offer := range [][]string{
+		{"chat.v1", "chat.v2"}, {"chat.v9"}, {"chat.v1"}, nil,
+		tracing.Subprotocols("chat.v2"), tracing.Subprotocols("chat.v9"), tracing.Subprotocols(),
+	} {
 		c, _, err := ws.Dial(context.Background(), url, &websocket.DialOptions{Subprotocols: offer})
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.CloseNow()
 	}
-	for value, n := range map[string]float64{"chat.v1": 0, "chat.v2": 1, "none": 2, "other": 1} {
+	for value, n := range map[string]float64{"chat.v1": 0, "chat.v2": 2, "none": 3, "other": 2} {
 		for _, name := range []string{"ws_connections_opened_total", "ws_client_connections_opened_total"} {
 			m.Wait(t, fmt.Sprintf("%s{subprotocol=%q}", name, value), n)
 		}

@@ -1,10 +1,12 @@
 package otelws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
@@ -12,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/tracing"
 )
 
 // Option configures an [Instrumentation].
@@ -171,14 +175,15 @@ func WithRoutes(patterns ...string) Option {
 }
 
 // WithSubprotocols adds the attribute subprotocol: the negotiated one if it is
-// among names, [NoSubprotocol] if none was negotiated, else Other.
+// among names, [NoSubprotocol] if none was negotiated, else Other. One that
+// [tracing.Subprotocols] made of a name counts as that name.
 func WithSubprotocols(names ...string) Option {
 	return optionFunc(func(c *config) {
 		c.addEnum(keySubprotocol, func(h *handshake) string {
-			if h.subprotocol == "" {
-				return NoSubprotocol
+			if slices.Contains(names, h.subprotocol) {
+				return h.subprotocol
 			}
-			return h.subprotocol
+			return cmp.Or(tracing.ApplicationSubprotocol(h.subprotocol), NoSubprotocol)
 		}, append([]string{NoSubprotocol}, names...))
 	})
 }
