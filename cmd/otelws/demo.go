@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -69,7 +68,7 @@ func (d *demo) validate() error {
 	return nil
 }
 
-func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (err error) {
+func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) error {
 	if err := d.validate(); err != nil {
 		return err
 	}
@@ -77,7 +76,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, tel.Shutdown(ctx)) }()
+	defer tel.close(ctx)
 	ws, err := d.instrument(tel, logger)
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, tel.Shutdown(ctx)) }()
+	defer tel.close(ctx)
 	if c.WebSockets, err = p.instrument(tel, logger); err != nil {
 		return err
 	}

@@ -26,8 +26,9 @@ const flushTime = 5 * time.Second
 // telemetry is what leaves a command: metrics to be scraped, and metrics and
 // traces by OTLP where the environment asks for them.
 type telemetry struct {
-	exp  *exporter.Exporter
-	push *otlp.Exporter
+	exp    *exporter.Exporter
+	push   *otlp.Exporter
+	logger *slog.Logger
 }
 
 // newTelemetry describes the process as service, unless the environment has
@@ -56,7 +57,7 @@ func newTelemetry(ctx context.Context, service, webConfig string, logger *slog.L
 		return nil, errors.Join(err, push.Shutdown(ctx))
 	}
 	otel.SetErrorHandler(exporter.ErrorHandler(logger))
-	return &telemetry{exp: exp, push: push}, nil
+	return &telemetry{exp, push, logger}, nil
 }
 
 func (t *telemetry) MeterProvider() metric.MeterProvider { return t.exp.MeterProvider() }
@@ -71,10 +72,13 @@ func (t *telemetry) Metrics() http.Handler { return t.exp.Handler() }
 // Serve answers scrapes on l until ctx is done.
 func (t *telemetry) Serve(ctx context.Context, l net.Listener) error { return t.exp.Serve(ctx, l) }
 
-// Shutdown exports what is left, spans first and metrics last. A ctx that is
-// done takes no time from it.
-func (t *telemetry) Shutdown(ctx context.Context) error {
+// close exports what is left, spans first and metrics last. A ctx that is done
+// takes no time from it. A backend that is down is logged and no error: it says
+// nothing of how the command did.
+func (t *telemetry) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	return otlp.Shutdown(ctx, t.push, t.exp)
+	if err := otlp.Shutdown(ctx, t.push, t.exp); err != nil {
+		t.logger.Warn("the last telemetry was not taken", "error", err)
+	}
 }

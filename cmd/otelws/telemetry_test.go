@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -34,6 +35,23 @@ func TestDemoPushesWhereAsked(t *testing.T) {
 		if !bytes.Contains(pushed["/v1/metrics"], []byte(name)) {
 			t.Errorf("%s was not pushed", name)
 		}
+	}
+}
+
+// A backend that is down, or that takes nothing, is not the command's failure.
+func TestDemoEndsWithoutBackend(t *testing.T) {
+	var refused atomic.Int64
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refused.Add(1)
+		w.WriteHeader(http.StatusBadRequest)
+	}))
+	defer backend.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", backend.URL)
+
+	r := startDemo(t, demo{})
+	check(t, r.dial(t, "/echo").Close(websocket.StatusNormalClosure, ""))
+	if err := r.stop(); err != nil || refused.Load() == 0 {
+		t.Errorf("the demo ended with %v, after %d pushes were refused", err, refused.Load())
 	}
 }
 
