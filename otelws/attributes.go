@@ -60,10 +60,10 @@ const (
 
 var directions = [...]string{receive: "receive", transmit: "transmit"}
 
-// statuses are the values of the status attribute. 0 stands for no response.
-// A status that is not among them is recorded as the x00 of its class, as which
-// RFC 9110 section 15 has it understood.
-var statuses = [...]int{0, 100, 101, 200, 300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 426, 429, 500, 501, 502, 503, 504}
+// statuses are the values of the status attribute: those that say different things
+// of a handshake. 0 stands for no response. A status that is not among them is
+// recorded as the x00 of its class, as which RFC 9110 section 15 has it understood.
+var statuses = [...]int{0, 101, 200, 300, 400, 401, 403, 404, 426, 429, 500, 501, 502, 503, 504}
 
 // foldStatus returns the place in statuses of an HTTP status.
 func foldStatus(status int) int {

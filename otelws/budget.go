@@ -9,7 +9,8 @@ import (
 )
 
 // DefaultSeriesBudget is the number of time series above which New refuses a
-// configuration, unless [WithSeriesBudget] says otherwise.
+// configuration, unless [WithSeriesBudget] says otherwise. A sample_limit of the
+// scrape is to be above it.
 const DefaultSeriesBudget = 20_000
 
 // maxSets is how many attribute sets of one instrument the SDK keeps apart: of

@@ -209,7 +209,7 @@ func TestTransportRedirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	converse(t, c)
-	expect(t, m, conversed+clientHandshakes("302"))
+	expect(t, m, conversed+clientHandshakes("300"))
 }
 
 // A request that asks for no WebSocket reaches the base with nothing added.

@@ -105,7 +105,7 @@ func TestFailedHandshakes(t *testing.T) {
 	}{
 		{name: "wrong version", handler: coderEcho(nil), change: [2]string{"Version: 13", "Version: 8"}, status: "400"},
 		{name: "no key", handler: coderEcho(nil), change: [2]string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"}, status: "400"},
-		{name: "POST", handler: coderEcho(nil), change: [2]string{"GET", "POST"}, status: "405"},
+		{name: "POST", handler: coderEcho(nil), change: [2]string{"GET", "POST"}, status: "400"},
 		{name: "HTTP/1.0", handler: coderEcho(nil), change: [2]string{"HTTP/1.1", "HTTP/1.0"}, status: "426"},
 		{name: "forbidden origin", handler: coderEcho(nil), change: [2]string{"\r\nHost", "\r\nOrigin: http://evil.example\r\nHost"}, status: "403"},
 		{name: "401", handler: status(401), status: "401"},

@@ -139,8 +139,10 @@ func WithTraceContextFromQuery() Option {
 // where [Set] gives the value, which goes before of; it must be safe for
 // concurrent use. If it panics, the value is Other.
 //
-// The attribute goes on the connection and handshake instruments, and on
-// others by [WithAttributesOn].
+// The attribute goes on ws.connections.active, opened and closed and on
+// ws.handshake.duration, and on others by [WithAttributesOn]. Where a scrape
+// configuration gives its targets a label of the same name, Prometheus stores
+// this one as exported_ and the name.
 func WithEnum(name string, of func(*http.Request) string, values ...string) Option {
 	return optionFunc(func(c *config) {
 		var get func(*handshake) string
