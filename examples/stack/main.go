@@ -50,6 +50,7 @@ func main() {
 	case "":
 		err = run(ctx, stop, *dir, *free)
 	default:
+		fmt.Fprintf(flag.CommandLine.Output(), "there is no command %q\n\n", flag.Arg(0))
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -112,8 +113,9 @@ func run(ctx context.Context, stopSignals func(), dir string, free bool) (err er
 		printAddresses(&s)
 		died = watch(ctx, s.Processes())
 	}
-	stopSignals()
-	if ctx.Err() != nil {
+	interrupted := ctx.Err() != nil
+	stopSignals() // which ends ctx in any case
+	if interrupted {
 		err = nil // the reason is known
 		log.Print("stopping")
 	}

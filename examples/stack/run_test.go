@@ -1,0 +1,24 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/otelws/otelws-go/examples/stack/internal/stack"
+)
+
+// What keeps the stack from starting is its result, and no interruption.
+func TestPortInUse(t *testing.T) {
+	if l, err := net.Listen("tcp", stack.Default().Prometheus); err == nil {
+		defer l.Close()
+	} // else another holds it already
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := run(ctx, cancel, t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "-free") {
+		t.Errorf("the stack ended with %v", err)
+	}
+}
