@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/otelws/otelws-go/examples/benchmark/internal/load"
@@ -91,8 +93,9 @@ func npmInstall(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	args := append([]string{"install", "--silent", "--no-audit", "--no-fund", "--no-save", "--prefix", dir}, nodePackages...)
-	if out, err := exec.CommandContext(ctx, "npm", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("npm install failed: %w: %s", err, out)
+	out, err := exec.CommandContext(ctx, "npm", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("failed to install its packages: %w", errors.Join(err, errors.New(strings.TrimSpace(string(out)))))
 	}
 	return nil
 }

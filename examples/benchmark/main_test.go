@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,6 +178,22 @@ func TestCheck(t *testing.T) {
 		if err := c.scrape.compare(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("with one too many in the clients, %s: %v", name, err)
 		}
+	}
+}
+
+// Without Node its servers are left out, unless they were asked for.
+func TestWithoutNode(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for _, args := range [][]string{{"-variants", "bare,node"}, {"-npm-install"}} {
+		err := benchmark(t.Context(), args, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "node is not installed") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	var stderr bytes.Buffer
+	args := []string{"-loads", "echo-64", "-rounds", "1", "-duration", "1ms", "-variants", "bare"}
+	if err := benchmark(t.Context(), args, io.Discard, &stderr); err != nil || strings.Contains(stderr.String(), "Node") {
+		t.Errorf("%v: %v\n%s", args, err, &stderr)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/otelws/otelws-go/examples/benchmark/internal/load"
 	"github.com/otelws/otelws-go/examples/benchmark/internal/servers"
@@ -26,9 +27,14 @@ func benchmark(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		rep.Notes = append(rep.Notes, fmt.Sprintf(format, a...))
 		fmt.Fprintf(stderr, format+"\n", a...)
 	}
-	if err := o.findNode(ctx); err != nil {
-		o.dropNode()
-		note("the servers in Node are skipped: %v", err)
+	if slices.ContainsFunc(o.variants, inNode) {
+		if err := o.findNode(ctx); err != nil {
+			if o.chosen || o.npmInstall {
+				return fmt.Errorf("failed to set up the servers in Node: %w", err)
+			}
+			o.variants = slices.DeleteFunc(slices.Clone(o.variants), inNode)
+			note("the servers in Node are skipped: %v", err)
+		}
 	}
 	var failed error
 	for _, l := range o.loads {
@@ -52,15 +58,7 @@ func benchmark(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return errors.Join(failed, rep.write(o, stdout))
 }
 
-func (o *options) dropNode() {
-	var kept []servers.Variant
-	for _, v := range o.variants {
-		if v.Node == servers.NotNode {
-			kept = append(kept, v)
-		}
-	}
-	o.variants = kept
-}
+func inNode(v servers.Variant) bool { return v.Node != servers.NotNode }
 
 // measure measures all servers under one load. It returns what there is beside
 // an error.
