@@ -61,7 +61,7 @@ func newCheckCommand() *cobra.Command {
 		Example: `  otelws check http://localhost:9091/metrics
   otelws check --idle --strict --websocket wss://example.com/ws http://10.0.0.7:9091/metrics
   otelws check before.txt after.txt`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: between(1, 2, "the address or the file of the metrics, such as http://localhost:9091/metrics, or two scrapes of the same"),
 		RunE: func(cmd *cobra.Command, sources []string) error { return c.run(cmd, sources) },
 	}
 	f := cmd.Flags()

@@ -21,17 +21,20 @@ func TestErrorsAreOneLine(t *testing.T) {
 	}{
 		{"address in use", []string{"demo", "--listen", taken}, []string{"--listen", taken, "in use"}},
 		{"metrics address in use", []string{"demo", "--metrics", taken}, []string{"--metrics", taken, "in use"}},
-		{"no port", []string{"demo", "--listen", "localhost"}, []string{"--listen", "localhost", "missing port"}},
+		{"no port", []string{"demo", "--listen", "localhost"}, []string{"--listen", "localhost", "host:port"}},
 		{"no file", []string{"demo", "--web.config.file", "no/such.yml"}, []string{"--web.config.file", "no/such.yml"}},
 		{"bad file", []string{"demo", "--web.config.file", bad}, []string{"--web.config.file", bad, "tls_server_conf", "foo"}},
-		{"no duration", []string{"demo", "--heartbeat", "often"}, []string{"--heartbeat", "often"}},
+		{"no duration", []string{"demo", "--heartbeat", "often"}, []string{"--heartbeat", "often", "such as 30s"}},
 		{"negative heartbeat", []string{"demo", "--heartbeat", "-1s"}, []string{"--heartbeat", "-1s"}},
-		{"no number", []string{"demo", "--clients", "many"}, []string{"--clients", "many"}},
+		{"no number", []string{"demo", "--clients", "many"}, []string{"--clients", "many", "use a number"}},
 		{"negative number", []string{"demo", "--clients", "-1"}, []string{"--clients", "-1"}},
-		{"log level", []string{"demo", "--log.level", "loud"}, []string{"--log.level", "loud"}},
-		{"unknown flag", []string{"demo", "--port", "80"}, []string{"--port"}},
+		{"log level", []string{"demo", "--log.level", "loud"}, []string{"--log.level", "loud", "debug, info, warn or error"}},
+		{"unknown flag", []string{"demo", "--port", "80"}, []string{"--port", "otelws demo --help"}},
 		{"unknown argument", []string{"demo", "now"}, []string{"now"}},
-		{"unknown command", []string{"dmo"}, []string{"dmo"}},
+		{"unknown command", []string{"dmo"}, []string{"dmo", "demo"}},
+		{"nothing to check", []string{"check"}, []string{"http://localhost:9091/metrics"}},
+		{"nothing to load", []string{"load"}, []string{"ws://localhost:8080/echo"}},
+		{"two to load", []string{"load", "a", "b"}, []string{`"b"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			free := freeAddress(t)
@@ -73,8 +76,10 @@ func freeAddress(t *testing.T) string {
 }
 
 func TestVersion(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if code := run([]string{"version"}, &stdout, &stderr); code != 0 || !strings.HasPrefix(stdout.String(), "otelws v") {
-		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	for _, arg := range []string{"version", "--version"} {
+		var stdout, stderr bytes.Buffer
+		if code := run([]string{arg}, &stdout, &stderr); code != 0 || !strings.HasPrefix(stdout.String(), "otelws v") {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", arg, code, stdout.String(), stderr.String())
+		}
 	}
 }

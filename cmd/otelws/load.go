@@ -60,7 +60,7 @@ func newLoadCommand() *cobra.Command {
 		Example: `  otelws load ws://localhost:8080/echo
   otelws load --connections 1000 --ramp 10s --rate 2 --size 64:70,1KiB:25,64KiB:5 --duration 1m wss://example.com/ws
   otelws load --messages 1000000 --verify http://localhost:9091/metrics ws://localhost:8080/echo`,
-		Args:              cobra.ExactArgs(1),
+		Args:              between(1, 1, "the address of the server, such as ws://localhost:8080/echo"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}

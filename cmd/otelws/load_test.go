@@ -79,7 +79,7 @@ func TestLoadErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{}, "arg"},
+		{[]string{}, "give the address"},
 		{[]string{"http://127.0.0.1:1"}, "http://127.0.0.1:1"},
 		{[]string{"--connections", "0", url}, "--connections 0"},
 		{[]string{"--connections", "many", url}, "--connections"},

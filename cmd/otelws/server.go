@@ -18,6 +18,9 @@ const drainTime = 10 * time.Second
 
 // listen listens on address, which was given by flag.
 func listen(flag, address string) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, fmt.Errorf("--%s %s: use host:port, such as localhost:8080 or :8080: %w", flag, address, err)
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("--%s %s: %w", flag, address, err)

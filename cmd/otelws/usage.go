@@ -19,7 +19,7 @@ const unusable = 2
 // one is 2.
 func judging(cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{unusable, err} })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitError{unusable, explainFlag(cmd, err)} })
 	cmd.Args = func(cmd *cobra.Command, given []string) error {
 		if err := args(cmd, given); err != nil {
 			return exitError{unusable, err}
@@ -34,6 +34,19 @@ func judging(cmd *cobra.Command) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// between has a command take from least to most arguments, which what describes.
+func between(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch n := len(args); {
+		case n < least:
+			return fmt.Errorf("give %s: see %s --help", what, cmd.CommandPath())
+		case n > most:
+			return fmt.Errorf("%q is too much, give %s: see %s --help", args[most], what, cmd.CommandPath())
+		}
+		return nil
+	}
 }
 
 // choice is a flag with few values, which the shell completes.

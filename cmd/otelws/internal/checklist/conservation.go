@@ -45,7 +45,7 @@ func checkConservation(_ context.Context, s *subject, i *Item) {
 		}
 		descriptors(s, i, role)
 	}
-	i.ok("opened = active + closed holds in %d label sets", sets)
+	i.ok("opened = active + closed holds in %s", several(sets, "label set"))
 }
 
 // report tells a drift from a scrape that was not taken at one instant: a drift

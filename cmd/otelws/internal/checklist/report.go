@@ -95,10 +95,17 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 			line(f.Status, i.Name, f.Why+". "+f.Advice+".")
 		}
 	}
-	fmt.Fprintf(&b, "\n%s: %d failed, %d warnings, %d ok, %d skipped\n",
-		printable(r.Target), counts[Failed], counts[Warning], counts[OK], counts[Skipped])
+	fmt.Fprintf(&b, "\n%s: %d failed, %s, %d ok, %d skipped\n",
+		printable(r.Target), counts[Failed], several(counts[Warning], "warning"), counts[OK], counts[Skipped])
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func several(n int, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return fmt.Sprintf("%d %s", n, of)
 }
 
 // printable keeps what a scrape says from moving the cursor.

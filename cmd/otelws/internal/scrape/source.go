@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -127,6 +128,9 @@ func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 
 func readFile(path string) (*Scrape, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && strings.Contains(path, ":") {
+		return nil, fmt.Errorf("%w, if it is an address write http://%s", unpathed(err), path)
+	}
 	if err != nil {
 		return nil, unpathed(err)
 	}

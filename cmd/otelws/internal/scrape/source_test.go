@@ -120,6 +120,7 @@ func TestSources(t *testing.T) {
 		{source: s.URL + "/hang", want: []string{"not answered within 100ms"}},
 		{source: "http://127.0.0.1:1/metrics", want: []string{"refused"}},
 		{source: "no/such.txt", want: []string{"no such file"}},
+		{source: "localhost:9091/metrics", want: []string{"no such file", "http://localhost:9091/metrics"}},
 		{source: "ws://localhost/metrics", want: []string{"http://"}},
 	} {
 		t.Run(strings.TrimPrefix(tt.source, s.URL), func(t *testing.T) {
