@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// fiveMetrics are the first rows of the README's table, as one writes them by
-// hand on client_golang: connections, received messages and heartbeats.
+// fiveMetrics are those that a team begins with, as one writes them by hand on
+// client_golang: connections, received messages and round trips.
 type fiveMetrics struct {
 	active   prometheus.Gauge
 	opened   prometheus.Counter

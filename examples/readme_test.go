@@ -1,0 +1,120 @@
+// Package examples_test holds what the README shows to compile.
+package examples_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/exporter/otlp"
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/tracing"
+)
+
+func instrument(ctx context.Context, yourHandler http.Handler, failed chan error) error {
+	exp, err := exporter.New()
+	if err != nil {
+		return err
+	}
+	go func() { failed <- exp.ListenAndServe(ctx) }()
+
+	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
+	if err != nil {
+		return err
+	}
+	http.Handle("/ws", ws.Handler(yourHandler))
+	return nil
+}
+
+func heartbeat(ws *otelws.Instrumentation, w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	_ = ws.Heartbeat(r.Context(), c)
+}
+
+func trace(ctx context.Context, r *http.Request, c *websocket.Conn, answer func(context.Context, []byte) []byte) error {
+	tr, err := tracing.New()
+	if err != nil {
+		return err
+	}
+	conn, err := tr.Conn(r.Context(), c, tracing.JSON())
+	if err != nil {
+		return err
+	}
+	err = conn.Serve(ctx, func(ctx context.Context, typ websocket.MessageType, data []byte) error {
+		return conn.Send(ctx, typ, answer(ctx, data))
+	})
+	return err
+}
+
+func push(ctx, deadline context.Context) error {
+	push, err := otlp.New(ctx)
+	if err != nil {
+		return err
+	}
+	exp, err := exporter.New(push.ExporterOptions()...)
+	if err != nil {
+		return err
+	}
+	defer otlp.Shutdown(deadline, push, exp)
+	return nil
+}
+
+func attributes(planOf func(*http.Request) string) (*otelws.Instrumentation, error) {
+	off := otelws.WithMeterProvider(noop.NewMeterProvider())
+	ws, err := otelws.New(
+		off,
+		otelws.WithEnum("plan", planOf, "free", "pro"),
+		otelws.WithRoutes("/chat/{room}", "/echo"),
+		otelws.WithSubprotocols("chat.v1", "chat.v2"),
+		otelws.WithCloseCodes(4001, 4002),
+	)
+	return ws, err
+}
+
+// A configuration that the README shows is not one that New refuses.
+func TestReadmeAttributes(t *testing.T) {
+	if _, err := attributes(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each line of Go in the README is one of this file.
+func TestReadmeCompiles(t *testing.T) {
+	self, err := os.ReadFile("readme_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := make(map[string]bool)
+	for line := range strings.Lines(string(self)) {
+		compiled[strings.TrimSpace(line)] = true
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) < 5 {
+		t.Errorf("the README has %d blocks of Go", len(blocks))
+	}
+	for _, b := range blocks {
+		for line := range strings.Lines(b[1]) {
+			code, _, _ := strings.Cut(line, "  //")
+			if code = strings.TrimSpace(code); !compiled[code] {
+				t.Errorf("not compiled: %s", code)
+			}
+		}
+	}
+}
+
+var _ = []any{instrument, heartbeat, trace, push}
