@@ -88,9 +88,9 @@ func (i *Instrumentation) tapBeneath(ws *websocket.Conn) *conn {
 		switch {
 		case !tap.IsValid():
 		case tap.Type() == reflect.TypeFor[*netConn]():
-			c = &(*netConn)(tap.UnsafePointer()).conn
-		case tap.Type() == reflect.TypeFor[*conn]():
-			c = (*conn)(tap.UnsafePointer())
+			c = (*netConn)(tap.UnsafePointer()).conn
+		case tap.Type() == reflect.TypeFor[*body]():
+			c = (*body)(tap.UnsafePointer()).conn
 		}
 	}
 	for c != nil && !sameProvider(c.side.in, i) {

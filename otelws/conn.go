@@ -1,10 +1,8 @@
 package otelws
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 
@@ -62,7 +60,6 @@ type sums [len(directions)]struct{ messages, bytes atomic.Int64 }
 type inbound struct {
 	begun, returned atomic.Uint32 // Reads
 	stream
-	waiting *bytes.Buffer // what came before the response had gone out
 }
 
 // outbound is what is written to the peer. Its frames are read ahead of the
@@ -71,7 +68,6 @@ type inbound struct {
 type outbound struct {
 	writing writing // the Writes in progress
 	stream
-	head *bytes.Buffer // of a response that the library writes itself, so far
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -178,31 +174,16 @@ func (c *conn) received(b []byte) {
 	defer in.mu.Unlock()
 	switch c.state.Load() {
 	case foreign:
+		c.handshake.waiting = nil
 		return
 	case pending:
-		if !in.wait(b) {
+		if !c.handshake.wait(b) {
 			c.abandon(0)
-			in.waiting = nil
+			c.handshake.waiting = nil
 		}
 		return
 	}
 	c.readInbound(b)
-}
-
-// maxWaiting bounds what is kept while the response has not gone out. A peer
-// that goes beyond is no WebSocket's.
-const maxWaiting = 64 << 10
-
-// wait keeps b until the response has gone out, unless it is too much.
-func (in *inbound) wait(b []byte) bool {
-	if in.waiting == nil {
-		in.waiting = new(bytes.Buffer)
-	}
-	if in.waiting.Len()+len(b) > maxWaiting {
-		return false
-	}
-	in.waiting.Write(b)
-	return true
 }
 
 // progress takes note that bytes have passed.
@@ -373,59 +354,4 @@ func (c *conn) context() context.Context {
 		return ctx
 	}
 	return context.Background()
-}
-
-// netConn is a conn whose transport is a net.Conn.
-type netConn struct {
-	net.Conn
-	conn conn
-}
-
-func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
-func (c *netConn) Write(p []byte) (int, error) { return c.conn.Write(p) }
-func (c *netConn) Close() error                { return c.conn.Close() }
-
-func (c *conn) tapped() *conn    { return c }
-func (c *netConn) tapped() *conn { return &c.conn }
-
-// NetConn returns the connection beneath the tap. What is read from it or
-// written to it is not seen.
-func (c *netConn) NetConn() net.Conn { return c.Conn }
-
-// closeWriter is what ReverseProxy closes one direction of a tunnel by.
-type closeWriter interface{ CloseWrite() error }
-
-// netConnCloseWriter is a netConn whose transport is a closeWriter.
-type netConnCloseWriter struct{ *netConn }
-
-func (c netConnCloseWriter) CloseWrite() error { return c.Conn.(closeWriter).CloseWrite() }
-
-func newNetConn(h *handshake, nc net.Conn) *netConn {
-	return &netConn{Conn: nc, conn: conn{rwc: nc, handshake: h, side: h.side}}
-}
-
-// tap returns c as the net.Conn that goes to the application.
-func (c *netConn) tap() net.Conn {
-	if _, ok := c.Conn.(closeWriter); ok {
-		return netConnCloseWriter{c}
-	}
-	return c
-}
-
-// newBody returns a conn, and it as the body of a 101 response. That of
-// [http.Transport] is no net.Conn; another's may be, and a library takes its
-// addresses from it.
-func newBody(h *handshake, rwc io.ReadWriteCloser) (*conn, io.ReadWriteCloser) {
-	if nc, ok := rwc.(net.Conn); ok {
-		tap := newNetConn(h, nc)
-		return &tap.conn, tap.tap()
-	}
-	c := &conn{rwc: rwc, handshake: h, side: h.side}
-	if cw, ok := rwc.(closeWriter); ok {
-		return c, struct {
-			*conn
-			closeWriter
-		}{c, cw}
-	}
-	return c, c
 }

@@ -1,6 +1,7 @@
 package otelws
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -23,6 +24,10 @@ type handshake struct {
 	conn    *conn         // once the transport is known
 	span    *tracing.HandshakeSpan
 	sampled context.Context // with the span context of a connection that is sampled
+
+	// Under the conn's locks of inbound and outbound, until it is open.
+	waiting *bytes.Buffer // what has come from the peer
+	head    *bytes.Buffer // of a response that the library writes itself, so far
 
 	mu          sync.Mutex
 	set         map[attribute.Key]string
@@ -96,6 +101,23 @@ func Set(ctx context.Context, name, value string) error {
 		return nil
 	}
 	return fmt.Errorf("otelws: failed to set %s: no WithEnum declares it", name)
+}
+
+// maxWaiting bounds what is kept while the response has not gone out. A peer
+// that goes beyond is no WebSocket's.
+const maxWaiting = 64 << 10
+
+// wait keeps b, which the peer has sent, until the response has gone out, unless
+// it is too much.
+func (h *handshake) wait(b []byte) bool {
+	if h.waiting == nil {
+		h.waiting = new(bytes.Buffer)
+	}
+	if h.waiting.Len()+len(b) > maxWaiting {
+		return false
+	}
+	h.waiting.Write(b)
+	return true
 }
 
 // settle makes the attributes final, and says whether it was this call that

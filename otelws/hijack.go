@@ -22,8 +22,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.handshake.end(w.status)
 		return nc, brw, nil
 	}
-	netConn := newNetConn(w.handshake, nc)
-	c := &netConn.conn
+	c, tap := newNetConn(w.handshake, nc)
 	w.handshake.conn = c
 	c.early(brw)
 	if w.status == http.StatusSwitchingProtocols {
@@ -31,7 +30,6 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		c.prepare()
 		c.open()
 	}
-	tap := netConn.tap()
 	rebind(brw, tap)
 	return tap, brw, nil
 }
@@ -44,7 +42,7 @@ func (c *conn) early(brw *bufio.ReadWriter) {
 	}
 	if n := brw.Reader.Buffered(); n > 0 {
 		b, _ := brw.Reader.Peek(n)
-		c.inbound.wait(b) // it is no more than a buffer of the server's
+		c.handshake.wait(b) // it is no more than a buffer of the server's
 	}
 }
 

@@ -24,24 +24,26 @@ import (
 type lifecycle struct {
 	mu sync.Mutex
 
-	// Of the first close frame in either direction; code is 0 while there was
-	// none.
-	reason    string
-	code      websocket.StatusCode
-	initiator Initiator
-
-	closeSent     bool // a close frame has been written whole
+	close         *closeFrame // the first one in either direction
+	closeSent     bool        // a close frame has been written whole
 	closeReceived bool
-	gaveUp        bool // the heartbeat ends the connection
-	goneBefore    bool // the peer had left before the response went out
-	pings         []ping
+	gaveUp        bool   // the heartbeat ends the connection
+	goneBefore    bool   // the peer had left before the response went out
 	pingsSent     uint32 // that have been written whole
 	pongs         uint32 // that answered a ping
-	heartbeat     *heartbeat
+	pings         *pings // nil until there was one
 
-	// As far as Accept, Dial or Heartbeat told.
-	ws    *websocket.Conn
-	owner *Instrumentation
+	// As far as Accept, Dial or Heartbeat told, until the end.
+	heartbeat *heartbeat
+	ws        *websocket.Conn
+	owner     *Instrumentation
+}
+
+// closeFrame is one that has passed, or is about to.
+type closeFrame struct {
+	code      websocket.StatusCode
+	reason    string
+	initiator Initiator
 }
 
 // prepare makes the parsers, once the extensions are known.
@@ -72,9 +74,9 @@ func (c *conn) open() {
 	if !c.begin(t) {
 		return
 	}
-	if in.waiting != nil {
-		c.readInbound(in.waiting.Bytes())
-		in.waiting = nil
+	if early := c.handshake.waiting; early != nil {
+		c.readInbound(early.Bytes())
+		c.handshake.waiting = nil
 	}
 	in.settle()
 	out.mu.Lock()
@@ -191,21 +193,18 @@ func (c *conn) end(by Initiator, cause error) {
 	}
 	c.state.Store(ended)
 
-	code, reason := l.code, l.reason
-	if code != 0 && !c.closeStands(cause) {
-		code = 0
-	}
-	if code == 0 {
-		code, reason = websocket.StatusAbnormalClosure, ""
-	} else {
-		by = l.initiator
+	last := closeFrame{websocket.StatusAbnormalClosure, "", by}
+	if l.close != nil && c.closeStands(cause) {
+		last = *l.close
 	}
 	hb, ws, owner := l.heartbeat, l.ws, l.owner
+	// They refer to the tap, and the runtime to c for as long as there is one.
+	l.heartbeat, l.ws, l.owner = nil, nil, nil
 	l.mu.Unlock()
 
 	at := now()
-	place := c.side.codes.fold(code)
-	c.recordEnd(place, by, at)
+	place := c.side.codes.fold(last.code)
+	c.recordEnd(place, last.initiator, at)
 	// Last, so that whoever sees the connection closed sees all of it.
 	c.set.closed[place].Add(1)
 	if hb != nil {
@@ -215,7 +214,7 @@ func (c *conn) end(by Initiator, cause error) {
 	if owner != nil {
 		owner.conns.Delete(ws)
 	}
-	c.summarize(code, reason, by, cause, at)
+	c.summarize(&last, cause, at)
 }
 
 // closeStands says whether the first close frame was one, which is not so
@@ -224,7 +223,7 @@ func (c *conn) end(by Initiator, cause error) {
 // It is called with the lock held.
 func (c *conn) closeStands(cause error) bool {
 	l := &c.life
-	return l.initiator == InitiatorPeer || l.closeSent || l.closeReceived || errors.Is(cause, io.EOF)
+	return l.close.initiator == InitiatorPeer || l.closeSent || l.closeReceived || errors.Is(cause, io.EOF)
 }
 
 func (c *conn) recordEnd(code int, by Initiator, at instant) {
@@ -247,9 +246,9 @@ func (c *conn) closeFrame(f *frame.Frame, by Initiator) {
 		l.closeReceived = true
 	}
 	// A close frame of the peer's own says more than one that is stuck here.
-	stuck := by == InitiatorPeer && l.initiator == InitiatorLocal && !l.closeSent && code != l.code
-	if l.code == 0 || stuck {
-		l.code, l.reason, l.initiator = code, reason, by
+	stuck := l.close != nil && by == InitiatorPeer && l.close.initiator == InitiatorLocal && !l.closeSent && code != l.close.code
+	if l.close == nil || stuck {
+		l.close = &closeFrame{code, reason, by}
 	}
 }
 
@@ -260,16 +259,16 @@ func (c *conn) closeSent() {
 }
 
 // summarize makes the span of the end, and calls the functions of WithOnClose.
-func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator, cause error, at instant) {
+func (c *conn) summarize(last *closeFrame, cause error, at instant) {
 	functions := c.side.in.config.onClose
 	if c.sums == nil {
 		return
 	}
 	received, sent := &c.sums[receive], &c.sums[transmit]
 	s := Summary{
-		Code:             code,
-		Initiator:        by,
-		Reason:           reason,
+		Code:             last.code,
+		Initiator:        last.initiator,
+		Reason:           last.reason,
 		Err:              cause,
 		Duration:         at - c.start,
 		Client:           c.side.role == client,
@@ -279,13 +278,13 @@ func (c *conn) summarize(code websocket.StatusCode, reason string, by Initiator,
 		BytesReceived:    received.bytes.Load(),
 		BytesSent:        sent.bytes.Load(),
 	}
-	if code == invalidCode {
+	if last.code == invalidCode {
 		s.Code = 0
 	}
 	if sampled := c.handshake.sampled; sampled != nil {
 		c.side.in.spans.Close(sampled, tracing.Closed{
 			Code:             s.Code,
-			Initiator:        by.String(),
+			Initiator:        last.initiator.String(),
 			Duration:         s.Duration,
 			MessagesReceived: s.MessagesReceived,
 			MessagesSent:     s.MessagesSent,

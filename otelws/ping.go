@@ -13,6 +13,9 @@ type ping struct {
 	sent    instant
 }
 
+// pings are those in flight, the oldest first.
+type pings struct{ list []ping }
+
 // maxPings bounds the pings in flight that a connection remembers; the oldest
 // is forgotten for a new one.
 const maxPings = 8
@@ -31,15 +34,19 @@ func (c *conn) pinged(f *frame.Frame) {
 	l := &c.life
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, q := range l.pings {
+	if l.pings == nil {
+		l.pings = new(pings)
+	}
+	all := l.pings.list
+	for _, q := range all {
 		if q.payload == p.payload {
 			return
 		}
 	}
-	if len(l.pings) == maxPings {
-		l.pings = l.pings[:copy(l.pings, l.pings[1:])]
+	if len(all) == maxPings {
+		all = all[:copy(all, all[1:])]
 	}
-	l.pings = append(l.pings, p)
+	l.pings.list = append(all, p)
 }
 
 // ponged records the round trip of the ping that a pong answers. The pings
@@ -50,15 +57,9 @@ func (c *conn) ponged(f *frame.Frame) {
 	payload := payloadHash(f)
 	l := &c.life
 	l.mu.Lock()
-	var sent instant
-	found := false
-	for i, q := range l.pings {
-		if q.payload == payload {
-			sent, found = q.sent, true
-			l.pongs++
-			l.pings = l.pings[:copy(l.pings, l.pings[i+1:])]
-			break
-		}
+	sent, found := l.pings.take(payload)
+	if found {
+		l.pongs++
 	}
 	l.mu.Unlock()
 	if !found {
@@ -71,4 +72,19 @@ func (c *conn) pingSent() {
 	c.life.mu.Lock()
 	c.life.pingsSent++
 	c.life.mu.Unlock()
+}
+
+// take returns when the ping with a payload was sent, and forgets it and those
+// before it.
+func (p *pings) take(payload uint64) (sent instant, ok bool) {
+	if p == nil {
+		return 0, false
+	}
+	for i, q := range p.list {
+		if q.payload == payload {
+			p.list = p.list[:copy(p.list, p.list[i+1:])]
+			return q.sent, true
+		}
+	}
+	return 0, false
 }

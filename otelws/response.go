@@ -40,23 +40,24 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	if out.head == nil {
-		out.head = new(bytes.Buffer)
+	h := c.handshake
+	if h.head == nil {
+		h.head = new(bytes.Buffer)
 	}
-	before := out.head.Len()
-	out.head.Write(p[:min(len(p), maxHead-before)])
+	before := h.head.Len()
+	h.head.Write(p[:min(len(p), maxHead-before)])
 
-	for begin, head := 0, out.head.Bytes(); ; {
+	for begin, head := 0, h.head.Bytes(); ; {
 		end := bytes.Index(head[begin:], []byte("\r\n\r\n"))
 		if end < 0 {
 			if len(head) == maxHead {
 				c.abandon(0)
-				out.head = nil
+				h.head = nil
 			}
 			return nil, false
 		}
 		end += begin + len("\r\n\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[begin:end])), c.handshake.request)
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[begin:end])), h.request)
 		switch {
 		case err != nil:
 			c.abandon(0)
@@ -66,11 +67,11 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 		case !switchedToWebSocket(resp.StatusCode, resp.Header):
 			c.abandon(resp.StatusCode)
 		default:
-			c.handshake.answered(resp.Header)
+			h.answered(resp.Header)
 			c.prepare()
 			rest, complete = p[end-before:], true
 		}
-		out.head = nil
+		h.head = nil
 		return rest, complete
 	}
 }

@@ -97,7 +97,7 @@ func TestWaitingIsBounded(t *testing.T) {
 		c.state.Store(pending)
 		c.received(make([]byte, maxWaiting))
 		c.received(make([]byte, n))
-		if c.inbound.waiting != nil || c.state.Load() != foreign {
+		if c.handshake.waiting != nil || c.state.Load() != foreign {
 			t.Errorf("%d bytes too many are kept, state %d", n, c.state.Load())
 		}
 	}
