@@ -33,14 +33,13 @@ func Every(d time.Duration) HeartbeatOption {
 // PongTimeout sets how long a pong may take, at most the time between two
 // pings. It is 10 seconds by default, or that time if it is shorter. For the
 // application's own write to end, a ping waits no longer than that, and five
-// seconds at most: a write that takes longer looks like a peer that takes
-// nothing.
+// seconds at most.
 func PongTimeout(d time.Duration) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.timeout = d })
 }
 
-// Misses sets how many pongs may be missed, with none between them, before the
-// connection is ended. It is 2 by default.
+// Misses sets how many pongs may be missed, with none between them, late ones
+// too, before the connection is ended. It is 2 by default.
 func Misses(n int) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.misses = n })
 }
@@ -73,12 +72,17 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 // at once; the heartbeat ends with the connection or with ctx, whichever comes
 // first. The context of a request is cancelled when its handler returns.
 //
-// A pong is missed if it has not come in time although this side was reading,
-// or if the ping could not be written. An application that is slow to read
-// does not look like a dead peer, nor does a peer whose bytes keep coming; an
-// application that only writes must call [websocket.Conn.CloseRead], or else no
-// pong is read. A ping that is stuck in the transport ends the connection at
-// once, after the timeout or five seconds: coder/websocket closes it then.
+// A pong is missed if it has not come in time, and nothing else has, although
+// this side was reading. An application that is slow to read does not look like
+// a dead peer, nor does a peer whose bytes keep coming; an application that only
+// writes must call [websocket.Conn.CloseRead], or else no pong is read.
+//
+// A pong is also missed if the ping could not be written for a Write of the
+// application that goes on. As many misses in a row as the option Misses allows
+// are those of one Write: one that lasts from ping to ping looks like a peer that
+// takes nothing, so that what is large is written in parts. A ping that is itself
+// stuck in the transport ends the connection at once, after the timeout or five
+// seconds: coder/websocket closes it then.
 //
 // It returns an error for a wrong option, for a connection that has ended or
 // has a heartbeat, and for one that is not watched, by a Handler, a Transport,
@@ -116,7 +120,10 @@ type heartbeat struct {
 	timer   *time.Timer
 	release func() bool // lets go of the context
 	stopped atomic.Bool
-	misses  int
+
+	misses   int
+	answered uint32 // pongs by the end of the last ping
+	stuck    uint64 // the writing that kept the last missed ping from being written
 }
 
 func (i *Instrumentation) beat(ctx context.Context, ws *websocket.Conn, c *conn, cfg *heartbeatConfig) error {
@@ -154,7 +161,10 @@ func (h *heartbeat) ping() {
 		return
 	}
 	c, begun := h.conn, time.Now()
-	sent, answered := c.pings()
+	before := c.signs()
+	if before.pongs != h.answered {
+		h.misses = 0 // late, but alive
+	}
 
 	// Not the context of the heartbeat: coder/websocket closes a connection
 	// whose context is cancelled during a write.
@@ -166,10 +176,11 @@ func (h *heartbeat) ping() {
 	case err == nil:
 		h.misses = 0
 	case !errors.Is(err, context.DeadlineExceeded): // the connection is closing
-	case h.missed(sent, answered):
+	case h.missed(before):
 		c.set.heartbeat.missed.Add(1)
 		h.misses++
 	}
+	h.answered = c.signs().pongs
 	if h.misses >= h.config.misses && !h.stopped.Load() {
 		c.giveUp()
 		_ = h.ws.CloseNow()
@@ -180,37 +191,42 @@ func (h *heartbeat) ping() {
 	}
 }
 
-// missed says whether it is the peer that failed to answer. A Read that goes
-// on is proof that nothing has come, once it has gone on for a moment.
-func (h *heartbeat) missed(sent, answered uint32) bool {
-	c := h.conn
-	if now, _ := c.pings(); now == sent {
+// missed says whether it is the peer that failed to answer a ping, before which
+// the signs of its life were as given. A Read that goes on is proof that nothing
+// has come, once it has gone on for a moment.
+func (h *heartbeat) missed(before signs) bool {
+	c, after := h.conn, h.conn.signs()
+	switch {
+	case after.reads != before.reads && !c.timedOut.Load(): // which no byte follows
+		return false
+	case after.pings == before.pings:
+		stuck := c.outbound.writing.word.Load()
+		if stuck != h.stuck {
+			h.stuck, h.misses = stuck, 0 // another Write than last time
+		}
 		return true
-	}
-	read, ok := c.reading()
-	if !ok {
+	case !c.reading(after):
 		return false
 	}
 	time.Sleep(min(h.config.timeout/4, 100*time.Millisecond))
-	again, ok := c.reading()
-	_, now := c.pings()
-	return ok && again == read && now == answered
+	again := c.signs()
+	return again.reads == after.reads && again.pongs == before.pongs
 }
 
-// reading says whether a Read is in progress, and which.
-func (c *conn) reading() (read uint32, ok bool) {
-	in := &c.inbound
-	returned := in.returned.Load()
-	read = in.begun.Load()
-	return read, read != returned
+// signs are those of a connection's life so far.
+type signs struct {
+	reads        uint32 // that have returned
+	pings, pongs uint32 // that were sent, that answered one
 }
 
-// pings says how many were sent and how many were answered.
-func (c *conn) pings() (sent, answered uint32) {
+func (c *conn) signs() signs {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
-	return c.life.pingsSent, c.life.pongs
+	return signs{c.inbound.returned.Load(), c.life.pingsSent, c.life.pongs}
 }
+
+// reading says whether a Read is in progress that was so at the signs.
+func (c *conn) reading(at signs) bool { return c.inbound.begun.Load() != at.reads }
 
 // giveUp ends the connection of a peer that does not answer.
 func (c *conn) giveUp() {

@@ -264,6 +264,49 @@ func TestHeartbeatSparesUploader(t *testing.T) {
 	client.Close()
 }
 
+// A peer whose pongs are all late is slow, and one that answers every other ping
+// is forgetful. Neither is dead.
+func TestHeartbeatSparesPoorPeers(t *testing.T) {
+	for _, peer := range []struct {
+		name    string
+		timeout time.Duration
+		answers func(ping int) bool
+		late    time.Duration
+	}{
+		{"late", time.Millisecond, func(int) bool { return true }, 20 * time.Millisecond},
+		{"forgetful", 30 * time.Millisecond, func(ping int) bool { return ping%2 == 1 }, 0},
+	} {
+		t.Run(peer.name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			s := startServer(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, err := ws.Accept(w, r, nil)
+				if err != nil {
+					return
+				}
+				defer c.CloseNow()
+				if err := ws.Heartbeat(r.Context(), c, otelws.Every(60*time.Millisecond), otelws.PongTimeout(peer.timeout)); err != nil {
+					t.Error(err)
+				}
+				_, _, _ = c.Read(r.Context())
+			}))
+			client := openWire(t, s)
+			misses := 0.0
+			for ping := 0; misses < 3; ping++ { // one more than ends a dead peer
+				_, payload := client.next()
+				time.Sleep(peer.late)
+				if peer.answers(ping) {
+					client.send(masked(fin|opPong, payload))
+				}
+				misses, _ = m.Value(missed)
+			}
+			if v, _ := m.Value("ws_connections_active"); v != 1 {
+				t.Errorf("%v connections are open, want 1", v)
+			}
+			client.Close()
+		})
+	}
+}
+
 // A peer that takes pings and answers none is ended.
 func TestHeartbeatEndsDeadPeer(t *testing.T) {
 	ws, m := newInstrumentation(t)
