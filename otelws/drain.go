@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -12,6 +13,10 @@ import (
 // close handshake with the code 1001, going away. Those that have not ended
 // when ctx is done have their transport closed. It returns once all have
 // ended: nil, or an error that says how many had to be cut off.
+//
+// It does not know of a connection that a library opened by itself behind a
+// Handler or a Transport, unless that has a heartbeat: those stay open, and are
+// not in the error.
 //
 // It is for the shutdown of a service, after [net/http.Server.Shutdown], which
 // stops the listener and does nothing for WebSocket connections. It is final:
@@ -25,7 +30,10 @@ func (i *Instrumentation) Drain(ctx context.Context) error {
 		i.conns.Range(func(ws, c any) bool {
 			if _, ok := open[c.(*conn)]; !ok {
 				open[c.(*conn)] = struct{}{}
-				closing.Go(func() { goAway(ws.(*websocket.Conn)) })
+				closing.Go(func() {
+					goAway(ws.(*websocket.Conn))
+					i.awaitEnd(ws)
+				})
 			}
 			return true
 		})
@@ -60,6 +68,14 @@ func (i *Instrumentation) Drain(ctx context.Context) error {
 		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", cut, len(open), context.Cause(ctx))
 	}
 	return nil
+}
+
+// awaitEnd returns once the connection of ws has ended and is counted. Close does
+// not wait for that where the application is closing it as well.
+func (i *Instrumentation) awaitEnd(ws any) {
+	for known := true; known; _, known = i.conns.Load(ws) {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func goAway(ws *websocket.Conn) { _ = ws.Close(websocket.StatusGoingAway, "going away") }

@@ -1,7 +1,9 @@
 package otelws_test
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -129,7 +131,66 @@ func TestDrainWaitsForAccept(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	if v, _ := m.Value(`ws_connections_closed_total{code="1001",tier="free"}`); v != 2 {
-		t.Errorf("%v connections were closed with 1001", v)
+	m.Wait(t, `ws_connections_closed_total{code="1001",tier="free"}`, 2)
+}
+
+// lateClose is a transport whose Close says that it begins, and waits.
+type lateClose struct {
+	net.Conn
+	begun, proceed chan struct{}
+}
+
+func (c lateClose) Close() error {
+	close(c.begun)
+	<-c.proceed
+	return c.Conn.Close()
+}
+
+type lateCloser struct {
+	http.ResponseWriter
+	begun, proceed chan struct{}
+}
+
+func (w lateCloser) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w lateCloser) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	return lateClose{nc, w.begun, w.proceed}, brw, err
+}
+
+// Drain also waits for a connection that the application is closing.
+func TestDrainWaitsForClosing(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	accepted := make(chan *websocket.Conn, 1)
+	late := func(w http.ResponseWriter) http.ResponseWriter { return lateCloser{w, begun, proceed} }
+	url := serve(t, ws.Handler(withWriter(late, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- c
+	}))))
+	client, _, err := websocket.Dial(context.Background(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseNow()
+	server := <-accepted
+	go server.CloseNow()
+	<-begun
+	drained := make(chan error, 1)
+	go func() { drained <- ws.Drain(context.Background()) }()
+	select {
+	case <-drained:
+		t.Error("drained before the connection has ended")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(proceed)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if v, _ := m.Value("ws_connections_active"); v != 0 {
+		t.Errorf("%v connections are open after Drain", v)
 	}
 }
