@@ -140,10 +140,13 @@ func (c *conn) write(p []byte, shared *writing) (int, error) {
 	return n, err
 }
 
-// Close ends the connection and closes the transport.
+// Close ends the connection and closes the transport, and tells of it after
+// that: the functions that are told must not hold a descriptor.
 func (c *conn) Close() error {
-	c.closing()
-	return c.rwc.Close()
+	end := c.closing()
+	err := c.rwc.Close()
+	c.summarize(end)
+	return err
 }
 
 func opcodeOf(b []byte) frame.Opcode { return frame.Opcode(b[0] & 0x0f) }

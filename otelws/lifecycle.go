@@ -128,7 +128,7 @@ func (c *conn) abandon(status int) {
 }
 
 // closing ends the connection because this side closes the transport.
-func (c *conn) closing() {
+func (c *conn) closing() *ending {
 	by := InitiatorLocal
 	stuck := c.writeStuck()
 	c.life.mu.Lock()
@@ -140,7 +140,7 @@ func (c *conn) closing() {
 	}
 	c.life.mu.Unlock()
 	c.abandon(0)
-	c.end(by, nil)
+	return c.end(by, nil)
 }
 
 // writeStuck says whether a Write has gone on for so long that it must be what
@@ -166,7 +166,7 @@ func (c *conn) failed(err error) {
 		return
 	}
 	c.abandon(0)
-	c.end(by, err)
+	c.summarize(c.end(by, err))
 }
 
 // classify says whether an error from a transport ends it, and by whom.
@@ -183,13 +183,21 @@ func classify(err error) (by Initiator, terminal bool) {
 	return InitiatorPeer, true
 }
 
-// end ends the connection, once. by is who ended it if no close frame tells.
-func (c *conn) end(by Initiator, cause error) {
+// ending is what there is to tell of a connection that has ended.
+type ending struct {
+	closeFrame
+	cause error
+	at    instant
+}
+
+// end ends the connection, once. by is who ended it if no close frame tells. It
+// returns nil where it has ended before, and where nobody is to be told.
+func (c *conn) end(by Initiator, cause error) *ending {
 	l := &c.life
 	l.mu.Lock()
 	if c.state.Load() != live {
 		l.mu.Unlock()
-		return
+		return nil
 	}
 	c.state.Store(ended)
 
@@ -214,7 +222,10 @@ func (c *conn) end(by Initiator, cause error) {
 	if owner != nil {
 		owner.conns.Delete(ws)
 	}
-	c.summarize(&last, cause, at)
+	if c.sums == nil {
+		return nil
+	}
+	return &ending{last, cause, at}
 }
 
 // closeStands says whether the first close frame was one, which is not so
@@ -259,18 +270,18 @@ func (c *conn) closeSent() {
 }
 
 // summarize makes the span of the end, and calls the functions of WithOnClose.
-func (c *conn) summarize(last *closeFrame, cause error, at instant) {
-	functions := c.side.in.config.onClose
-	if c.sums == nil {
+func (c *conn) summarize(e *ending) {
+	if e == nil {
 		return
 	}
+	functions := c.side.in.config.onClose
 	received, sent := &c.sums[receive], &c.sums[transmit]
 	s := Summary{
-		Code:             last.code,
-		Initiator:        last.initiator,
-		Reason:           last.reason,
-		Err:              cause,
-		Duration:         at - c.start,
+		Code:             e.code,
+		Initiator:        e.initiator,
+		Reason:           e.reason,
+		Err:              e.cause,
+		Duration:         e.at - c.start,
 		Client:           c.side.role == client,
 		Request:          c.handshake.request,
 		MessagesReceived: received.messages.Load(),
@@ -278,13 +289,13 @@ func (c *conn) summarize(last *closeFrame, cause error, at instant) {
 		BytesReceived:    received.bytes.Load(),
 		BytesSent:        sent.bytes.Load(),
 	}
-	if last.code == invalidCode {
+	if e.code == invalidCode {
 		s.Code = 0
 	}
 	if sampled := c.handshake.sampled; sampled != nil {
 		c.side.in.spans.Close(sampled, tracing.Closed{
 			Code:             s.Code,
-			Initiator:        last.initiator.String(),
+			Initiator:        e.initiator.String(),
 			Duration:         s.Duration,
 			MessagesReceived: s.MessagesReceived,
 			MessagesSent:     s.MessagesSent,

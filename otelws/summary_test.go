@@ -6,9 +6,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/trace"
@@ -148,5 +151,25 @@ func TestLogClosed(t *testing.T) {
 	<-ended
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "error=EOF") {
 		t.Errorf("log has no warning:\n%s", &log)
+	}
+}
+
+// Who is told of the end does not hold the descriptor meanwhile.
+func TestOnCloseAfterTransport(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	told := make(chan error, 1)
+	ws, _ := newInstrumentation(t, otelws.WithOnClose(func(context.Context, otelws.Summary) {
+		_ = far.SetReadDeadline(time.Now().Add(waitLimit))
+		_, err := io.Copy(io.Discard, far)
+		told <- err
+	}))
+	c, err := ws.Accept(pipeWriter{httptest.NewRecorder(), near}, upgrade(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	if err := <-told; err != nil {
+		t.Errorf("the transport was open: %v", err)
 	}
 }
