@@ -87,6 +87,11 @@ func (s *session) live(over context.Context) {
 	defer cancel()
 	s.over, stop = context.WithCancel(over)
 	defer stop()
+	// Whatever hangs from the end on is cut off, a write as well.
+	defer context.AfterFunc(s.over, func() {
+		pause(s.ctx, 2*s.cfg.Timeout)
+		cancel()
+	})()
 	s.active.Add(1)
 	defer s.active.Add(-1)
 
@@ -95,9 +100,6 @@ func (s *session) live(over context.Context) {
 	pinger.Go(s.ping)
 	s.send()
 	stop()
-	// Whatever hangs from here on is cut off.
-	limit := time.AfterFunc(2*s.cfg.Timeout, cancel)
-	defer limit.Stop()
 	s.finish()
 	pinger.Wait()
 	s.end()
