@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -56,7 +57,12 @@ func run(ctx context.Context, ws *otelws.Instrumentation, url string, every time
 		case err := <-ended:
 			return err
 		case <-ctx.Done():
-			return errors.Join(c.Close(websocket.StatusNormalClosure, ""), <-ended)
+			err := c.Close(websocket.StatusNormalClosure, "")
+			// Whoever of the two reads the server's close frame, the other finds the connection closed.
+			if shown := <-ended; !errors.Is(shown, net.ErrClosed) {
+				err = errors.Join(err, shown)
+			}
+			return err
 		case now := <-tick.C:
 			// A context that is done ends the connection without a close frame.
 			if err := c.Write(context.WithoutCancel(ctx), websocket.MessageText, now.AppendFormat(nil, time.TimeOnly)); err != nil {

@@ -17,7 +17,7 @@ import (
 func TestClient(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()),
-		otelws.WithHeartbeat(otelws.Every(10*time.Millisecond), otelws.Misses(1000)))
+		otelws.WithHeartbeat(otelws.Every(250*time.Millisecond), otelws.Misses(1000)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,11 @@ func TestClient(t *testing.T) {
 	lines, out := io.Pipe()
 	defer lines.Close()
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, ws, srv.URL, 20*time.Millisecond, out) }()
+	go func() {
+		err := run(ctx, ws, srv.URL, 20*time.Millisecond, out)
+		out.CloseWithError(err) // a run that fails leaves nobody waiting for a line
+		done <- err
+	}()
 	buf := make([]byte, 64)
 	n, err := lines.Read(buf)
 	if err != nil {
