@@ -99,7 +99,7 @@ func waitInFlight(t *testing.T, srv *server, n int) {
 
 func TestScraperThatReadsNothing(t *testing.T) {
 	t.Parallel()
-	exp := newExporter(t, exporter.WithScrapeTimeout(time.Second), exporter.WithCollector(large(1<<20)))
+	exp := newExporter(t, exporter.WithScrapeTimeout(3*time.Second), exporter.WithCollector(large(1<<20)))
 	srv, tl := serveTracked(t, exp)
 	readNothing(t, srv, 5)
 	// These connections' clients never close them.
@@ -109,7 +109,7 @@ func TestScraperThatReadsNothing(t *testing.T) {
 
 func TestCancelDoesNotWaitForeverForScraper(t *testing.T) {
 	t.Parallel()
-	exp := newExporter(t, exporter.WithScrapeTimeout(time.Second), exporter.WithCollector(large(1<<20)))
+	exp := newExporter(t, exporter.WithScrapeTimeout(3*time.Second), exporter.WithCollector(large(1<<20)))
 	srv, tl := serveTracked(t, exp)
 	readNothing(t, srv, 1)
 	srv.stop(t)
@@ -120,7 +120,7 @@ func TestCancelDoesNotWaitForeverForScraper(t *testing.T) {
 
 func TestScraperThatSendsNothing(t *testing.T) {
 	t.Parallel()
-	srv, _ := serveTracked(t, newExporter(t, exporter.WithScrapeTimeout(300*time.Millisecond)))
+	srv, _ := serveTracked(t, newExporter(t, exporter.WithScrapeTimeout(2*time.Second)))
 	for _, sent := range []string{"", "GET /metrics HT", "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: "} {
 		conn := dial(t, srv.addr)
 		_, err := io.WriteString(conn, sent)
@@ -162,7 +162,7 @@ func TestHugeHeader(t *testing.T) {
 
 func TestConnectionsAreLimited(t *testing.T) {
 	t.Parallel()
-	srv, tl := serveTracked(t, newExporter(t, exporter.WithScrapeTimeout(time.Second)))
+	srv, tl := serveTracked(t, newExporter(t, exporter.WithScrapeTimeout(3*time.Second)))
 	const limit = 512
 	for range limit + 50 {
 		c, err := net.Dial("tcp", srv.addr)

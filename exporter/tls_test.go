@@ -140,7 +140,7 @@ func TestHTTP2ScraperThatReadsNothing(t *testing.T) {
 	ca := newAuthority(t)
 	srv := serve(t, newExporter(t,
 		exporter.WithWebConfigFile(writeWebConfig(t, ca, tlsSection)),
-		exporter.WithScrapeTimeout(time.Second),
+		exporter.WithScrapeTimeout(4*time.Second),
 		exporter.WithCollector(large(8<<20)),
 	), nil)
 	client := newClient(t, &http.Transport{

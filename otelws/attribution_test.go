@@ -64,7 +64,7 @@ func TestAttribution(t *testing.T) {
 			c.Read(ctx)
 		}, waits, "1006 local"},
 		{"context of a stuck write passed", func(c *websocket.Conn) {
-			ctx, cancel := context.WithTimeout(ctx, 1100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
 			c.Write(ctx, websocket.MessageBinary, big)
 		}, waits, "1006 timeout"},

@@ -266,7 +266,7 @@ func TestTransportHeartbeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.CloseRead(ctx)
-	if err := ws.Heartbeat(ctx, c, otelws.Every(10*time.Millisecond)); err != nil {
+	if err := ws.Heartbeat(ctx, c, patient...); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {

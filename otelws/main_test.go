@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitLimit is for what must happen; no test waits that long unless it fails.
-const waitLimit = 5 * time.Second
+const waitLimit = 30 * time.Second
 
 // expect fails the test where the metrics do not become want.
 func expect(t testing.TB, m *otelwstest.Metrics, want string) {

@@ -82,7 +82,7 @@ func TestDemoEchoLimit(t *testing.T) {
 }
 
 func TestDemoHeartbeat(t *testing.T) {
-	r := startDemo(t, demo{heartbeat: 50 * time.Millisecond})
+	r := startDemo(t, demo{heartbeat: 500 * time.Millisecond})
 	c := r.dial(t, "/room")
 	c.CloseRead(testContext(t))
 	r.waitFor(t, "a round trip", func(s samples) bool { return s["ws_heartbeat_rtt_seconds_count"] > 0 })

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 )
@@ -117,9 +121,22 @@ func TestLoadErrors(t *testing.T) {
 
 // A server that is not the echo it is taken for is an error of the run.
 func TestLoadExitCode(t *testing.T) {
-	r := startDemo(t, demo{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			typ, b, err := c.Read(r.Context())
+			if err != nil || c.Write(r.Context(), typ, append(b, '!')) != nil {
+				return
+			}
+		}
+	}))
+	defer s.Close()
 	var stdout, stderr bytes.Buffer
-	args := []string{"load", "-q", "--connections", "2", "--ramp", "0s", "--duration", "50ms", "--timeout", "1s", r.url + "/room"}
+	args := []string{"load", "-q", "--connections", "2", "--ramp", "0s", "--messages", "2", "ws" + strings.TrimPrefix(s.URL, "http")}
 	if code := run(args, &stdout, &stderr); code != 1 || stderr.Len() > 0 || !strings.Contains(stdout.String(), "message: ") {
 		t.Errorf("exit code %d, stderr %q:\n%s", code, stderr.String(), stdout.String())
 	}

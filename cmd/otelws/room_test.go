@@ -38,7 +38,7 @@ func TestRoomSendsSlowReaderAway(t *testing.T) {
 	// Far more than the kernel and the queue hold, all of which comes back.
 	talker := r.dial(t, "/room")
 	text := make([]byte, 30_000)
-	for range 300 {
+	for range 120 {
 		check(t, talker.Write(testContext(t), websocket.MessageBinary, text))
 		if _, got, err := talker.Read(testContext(t)); err != nil || !bytes.Equal(got, text) {
 			t.Fatalf("the talker hears %d bytes, %v", len(got), err)

@@ -7,7 +7,7 @@ import (
 )
 
 func TestClientsMoveAllSeries(t *testing.T) {
-	r := startDemo(t, demo{clients: 10, heartbeat: 200 * time.Millisecond, pace: 20 * time.Millisecond})
+	r := startDemo(t, demo{clients: 10, heartbeat: 2 * time.Second, pace: 60 * time.Millisecond})
 	missing := []string{
 		`ws_connections_active{http_route="/echo"}`,
 		`ws_connections_active{http_route="/room"}`,

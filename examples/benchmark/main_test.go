@@ -102,7 +102,7 @@ func TestScaling(t *testing.T) {
 // Idle clients answer the heartbeats of every server.
 func TestHeartbeat(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	args := []string{"-quick", "-rounds", "1", "-loads", "idle", "-heartbeat", "100ms"}
+	args := []string{"-quick", "-rounds", "1", "-loads", "idle", "-heartbeat", "1s"}
 	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
 		t.Fatalf("%v\n%s", err, &stderr)
 	}

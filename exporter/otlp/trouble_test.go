@@ -76,7 +76,7 @@ type fakePart func(context.Context) error
 func (f fakePart) Shutdown(ctx context.Context) error { return f(ctx) }
 
 func TestShutdownSharesTheTime(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	dead := fakePart(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	var left error

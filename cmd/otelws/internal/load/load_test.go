@@ -156,7 +156,7 @@ func TestVerify(t *testing.T) {
 					t.Errorf("%d connections, want some replaced", r.Connections.Opened)
 				}
 			}},
-		{"no echo", nil, func(c *load.Config) { c.Echo = false }, nil},
+		{"no echo", nil, func(c *load.Config) { c.Echo, c.Messages = false, 500 }, nil},
 		{"compression", deflate, func(c *load.Config) { c.Compression = true }, func(t *testing.T, r *load.Result) {
 			if r.Connections.Compressed != 10 || !strings.Contains(text(t, r), "before compression") {
 				t.Errorf("got\n%s", text(t, r))
@@ -282,7 +282,7 @@ func TestServersThatFail(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := config(t, serve(t, nil, tt.handle))
-			c.Duration, c.Timeout, c.VerifyTimeout = 50*time.Millisecond, 200*time.Millisecond, 10*time.Millisecond
+			c.Duration, c.Timeout, c.VerifyTimeout = time.Second, 2*time.Second, 10*time.Millisecond
 			c.Messages = 100
 			r := run(t, c)
 			if r.OK() || !strings.Contains(kinds(r), tt.want) {
@@ -331,13 +331,16 @@ func TestNoHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	for _, tt := range []struct{ url, want string }{
-		{"ws" + strings.TrimPrefix(refusing.URL, "http"), "handshake: answered 503 Service Unavailable (10)"},
-		{"ws://127.0.0.1:1", "dial: refused (10)"},
-		{"ws://" + silent.Addr().String(), "dial: timed out (10)"},
+	for _, tt := range []struct {
+		url, want string
+		timeout   time.Duration
+	}{
+		{"ws" + strings.TrimPrefix(refusing.URL, "http"), "handshake: answered 503 Service Unavailable (10)", 10 * time.Second},
+		{"ws://127.0.0.1:1", "dial: refused (10)", 10 * time.Second},
+		{"ws://" + silent.Addr().String(), "dial: timed out (10)", 100 * time.Millisecond},
 	} {
 		c := config(t, server{url: tt.url})
-		c.Timeout = 100 * time.Millisecond
+		c.Timeout = tt.timeout
 		r, err := load.Run(t.Context(), c, nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.url) {
 			t.Errorf("%s: %v, %v, want %s", tt.url, r, err, tt.want)

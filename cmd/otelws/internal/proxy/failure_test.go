@@ -58,7 +58,11 @@ func TestBackendFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			address, held := rawBackend(t, tt.backend)
-			g := startProxy(t, proxy.Config{Backend: "ws://" + address, ResponseTimeout: 300 * time.Millisecond})
+			limit := waitLimit
+			if tt.status == http.StatusGatewayTimeout {
+				limit = 300 * time.Millisecond
+			}
+			g := startProxy(t, proxy.Config{Backend: "ws://" + address, ResponseTimeout: limit})
 			w := dialWire(t, g.address)
 			w.send(t, []byte(handshake("/")))
 			resp := w.response(t)
