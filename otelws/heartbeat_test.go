@@ -380,7 +380,7 @@ func TestHeartbeatSparesSlowReader(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, client := connect(t, ws)
 	client.CloseRead(context.Background())
-	if err := ws.Heartbeat(context.Background(), server, append(steady, otelws.Misses(1))...); err != nil {
+	if err := ws.Heartbeat(context.Background(), server, append(patient, otelws.Misses(1))...); err != nil {
 		t.Fatal(err)
 	}
 	atLeast(t, m, pings, 3)
