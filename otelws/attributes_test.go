@@ -165,6 +165,33 @@ func TestSubprotocols(t *testing.T) {
 	}
 }
 
+// Set is for every Handler that declares the name.
+func TestSetTwoProviders(t *testing.T) {
+	declaring := otelws.WithEnum("tier", nil, "free", "pro")
+	for _, c := range []struct {
+		name         string
+		outer, inner []otelws.Option
+		want         [2]string // labels
+	}{
+		{"both", []otelws.Option{declaring}, []otelws.Option{declaring}, [2]string{`{tier="pro"}`, `{tier="pro"}`}},
+		{"the outer", []otelws.Option{declaring}, []otelws.Option{otelws.WithEnum("other", nil, "x")}, [2]string{`{tier="pro"}`, `{other="other"}`}},
+		{"the inner", nil, []otelws.Option{declaring}, [2]string{"", `{tier="pro"}`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			outer, om := newInstrumentation(t, c.outer...)
+			inner, im := newInstrumentation(t, c.inner...)
+			visit(t, serve(t, outer.Handler(inner.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if err := otelws.Set(r.Context(), "tier", "pro"); err != nil {
+					t.Error(err)
+				}
+				echo.ServeHTTP(w, r)
+			})))))
+			om.Wait(t, "ws_connections_opened_total"+c.want[0], 1)
+			im.Wait(t, "ws_connections_opened_total"+c.want[1], 1)
+		})
+	}
+}
+
 func TestSet(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithEnum("tier", tier, "free", "pro"))
 	var errs []error

@@ -1,6 +1,7 @@
 package otelws
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,15 +32,15 @@ type worstCase struct {
 }
 
 // sets is the product of the factors; past a billion it counts no further.
-func (w worstCase) sets() int {
-	n := 1
+func (w worstCase) sets() int64 {
+	n := int64(1)
 	for _, f := range w.factors {
-		n = min(n*min(f.n, 1e9), 1e9)
+		n = min(n*min(int64(f.n), 1e9), 1e9)
 	}
 	return n
 }
 
-func (w worstCase) series() int { return w.sets() * w.points }
+func (w worstCase) series() int64 { return w.sets() * int64(w.points) }
 
 // String shows the multiplication.
 func (w worstCase) String() string {
@@ -54,17 +55,17 @@ func (w worstCase) String() string {
 
 func checkBudget(c *config) error {
 	all := append(worstCases(server, c), worstCases(client, c)...)
-	total := 0
+	total := int64(0)
 	for _, w := range all {
 		if n := w.sets(); n > maxSets {
 			return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values (%s)", n, maxSets, w)
 		}
 		total += w.series()
 	}
-	if total <= c.budget {
+	if total <= int64(c.budget) {
 		return nil
 	}
-	slices.SortStableFunc(all, func(a, b worstCase) int { return b.series() - a.series() })
+	slices.SortStableFunc(all, func(a, b worstCase) int { return cmp.Compare(b.series(), a.series()) })
 	worst := make([]string, 3)
 	for i := range worst {
 		worst[i] = all[i].String()

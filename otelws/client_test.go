@@ -14,7 +14,6 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
 )
 
@@ -77,29 +76,6 @@ const conversed = `
 // clientHandshakes is handshakes for the client's side.
 func clientHandshakes(statuses ...string) string {
 	return strings.ReplaceAll(handshakes(statuses...), "ws_", "ws_client_")
-}
-
-// Where nothing can dial, there are no series of dialed connections. Where
-// something can, they are there before it does.
-func TestClientSeries(t *testing.T) {
-	exp, err := exporter.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = exp.Shutdown(context.Background()) })
-	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const prefix = "\nws_client_"
-	scrape := scrapeOf(t, exp)
-	if strings.Contains(scrape, prefix) || !strings.Contains(scrape, "\nws_connections_active 0\n") {
-		t.Errorf("nothing can dial:\n%s", scrape)
-	}
-	ws.Transport(nil)
-	if scrape := scrapeOf(t, exp); !strings.Contains(scrape, prefix+"connections_active 0\n") {
-		t.Errorf("there is a Transport:\n%s", scrape)
-	}
 }
 
 // A connection is watched once, however often it passes a Transport.

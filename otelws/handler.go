@@ -53,23 +53,30 @@ func watchable(r *http.Request) bool {
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
 	rw := &responseWriter{ResponseWriter: w, handshake: new(handshake), header: headerOf(r)}
-	underWay.Store(underWayKey{i.provider, rw.header}, rw.handshake)
+	rw.handshake.outer = handshakeUnderWay(rw.header)
+	underWay.Store(rw.header, rw.handshake)
 	return rw, rw.handshake.begin(i.server, r)
 }
 
 // underWay has the handshakes of servers that have come to no connection and no
-// end, by provider and by the header, which copies of a request share.
-var underWay sync.Map // of underWayKey to *handshake
-
-type underWayKey struct {
-	provider any
-	header   uintptr
-}
+// end, the innermost for each request, by its header: copies of a request share
+// that.
+var underWay sync.Map // of uintptr to *handshake
 
 func headerOf(r *http.Request) uintptr { return reflect.ValueOf(r.Header).Pointer() }
 
+func handshakeUnderWay(header uintptr) *handshake {
+	h, _ := underWay.Load(header)
+	innermost, _ := h.(*handshake)
+	return innermost
+}
+
 func (w *responseWriter) forget() {
-	underWay.Delete(underWayKey{w.handshake.side.in.provider, w.header})
+	if outer := w.handshake.outer; outer != nil && !outer.isSettled() {
+		underWay.CompareAndSwap(w.header, w.handshake, outer)
+	} else {
+		underWay.CompareAndDelete(w.header, w.handshake)
+	}
 }
 
 // watched returns the handshake of r that another Handler or Accept of the same
@@ -89,11 +96,12 @@ func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handsh
 		}
 		w = u.Unwrap()
 	}
-	h, _ := underWay.Load(underWayKey{i.provider, headerOf(r)})
-	if h, ok := h.(*handshake); ok && !h.isSettled() {
-		return h
+	for h := handshakeUnderWay(headerOf(r)); h != nil; h = h.outer {
+		if sameProvider(h.side.in, i) && !h.isSettled() {
+			return h
+		}
 	}
 	return nil
 }
 
-func sameProvider(a, b *Instrumentation) bool { return a.provider == b.provider }
+func sameProvider(a, b *Instrumentation) bool { return a.identity() == b.identity() }

@@ -19,6 +19,7 @@ import (
 // and what the connection that comes of it has to know of it.
 type handshake struct {
 	side    *side
+	outer   *handshake // of the same request, by another provider
 	start   instant
 	request *http.Request // as the handler sees it
 	conn    *conn         // once the transport is known
@@ -78,29 +79,41 @@ func (h *handshake) pass(r *http.Request) {
 // It returns an error, and changes nothing, where ctx is not one that the
 // [Instrumentation.Handler] of an Instrumentation with a WithEnum made, where no
 // WithEnum declared name, and after the response to the handshake, when
-// attributes are final.
+// attributes are final. Where Handlers of several providers are around a handler,
+// it is for all that declare name.
 func Set(ctx context.Context, name, value string) error {
 	h := handshakeFrom(ctx)
 	if h == nil {
 		return fmt.Errorf("otelws: failed to set %s: the context is not that of a WebSocket request behind the Handler of an Instrumentation with a WithEnum", name)
 	}
-	key := attribute.Key(name)
-	for _, e := range h.side.enums {
-		if e.key != key || !e.settable {
-			continue
+	declared, set := false, false
+	for ; h != nil; h = h.outer {
+		if h.side.declares(attribute.Key(name)) {
+			declared = true
+			set = h.setValue(attribute.Key(name), value) || set
 		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.settled {
-			return fmt.Errorf("otelws: failed to set %s: the handshake has been answered", name)
-		}
-		if h.set == nil {
-			h.set = make(map[attribute.Key]string)
-		}
-		h.set[key] = value
-		return nil
 	}
-	return fmt.Errorf("otelws: failed to set %s: no WithEnum declares it", name)
+	switch {
+	case !declared:
+		return fmt.Errorf("otelws: failed to set %s: no WithEnum declares it", name)
+	case !set:
+		return fmt.Errorf("otelws: failed to set %s: the handshake has been answered", name)
+	}
+	return nil
+}
+
+// setValue says whether it was in time.
+func (h *handshake) setValue(key attribute.Key, value string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.settled {
+		return false
+	}
+	if h.set == nil {
+		h.set = make(map[attribute.Key]string)
+	}
+	h.set[key] = value
+	return true
 }
 
 // maxWaiting bounds what is kept while the response has not gone out. A peer

@@ -198,8 +198,16 @@ func TestGlobalProvider(t *testing.T) {
 	otel.SetMeterProvider(m.MeterProvider())
 	visit(t, serve(t, ws.Handler(echo)))
 	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 2)
-	if v, _ := m.Value("ws_connections_opened_total"); v != 2 {
-		t.Errorf("%v connections opened, want 2", v)
+
+	// It is the same provider for one that is made now.
+	after, err := otelws.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, after.Handler(ws.Handler(echo))))
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 3)
+	if v, _ := m.Value("ws_connections_opened_total"); v != 3 {
+		t.Errorf("%v connections opened, want 3", v)
 	}
 }
 

@@ -47,6 +47,7 @@ const (
 
 type config struct {
 	provider   metric.MeterProvider
+	global     bool // none was given
 	enums      []*enum
 	groups     Group
 	closeCodes []websocket.StatusCode
@@ -71,7 +72,7 @@ func newConfig(opts []Option) (*config, error) {
 		o.apply(c)
 	}
 	if c.provider == nil {
-		c.provider = otel.GetMeterProvider()
+		c.provider, c.global = otel.GetMeterProvider(), true
 	}
 	var err error
 	c.codes, err = newCloseCodes(c.closeCodes)

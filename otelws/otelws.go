@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/otelws/otelws-go/tracing"
@@ -23,11 +24,10 @@ const Version = "0.1.0"
 // Several on one MeterProvider add up: each connection counts once, by the
 // outermost Handler or Transport that it passes.
 type Instrumentation struct {
-	config   *config
-	provider any // what tells the MeterProvider from another
-	server   *side
-	client   *side
-	spans    *tracing.Connections
+	config *config
+	server *side
+	client *side
+	spans  *tracing.Connections
 
 	conns sync.Map // of *websocket.Conn to *conn
 	drain drain
@@ -46,9 +46,6 @@ func New(opts ...Option) (*Instrumentation, error) {
 		config: cfg,
 		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace),
 	}
-	if i.provider = cfg.provider; !reflect.ValueOf(cfg.provider).Comparable() {
-		i.provider = i
-	}
 	if i.server, err = newSide(i, meter, server); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
@@ -57,6 +54,19 @@ func New(opts ...Option) (*Instrumentation, error) {
 	}
 	i.server.use()
 	return i, nil
+}
+
+// identity is what tells the MeterProvider from another. That of the global one
+// is its own once it is set.
+func (i *Instrumentation) identity() any {
+	provider := i.config.provider
+	if i.config.global {
+		provider = otel.GetMeterProvider()
+	}
+	if !reflect.ValueOf(provider).Comparable() {
+		return i
+	}
+	return provider
 }
 
 func (i *Instrumentation) lookup(ws *websocket.Conn) *conn {

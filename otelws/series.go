@@ -159,6 +159,11 @@ func (s *side) settable() bool {
 	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable })
 }
 
+// declares says whether there is an attribute key that Set may give its value.
+func (s *side) declares(key attribute.Key) bool {
+	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable && e.key == key })
+}
+
 // newTallies gives each set its tally: that of the series which it counts for.
 func (s *side) newTallies(shared *set, groups Group) {
 	add := func(t *set) {

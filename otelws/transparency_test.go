@@ -285,3 +285,20 @@ func checkTraffic(t *testing.T, m *otelwstest.Metrics, prefix string, received, 
 		t.Error(errors)
 	}
 }
+
+// failingFlusher is a writer whose Flush fails.
+type failingFlusher struct{ http.ResponseWriter }
+
+var errFlush = errors.New("the peer has gone")
+
+func (failingFlusher) Flush()            {}
+func (failingFlusher) FlushError() error { return errFlush }
+
+func TestFlushErrorPasses(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, errFlush) {
+			t.Errorf("got %v, want %v", err, errFlush)
+		}
+	})).ServeHTTP(failingFlusher{httptest.NewRecorder()}, upgrade())
+}

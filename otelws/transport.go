@@ -38,7 +38,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 	h := new(handshake)
 	r = h.begin(t.in.client, r)
+	returned := false
+	defer func() {
+		if !returned { // it panicked
+			h.end(0)
+		}
+	}()
 	resp, err := base.RoundTrip(r)
+	returned = true
 	if err != nil {
 		h.end(0)
 		return resp, err

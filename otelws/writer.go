@@ -77,14 +77,16 @@ type (
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error)      { return w.hijack() }
 func (w hijackFlushWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
-func (w flushWriter) Flush()                                             { w.flush() }
-func (w hijackFlushWriter) Flush()                                       { w.flush() }
+func (w flushWriter) Flush()                                             { _ = w.flush() }
+func (w flushWriter) FlushError() error                                  { return w.flush() }
+func (w hijackFlushWriter) Flush()                                       { _ = w.flush() }
+func (w hijackFlushWriter) FlushError() error                            { return w.flush() }
 
-func (w *responseWriter) flush() {
+func (w *responseWriter) flush() error {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	w.ResponseWriter.(http.Flusher).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 type unwrapper interface{ Unwrap() http.ResponseWriter }

@@ -1,0 +1,45 @@
+package otelws_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// A transport that panics leaves no handshake that never ends.
+func TestTransportPanics(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	rt := ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { panic("no") }))
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = rt.RoundTrip(upgrade())
+	}()
+	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
+}
+
+// Where nothing can dial, there are no series of dialed connections. Where
+// something can, they are there before it does.
+func TestClientSeries(t *testing.T) {
+	exp, err := exporter.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = exp.Shutdown(context.Background()) })
+	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const prefix = "\nws_client_"
+	scrape := scrapeOf(t, exp)
+	if strings.Contains(scrape, prefix) || !strings.Contains(scrape, "\nws_connections_active 0\n") {
+		t.Errorf("nothing can dial:\n%s", scrape)
+	}
+	ws.Transport(nil)
+	if scrape := scrapeOf(t, exp); !strings.Contains(scrape, prefix+"connections_active 0\n") {
+		t.Errorf("there is a Transport:\n%s", scrape)
+	}
+}
