@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel"
@@ -32,8 +33,10 @@ type resolved struct {
 
 // NewConnections returns Connections whose tracer is tp's and whose contexts
 // travel by p; where they are nil, those are the global ones at the time of each
-// handshake. While tp is a no-op provider, or no global one has been set,
-// nothing is done and nothing is allocated. With query, the parent of an
+// handshake. While tp is a no-op provider, or no global one has been set, there
+// are no spans, and a context is passed on as it came, from the request to the
+// handler or from whoever dials to the request; where there is none, nothing is
+// allocated. With query, the parent of an
 // accepted connection may also come from the parameters of its URL, which is
 // where a browser can put it: it cannot set the headers of a handshake.
 func NewConnections(tp trace.TracerProvider, p propagation.TextMapPropagator, query bool) *Connections {
@@ -46,7 +49,7 @@ func (c *Connections) tracer() trace.Tracer {
 	if tp == nil {
 		tp = otel.GetTracerProvider()
 	}
-	canCompare := reflect.TypeOf(tp).Comparable()
+	canCompare := reflect.ValueOf(tp).Comparable()
 	if r := c.resolved.Load(); r != nil && canCompare && r.provider == tp {
 		return r.tracer
 	}
@@ -90,6 +93,16 @@ func (c *Connections) parent(r *http.Request) context.Context {
 		ctx = c.carrier().Extract(ctx, queryCarrier(r.URL.Query()))
 	}
 	return ctx
+}
+
+// carried says whether p may find a context in r.
+func (c *Connections) carried(p propagation.TextMapPropagator, r *http.Request) bool {
+	for _, field := range p.Fields() {
+		if r.Header.Get(field) != "" || c.query && strings.Contains(r.URL.RawQuery, field) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxQuery bounds the query that is looked through for a parent.

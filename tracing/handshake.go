@@ -1,10 +1,12 @@
 package tracing
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -21,10 +23,14 @@ type HandshakeSpan struct {
 // conventions, and returns r with its span context. What the context then holds
 // is no span that records: the handshake's ends long before the handler does.
 //
-// It returns nil and r itself where nothing records spans.
+// It returns nil where nothing records spans, and then r itself or, where r
+// carries a context, a copy that has it.
 func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
+		if c.carried(c.carrier(), r) {
+			r = r.WithContext(c.parent(r))
+		}
 		return nil, r
 	}
 	parent := c.parent(r)
@@ -38,22 +44,31 @@ func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 // Dial begins the CLIENT span of the handshake that r asks for, and returns a
 // copy of r with its span context, in its headers as well.
 //
-// It returns nil and r itself where nothing records spans.
+// It returns nil where nothing records spans, and then r itself or, where its
+// context has something to carry, a copy with that in its headers.
 func (c *Connections) Dial(r *http.Request) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
+		ctx := r.Context()
+		if trace.SpanContextFromContext(ctx).IsValid() || baggage.FromContext(ctx).Len() > 0 {
+			r = c.inject(ctx, r.Clone(ctx))
+		}
 		return nil, r
 	}
 	h := &HandshakeSpan{method: methodName(r.Method)}
 	ctx, span := tracer.Start(r.Context(), h.method,
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
 	h.span = span
-	r = r.Clone(flat(r.Context(), span))
+	return h, c.inject(ctx, r.Clone(flat(r.Context(), span)))
+}
+
+// inject writes ctx into the headers of r, which is nobody else's.
+func (c *Connections) inject(ctx context.Context, r *http.Request) *http.Request {
 	if r.Header == nil {
 		r.Header = make(http.Header)
 	}
 	c.carrier().Inject(ctx, propagation.HeaderCarrier(r.Header))
-	return h, r
+	return r
 }
 
 // End ends the span with the status of the response, 0 standing for none. r is
