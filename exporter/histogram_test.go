@@ -203,6 +203,52 @@ func TestObservedHistogramRefused(t *testing.T) {
 	}
 }
 
+// A second observer has the bounds of the first, or is none.
+func TestObservedHistogramBounds(t *testing.T) {
+	exp := newExporter(t)
+	meter := exp.MeterProvider().Meter("example.com/sizes")
+	c, ok := observe(meter, "size.observed")
+	if !ok {
+		t.Fatal("the meter observes no histograms")
+	}
+	_, ok = meter.(observer).ObservableInt64Histogram("size.observed", c.observe,
+		metric.WithUnit("By"), metric.WithDescription("Sizes."), metric.WithExplicitBucketBoundaries(1, 2, 3, 4))
+	if ok {
+		t.Error("there are two histograms of one name with different bounds")
+	}
+	c.record(sampled, 7)
+	if text := scrape(t, serveHandler(t, exp), ""); !strings.Contains(text, "size_observed_bytes_sum 7\n") {
+		t.Error("the scrape lacks the histogram")
+	}
+}
+
+// A reader that is made anew, such as one that connects again, has what was
+// recorded before.
+func TestProducerOfLater(t *testing.T) {
+	var producer exporter.ProducerFunc
+	exp := newExporter(t, exporter.WithReader(func(p exporter.ProducerFunc) (sdkmetric.Reader, error) {
+		producer = p
+		return sdkmetric.NewManualReader(sdkmetric.WithProducer(p(sdkmetric.DefaultTemporalitySelector))), nil
+	}))
+	c, ok := observe(exp.MeterProvider().Meter("example.com/sizes"), "size.observed")
+	if !ok {
+		t.Fatal("the meter observes no histograms")
+	}
+	c.record(sampled, 7)
+	again := producer(sdkmetric.DefaultTemporalitySelector)
+	c.record(sampled, 8)
+	scopes, err := again.Produce(context.Background())
+	check(t, err)
+	i := slices.IndexFunc(scopes, func(s metricdata.ScopeMetrics) bool { return s.Scope.Name == "example.com/sizes" })
+	if i < 0 {
+		t.Fatal("the histogram is not there")
+	}
+	p := scopes[i].Metrics[0].Data.(metricdata.Histogram[int64]).DataPoints[0]
+	if p.Count != 2 || p.Sum != 15 || len(p.Exemplars) != 1 {
+		t.Errorf("got %+v", p)
+	}
+}
+
 // A callback that fails costs nobody else anything.
 func TestCallbackErrors(t *testing.T) {
 	exp := newExporter(t)

@@ -49,13 +49,15 @@ type meter struct {
 //
 // observe yields for each attribute set how many values fell in each bucket, +Inf being the last,
 // and their sum, both since the beginning, and the least and the greatest value since the last call
-// (in the wrong order where there was none). It is called by one goroutine at a time.
+// (in the wrong order where there was none). It is called by one goroutine at a time, while no
+// histogram can be registered: it must register none.
 //
 // exemplars returns the function that offers values recorded under an attribute set as exemplars;
 // it is called for measurements whose span is sampled.
 //
 // ok is false, and nothing is registered, where the ordinary instrument would come out otherwise: a
-// view or the environment changes it, or a reader took no producer.
+// view or the environment changes it, a reader took no producer, or the histogram is there with other
+// bounds.
 func (m *meter) ObservableInt64Histogram(
 	name string,
 	observe func(yield func(attrs attribute.Set, counts []uint64, sum, least, greatest int64)),
@@ -71,7 +73,10 @@ func (m *meter) ObservableInt64Histogram(
 	}) || len(cfg.ExplicitBucketBoundaries()) == 0 {
 		return nil, false
 	}
-	h := m.provider.histograms.Register(m.scope, name, cfg.Description(), cfg.Unit(), cfg.ExplicitBucketBoundaries(), observe)
+	h, ok := m.provider.histograms.Register(m.scope, name, cfg.Description(), cfg.Unit(), cfg.ExplicitBucketBoundaries(), observe)
+	if !ok {
+		return nil, false
+	}
 	return h.Exemplars, true
 }
 

@@ -13,11 +13,11 @@ import (
 func (h *Histogram) Exemplars(attrs attribute.Set) func(ctx context.Context, value int64) {
 	h.registry.mu.Lock()
 	defer h.registry.mu.Unlock()
-	due := h.registry.at(h.histogram, attrs).due
+	p := h.registry.at(h.histogram, attrs)
 	return func(ctx context.Context, value int64) {
 		at, v := time.Now(), exemplar.NewValue(value)
-		for i := range due {
-			due[i].reservoir.Offer(ctx, at, v, nil)
+		for _, r := range *p.reservoirs.Load() {
+			r.Offer(ctx, at, v, nil)
 		}
 	}
 }

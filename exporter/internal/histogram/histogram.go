@@ -5,6 +5,7 @@ package histogram
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -20,7 +21,7 @@ import (
 type Observe = func(yield func(attrs attribute.Set, counts []uint64, sum, least, greatest int64))
 
 // Registry is the histograms of one MeterProvider and the producers of its readers. It is safe for
-// concurrent use; a producer is made before the first histogram is registered.
+// concurrent use, but for Observe, which is called with its lock held.
 type Registry struct {
 	mu         sync.Mutex
 	producers  []*Producer
@@ -49,14 +50,15 @@ type point struct {
 	sum    int64
 	ever   extremes
 	due    []due // by producer
+
+	reservoirs atomic.Pointer[[]exemplar.Reservoir] // by producer
 }
 
 // due is what a producer has not reported of a point, or else has reported.
 type due struct {
-	extremes  extremes
-	counts    []uint64
-	sum       int64
-	reservoir exemplar.Reservoir
+	extremes extremes
+	counts   []uint64
+	sum      int64
 }
 
 type extremes struct {
@@ -75,8 +77,8 @@ func (e *extremes) add(least, greatest int64) {
 }
 
 // Register adds a histogram with the given bucket bounds, or one more observer of a histogram that
-// is there already, with its bounds.
-func (r *Registry) Register(scope instrumentation.Scope, name, description, unit string, bounds []float64, observe Observe) *Histogram {
+// is there already. ok is false where that has other bounds.
+func (r *Registry) Register(scope instrumentation.Scope, name, description, unit string, bounds []float64, observe Observe) (_ *Histogram, ok bool) {
 	id := identity{scope, name, description, unit}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,8 +92,11 @@ func (r *Registry) Register(scope instrumentation.Scope, name, description, unit
 		})
 	}
 	h := r.histograms[i]
+	if !slices.Equal(h.bounds, bounds) {
+		return nil, false
+	}
 	h.observers = append(h.observers, observe)
-	return &Histogram{r, h}
+	return &Histogram{r, h}, true
 }
 
 // Histogram is a registered histogram.
@@ -106,18 +111,24 @@ func (r *Registry) at(h *histogram, attrs attribute.Set) *point {
 	if p := h.points[key]; p != nil {
 		return p
 	}
-	p := &point{
-		attrs:  attrs,
-		counts: make([]uint64, len(h.bounds)+1),
-		due:    make([]due, len(r.producers)),
-	}
-	for i := range p.due {
-		p.due[i].counts = make([]uint64, len(h.bounds)+1)
-		p.due[i].reservoir = exemplar.HistogramReservoirProvider(h.bounds)(attrs)
-	}
+	p := &point{attrs: attrs, counts: make([]uint64, len(h.bounds)+1)}
+	p.serve(len(r.producers), h.bounds)
 	h.points[key] = p
 	h.order = append(h.order, p)
 	return p
+}
+
+// serve has the point serve n producers.
+func (p *point) serve(n int, bounds []float64) {
+	var all []exemplar.Reservoir
+	if old := p.reservoirs.Load(); old != nil {
+		all = slices.Clone(*old)
+	}
+	for range n - len(p.due) {
+		p.due = append(p.due, due{counts: make([]uint64, len(bounds)+1)})
+		all = append(all, exemplar.HistogramReservoirProvider(bounds)(p.attrs))
+	}
+	p.reservoirs.Store(&all)
 }
 
 // collect brings the points of h up to date. It is called with the registry's lock held.
@@ -147,6 +158,11 @@ func (r *Registry) Producer(t metricdata.Temporality) *Producer {
 	defer r.mu.Unlock()
 	p := &Producer{registry: r, index: len(r.producers), temporality: t, since: time.Now()}
 	r.producers = append(r.producers, p)
+	for _, h := range r.histograms {
+		for _, of := range h.order {
+			of.serve(len(r.producers), h.bounds)
+		}
+	}
 	return p
 }
 

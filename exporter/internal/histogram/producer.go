@@ -77,7 +77,7 @@ func (p *Producer) dataPoint(h *histogram, of *point, at time.Time) metricdata.H
 		dp.Min = metricdata.NewExtrema(extremes.least)
 		dp.Max = metricdata.NewExtrema(extremes.greatest)
 	}
-	dp.Exemplars = p.exemplars(d.reservoir)
+	dp.Exemplars = p.exemplars((*of.reservoirs.Load())[p.index])
 	return dp
 }
 
