@@ -103,7 +103,7 @@ func (c *conn) Write(p []byte) (int, error) {
 			c.noteWhole(transmit, size, n)
 		}
 	case n > 0:
-		c.countBytes(transmit, n)
+		c.sentPart(p[:n])
 	}
 	if err != nil {
 		c.failed(err)
@@ -206,7 +206,8 @@ func (c *conn) readInbound(b []byte) {
 // write is what sending has read in a Write, and sent is to count.
 type write struct {
 	before  frame.Parser // as it was at the beginning
-	frame   frame.Frame  // the last one that ends
+	after   frame.Parser
+	frame   frame.Frame // the last one that ends
 	frames  int
 	decoded []int64 // of the compressed messages that end before it
 	err     frame.Error
@@ -238,20 +239,21 @@ func (c *conn) sending(w *write, b []byte) {
 			c.closeFrame(&f, InitiatorLocal)
 		}
 	}
+	w.after = out.frames
 	if c.state.Load() != pending {
 		out.settle()
 	}
 }
 
-// sent counts the first n bytes of b, which have been written.
+// sent counts the first n bytes of b, which have been written. The rest may be
+// written again, as after a deadline: it is then read again, too.
 func (c *conn) sent(b []byte, n int, w *write) {
-	if n == 0 {
-		return
-	}
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	c.countBytes(transmit, n)
+	if n > 0 {
+		c.countBytes(transmit, n)
+	}
 	switch {
 	case n < len(b) || w.frames > 1:
 		again := w.before
@@ -259,11 +261,25 @@ func (c *conn) sent(b []byte, n int, w *write) {
 			again.Decode(&replay{decoded: w.decoded, last: w.frame.Decoded})
 		}
 		c.countFrames(transmit, &again, b[:n])
+		if n < len(b) && out.frames == w.after {
+			out.frames = again.Clone() // without the Decoder, which cannot go back
+			out.settle()
+		}
 		return
 	case w.frames == 1:
 		c.countFrame(transmit, &w.frame)
 	}
 	c.countError(w.err)
+}
+
+// sentPart counts b, the first part of what would have been a whole message.
+func (c *conn) sentPart(b []byte) {
+	out := &c.outbound
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	c.countBytes(transmit, len(b))
+	c.countFrames(transmit, &out.frames, b)
+	out.settle()
 }
 
 // The count functions count what has passed in one direction. Its lock is held

@@ -1,13 +1,17 @@
 package otelws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
 )
 
 // cut is a transport that breaks within a write.
@@ -53,4 +57,76 @@ func TestWriteBreaksOff(t *testing.T) {
 			t.Errorf("%s is %v, want %v", sample, got, want)
 		}
 	}
+}
+
+// pausing is a transport whose deadline passes once, when it has written so many
+// bytes.
+type pausing struct {
+	net.Conn
+	until int
+}
+
+func (c *pausing) Write(p []byte) (int, error) {
+	n := len(p)
+	if c.until >= 0 && c.until < n {
+		n, c.until = c.until, -1
+		return n, os.ErrDeadlineExceeded
+	}
+	if c.until >= 0 {
+		c.until -= n
+	}
+	return n, nil
+}
+
+// A write that goes on after a deadline, wherever that came, is counted as one
+// that had none.
+func TestWriteGoesOn(t *testing.T) {
+	parts := [][]byte{
+		unmasked(fin|opText, "hello"),
+		unmasked(fin|opPing, "p"),
+		unmasked(opText, "in "), unmasked(fin|opContinuation, "two"),
+		unmasked(fin|opBinary, make([]byte, 300)),
+		unmasked(fin|opText, "bye"),
+		unmasked(fin|opClose, closePayload(1000, "")),
+	}
+	whole := bytes.Join(parts, nil)
+	for name, writes := range map[string][][]byte{"frame by frame": parts, "at once": {whole}} {
+		t.Run(name, func(t *testing.T) {
+			want := changedBy(t, writes, len(whole))
+			for until := range whole {
+				if got := changedBy(t, writes, until); got != want {
+					t.Fatalf("a deadline after %d bytes:\n%s\nwant\n%s", until, got, want)
+				}
+			}
+		})
+	}
+}
+
+// changedBy returns what has changed once the server has written all, to a
+// transport whose deadline passes after so many bytes.
+func changedBy(t *testing.T, writes [][]byte, until int) string {
+	t.Helper()
+	ws, m := newInstrumentation(t)
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	transport := &pausing{near, -1}
+	ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, _, err := gobwas.UpgradeHTTP(r, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport.until = until
+		for _, b := range writes {
+			n, err := c.Write(b)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				_, err = c.Write(b[n:])
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Close()
+	})).ServeHTTP(pipeWriter{httptest.NewRecorder(), transport}, upgrade())
+	return m.Changed()
 }
