@@ -2,16 +2,19 @@ package otelws_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
 
 	"github.com/otelws/otelws-go/otelws"
 )
@@ -149,6 +152,46 @@ func TestStuckCloseFrame(t *testing.T) {
 			m.Wait(t, tt.want, 1)
 			server.CloseNow()
 			ends.Wait()
+		})
+	}
+}
+
+// A connection that is closed after a deadline has passed, and no byte has since,
+// timed out.
+func TestPassedDeadline(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		bytes []byte // that come after it
+		want  string
+	}{
+		{"nothing since", nil, "timeout"},
+		{"a message since", masked(fin|opText, "hello"), "local"},
+		{"a part of one since", masked(fin|opText, "hello")[:4], "local"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			near, far := net.Pipe()
+			defer far.Close()
+			go io.Copy(io.Discard, far)
+			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, _, _, err := gobwas.UpgradeHTTP(r, w)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.SetReadDeadline(time.Now())
+				if _, err := c.Read(make([]byte, 100)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("got %v", err)
+				}
+				_ = c.SetReadDeadline(time.Time{})
+				if tt.bytes != nil {
+					go far.Write(tt.bytes)
+					if _, err := c.Read(make([]byte, 100)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.Close()
+			})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
+			m.Wait(t, `ws_connection_duration_seconds_count{code="1006",initiator="`+tt.want+`"}`, 1)
 		})
 	}
 }

@@ -59,6 +59,25 @@ func TestWriteBreaksOff(t *testing.T) {
 	}
 }
 
+// A response of which a part has gone opens no connection.
+func TestHeadBreaksOff(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	near, far := net.Pipe()
+	defer far.Close()
+	ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, _, _, err := gobwas.UpgradeHTTP(r, w); err == nil {
+			t.Error("the upgrade did not fail")
+		} else if c != nil {
+			c.Close()
+		}
+		near.Close()
+	})).ServeHTTP(pipeWriter{httptest.NewRecorder(), cut{near, 20}}, upgrade())
+	m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
+	if v, _ := m.Value("ws_connections_opened_total"); v != 0 {
+		t.Errorf("%v connections opened, want none", v)
+	}
+}
+
 // pausing is a transport whose deadline passes once, when it has written so many
 // bytes.
 type pausing struct {

@@ -1,10 +1,13 @@
 package otelws
 
 import (
+	"context"
 	"math"
 	"slices"
 	"testing"
 	"unsafe"
+
+	"github.com/otelws/otelws-go/exporter"
 )
 
 // A class of whole messages is in one bucket of the histogram, and has one size
@@ -22,6 +25,25 @@ func TestWholeClasses(t *testing.T) {
 		}
 		if c := wholeClasses[class]; c.bucket != bucket || c.header != header {
 			t.Fatalf("%d bytes are in bucket %d with a header of %d, want %d and %d", size, c.bucket, c.header, bucket, header)
+		}
+	}
+}
+
+// The exporter's meter reads the histograms of messages from the tallies: its
+// method is known by its signature alone, and without it an instrument records.
+func TestExporterObserves(t *testing.T) {
+	exp, err := exporter.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = exp.Shutdown(context.Background()) })
+	ws, err := New(WithMeterProvider(exp.MeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*side{ws.server, ws.client} {
+		if s.recordsMessages {
+			t.Error("messages are recorded by an instrument")
 		}
 	}
 }
