@@ -16,7 +16,7 @@ import (
 // A message that is one frame, and one Read or Write, as most are, is counted
 // without a lock. For the rest there are locks, which are held for the time that
 // it takes to read headers, never during I/O, and are taken in the order inbound,
-// outbound, life.
+// outbound, life, and then a drain's.
 type conn struct {
 	rwc      io.ReadWriteCloser
 	side     *side
@@ -119,7 +119,7 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 	case pending:
 		return c.writeHead(p)
 	}
-	var w write
+	var w readAhead
 	c.sending(&w, p)
 	n, err := c.write(p, &c.shard.whole[transmit][0].writing)
 	c.sent(p, n, &w)
@@ -180,7 +180,7 @@ func (c *conn) received(b []byte) {
 		c.handshake.waiting = nil
 		return
 	case pending:
-		if !c.handshake.wait(b) {
+		if !c.handshake.hold(b) {
 			c.abandon(0)
 			c.handshake.waiting = nil
 		}
@@ -203,8 +203,8 @@ func (c *conn) readInbound(b []byte) {
 	in.settle()
 }
 
-// write is what sending has read in a Write, and sent is to count.
-type write struct {
+// readAhead is what sending has read of a Write, and sent is to count.
+type readAhead struct {
 	before  frame.Parser // as it was at the beginning
 	after   frame.Parser
 	frame   frame.Frame // the last one that ends
@@ -215,7 +215,7 @@ type write struct {
 
 // sending reads what is about to be written, for the frames that the peer may
 // answer before the write returns.
-func (c *conn) sending(w *write, b []byte) {
+func (c *conn) sending(w *readAhead, b []byte) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
@@ -247,7 +247,7 @@ func (c *conn) sending(w *write, b []byte) {
 
 // sent counts the first n bytes of b, which have been written. The rest may be
 // written again, as after a deadline: it is then read again, too.
-func (c *conn) sent(b []byte, n int, w *write) {
+func (c *conn) sent(b []byte, n int, w *readAhead) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()

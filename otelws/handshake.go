@@ -120,9 +120,9 @@ func (h *handshake) setValue(key attribute.Key, value string) bool {
 // that goes beyond is no WebSocket's.
 const maxWaiting = 64 << 10
 
-// wait keeps b, which the peer has sent, until the response has gone out, unless
+// hold keeps b, which the peer has sent, until the response has gone out, unless
 // it is too much.
-func (h *handshake) wait(b []byte) bool {
+func (h *handshake) hold(b []byte) bool {
 	if h.waiting == nil {
 		h.waiting = new(bytes.Buffer)
 	}

@@ -42,7 +42,7 @@ func (c *conn) early(brw *bufio.ReadWriter) {
 	}
 	if n := brw.Reader.Buffered(); n > 0 {
 		b, _ := brw.Reader.Peek(n)
-		c.handshake.wait(b) // it is no more than a buffer of the server's
+		c.handshake.hold(b) // it is no more than a buffer of the server's
 	}
 }
 

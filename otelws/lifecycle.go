@@ -3,7 +3,6 @@ package otelws
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,10 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"go.opentelemetry.io/otel"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
-	"github.com/otelws/otelws-go/tracing"
 )
 
 // lifecycle is what begins and ends a connection. Its lock guards every change
@@ -267,57 +264,4 @@ func (c *conn) closeSent() {
 	c.life.mu.Lock()
 	c.life.closeSent = true
 	c.life.mu.Unlock()
-}
-
-// summarize makes the span of the end, and calls the functions of WithOnClose.
-func (c *conn) summarize(e *ending) {
-	if e == nil {
-		return
-	}
-	functions := c.side.in.config.onClose
-	received, sent := &c.sums[receive], &c.sums[transmit]
-	s := Summary{
-		Code:             e.code,
-		Initiator:        e.initiator,
-		Reason:           e.reason,
-		Err:              e.cause,
-		Duration:         e.at - c.start,
-		Client:           c.side.role == client,
-		Request:          c.handshake.request,
-		MessagesReceived: received.messages.Load(),
-		MessagesSent:     sent.messages.Load(),
-		BytesReceived:    received.bytes.Load(),
-		BytesSent:        sent.bytes.Load(),
-	}
-	if e.code == invalidCode {
-		s.Code = 0
-	}
-	if sampled := c.handshake.sampled; sampled != nil {
-		c.side.in.spans.Close(sampled, tracing.Closed{
-			Code:             s.Code,
-			Initiator:        e.initiator.String(),
-			Duration:         s.Duration,
-			MessagesReceived: s.MessagesReceived,
-			MessagesSent:     s.MessagesSent,
-			BytesReceived:    s.BytesReceived,
-			BytesSent:        s.BytesSent,
-		})
-	}
-	if len(functions) == 0 {
-		return
-	}
-	ctx := context.WithoutCancel(s.Request.Context())
-	for _, f := range functions {
-		callOnClose(ctx, f, s)
-	}
-}
-
-// callOnClose calls f, whose panic must not become one of the transport's.
-func callOnClose(ctx context.Context, f func(context.Context, Summary), s Summary) {
-	defer func() {
-		if r := recover(); r != nil {
-			otel.Handle(fmt.Errorf("otelws: function of WithOnClose panicked: %v", r))
-		}
-	}()
-	f(ctx, s)
 }

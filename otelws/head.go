@@ -11,7 +11,7 @@ import (
 // the response themselves.
 func (c *conn) writeHead(p []byte) (int, error) {
 	rest, complete := c.readHead(p)
-	var w write
+	var w readAhead
 	begun := now()
 	if complete {
 		c.sending(&w, rest)
