@@ -22,13 +22,13 @@ import (
 // net/http does not close a hijacked connection, and coder/websocket does not
 // close its transport when a read fails. A connection that the application
 // neither reads nor closes is held, descriptor and all, and is counted as
-// open: a handler says defer c.CloseNow(). Where nothing refers to it any more,
-// the garbage collector closes the descriptor and ends the connection, as by
-// this side; those of coder/websocket are never let go.
+// open: a handler says defer c.CloseNow(). One that nothing refers to any more
+// ends as by this side, when the garbage collector, which then closes its
+// descriptor, finds it; those of coder/websocket it never finds.
 //
 // The [net.Conn] that Hijack returns passes bytes on as they are, and gives the
 // connection beneath it by a method NetConn, as [crypto/tls.Conn] does. What is
-// read, written or closed there is not seen.
+// read, written or closed there is not seen, and whoever has that alone has let go.
 //
 // A Handler inside a Handler watches once, unless a middleware between them both
 // hides its ResponseWriter, for lack of an Unwrap, and clones the header.

@@ -8,15 +8,25 @@ import (
 
 // netConn is the tap as the application has it, where the transport is a
 // net.Conn. The conn does not refer to it, so that the garbage collector can
-// tell that nobody has it any more.
+// tell that nobody has it any more: not before a Read or a Write has returned.
 type netConn struct {
 	net.Conn
 	conn *conn
 }
 
-func (c *netConn) Read(p []byte) (int, error)  { return c.conn.Read(p) }
-func (c *netConn) Write(p []byte) (int, error) { return c.conn.Write(p) }
-func (c *netConn) Close() error                { return c.conn.Close() }
+func (c *netConn) Read(p []byte) (int, error) {
+	n, err := c.conn.Read(p)
+	runtime.KeepAlive(c)
+	return n, err
+}
+
+func (c *netConn) Write(p []byte) (int, error) {
+	n, err := c.conn.Write(p)
+	runtime.KeepAlive(c)
+	return n, err
+}
+
+func (c *netConn) Close() error { return c.conn.Close() }
 
 // NetConn returns the connection beneath the tap. What is read, written or
 // closed there is not seen.
@@ -27,9 +37,19 @@ func (c *netConn) tapped() *conn { return c.conn }
 // body is the tap as the body of a response, where the transport is no net.Conn.
 type body struct{ conn *conn }
 
-func (b *body) Read(p []byte) (int, error)  { return b.conn.Read(p) }
-func (b *body) Write(p []byte) (int, error) { return b.conn.Write(p) }
-func (b *body) Close() error                { return b.conn.Close() }
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.conn.Read(p)
+	runtime.KeepAlive(b)
+	return n, err
+}
+
+func (b *body) Write(p []byte) (int, error) {
+	n, err := b.conn.Write(p)
+	runtime.KeepAlive(b)
+	return n, err
+}
+
+func (b *body) Close() error { return b.conn.Close() }
 
 func (b *body) tapped() *conn { return b.conn }
 
@@ -73,10 +93,8 @@ func newBody(h *handshake, rwc io.ReadWriteCloser) (*conn, io.ReadWriteCloser) {
 
 // dropped ends the connection where the application has let go of it without
 // Close: the garbage collector closes a socket that nobody has, and the peer
-// sees its end.
+// sees its end. It is not closed here, since somebody may have what NetConn gave.
 func (c *conn) dropped() {
-	switch c.state.Load() {
-	case pending, live:
-		_ = c.Close()
-	}
+	c.abandon(0)
+	c.summarize(c.end(InitiatorLocal, nil))
 }
