@@ -162,9 +162,6 @@ func (h *heartbeat) ping() {
 	}
 	c, begun := h.conn, time.Now()
 	before := c.signs()
-	if before.pongs != h.answered {
-		h.misses = 0 // late, but alive
-	}
 
 	// Not the context of the heartbeat: coder/websocket closes a connection
 	// whose context is cancelled during a write.
@@ -172,15 +169,15 @@ func (h *heartbeat) ping() {
 	err := h.ws.Ping(ctx)
 	cancel()
 
-	switch {
-	case err == nil:
-		h.misses = 0
-	case !errors.Is(err, context.DeadlineExceeded): // the connection is closing
-	case h.missed(before):
+	// With any other error, the connection is closing.
+	missed := errors.Is(err, context.DeadlineExceeded) && h.missed(before)
+	if pongs := c.signs().pongs; pongs != h.answered {
+		h.answered, h.misses = pongs, 0 // late ones too
+	}
+	if missed {
 		c.set.heartbeat.missed.Add(1)
 		h.misses++
 	}
-	h.answered = c.signs().pongs
 	if h.misses >= h.config.misses && !h.stopped.Load() {
 		c.giveUp()
 		_ = h.ws.CloseNow()
@@ -201,7 +198,7 @@ func (h *heartbeat) missed(before signs) bool {
 		return false
 	case after.pings == before.pings:
 		stuck := c.outbound.writing.word.Load()
-		if stuck != h.stuck {
+		if stuck == 0 || stuck != h.stuck {
 			h.stuck, h.misses = stuck, 0 // another Write than last time
 		}
 		return true
