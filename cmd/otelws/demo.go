@@ -44,7 +44,7 @@ func newDemoCommand(global *globalFlags) *cobra.Command {
 		Use:   "demo",
 		Short: "Run an instrumented WebSocket server to look at",
 		Long:  demoHelp,
-		Args:  cobra.NoArgs,
+		Args:  between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return d.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
 		},

@@ -61,7 +61,7 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 		Example: `  otelws proxy --backend http://localhost:3000 --route '/chat/{room}' --route /feed
   otelws proxy --listen :443 --tls.cert tls.crt --tls.key tls.key --forwarded replace --backend unix:/run/app.sock`,
 		Long: proxyHelp,
-		Args: cobra.NoArgs,
+		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
 		},

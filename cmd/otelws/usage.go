@@ -40,6 +40,8 @@ func judging(cmd *cobra.Command) *cobra.Command {
 func between(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch n := len(args); {
+		case most == 0 && n > 0:
+			return fmt.Errorf("%q is too much: see %s --help", args[0], cmd.CommandPath())
 		case n < least:
 			return fmt.Errorf("give %s: see %s --help", what, cmd.CommandPath())
 		case n > most:
