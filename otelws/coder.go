@@ -82,15 +82,11 @@ func (i *Instrumentation) tapBeneath(ws *websocket.Conn) *conn {
 			continue
 		}
 		tap := fields.Field(f).Elem()
-		if tap.Kind() == reflect.Struct && tap.NumField() > 0 {
-			tap = tap.Field(0) // beside a CloseWrite
+		for tap.Kind() == reflect.Struct && tap.NumField() > 0 {
+			tap = tap.Field(0) // of a netConn, beside a CloseWrite
 		}
-		switch {
-		case !tap.IsValid():
-		case tap.Type() == reflect.TypeFor[*netConn]():
-			c = (*netConn)(tap.UnsafePointer()).conn
-		case tap.Type() == reflect.TypeFor[*body]():
-			c = (*body)(tap.UnsafePointer()).conn
+		if tap.IsValid() && tap.Type() == reflect.TypeFor[*handle]() {
+			c = (*handle)(tap.UnsafePointer()).conn
 		}
 	}
 	for c != nil && !sameProvider(c.side.in, i) {

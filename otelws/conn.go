@@ -3,8 +3,10 @@ package otelws
 import (
 	"context"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
@@ -53,8 +55,16 @@ type stream struct {
 	frames frame.Parser
 }
 
-// sums are what has passed.
-type sums [len(directions)]struct{ messages, bytes atomic.Int64 }
+// sums are what has passed, and the rest of what is told at the end.
+type sums struct {
+	passed  [len(directions)]struct{ messages, bytes atomic.Int64 }
+	sampled context.Context // with the span context, nil where it is not sampled
+
+	// For the Summary: for as long as the application has the connection the
+	// request as it was, to whose context it may belong, and else without that.
+	request weak.Pointer[http.Request]
+	remains *http.Request
+}
 
 // inbound is what is read from the peer.
 type inbound struct {
@@ -145,7 +155,7 @@ func (c *conn) write(p []byte, shared *writing) (int, error) {
 func (c *conn) Close() error {
 	end := c.closing()
 	err := c.rwc.Close()
-	c.summarize(end)
+	c.tell(end)
 	return err
 }
 
@@ -205,12 +215,14 @@ func (c *conn) readInbound(b []byte) {
 
 // readAhead is what sending has read of a Write, and sent is to count.
 type readAhead struct {
-	before  frame.Parser // as it was at the beginning
-	after   frame.Parser
-	frame   frame.Frame // the last one that ends
-	frames  int
-	decoded []int64 // of the compressed messages that end before it
-	err     frame.Error
+	before frame.Parser // as it was at the beginning
+	after  frame.Parser
+	// Whether the Decoder was asked: one that is behind is given up.
+	decoding bool
+	frame    frame.Frame // the last one that ends
+	frames   int
+	decoded  []int64 // of the compressed messages that end before it
+	err      frame.Error
 }
 
 // sending reads what is about to be written, for the frames that the peer may
@@ -219,7 +231,7 @@ func (c *conn) sending(w *readAhead, b []byte) {
 	out := &c.outbound
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	w.before = out.frames.Clone()
+	w.before, w.decoding = out.frames.Clone(), out.frames.Decodes()
 	for len(b) > 0 {
 		f, n, ok, err := out.frames.Next(b)
 		b = b[n:]
@@ -257,7 +269,7 @@ func (c *conn) sent(b []byte, n int, w *readAhead) {
 	switch {
 	case n < len(b) || w.frames > 1:
 		again := w.before
-		if c.decoding != nil {
+		if w.decoding {
 			again.Decode(&replay{decoded: w.decoded, last: w.frame.Decoded})
 		}
 		c.countFrames(transmit, &again, b[:n])
@@ -289,7 +301,7 @@ func (c *conn) countBytes(d direction, n int) {
 	c.progress()
 	c.shard.other[d].bytes.Add(int64(n))
 	if c.sums != nil {
-		c.sums[d].bytes.Add(int64(n))
+		c.sums.passed[d].bytes.Add(int64(n))
 	}
 }
 
@@ -303,8 +315,8 @@ func (c *conn) countWhole(d direction, w *wholeMessages, size int) {
 // shard are to know of it.
 func (c *conn) noteWhole(d direction, size, n int) {
 	if c.sums != nil {
-		c.sums[d].messages.Add(1)
-		c.sums[d].bytes.Add(int64(n))
+		c.sums.passed[d].messages.Add(1)
+		c.sums.passed[d].bytes.Add(int64(n))
 	}
 	c.recordMessage(d, int64(size))
 }
@@ -332,7 +344,7 @@ func (c *conn) countFrame(d direction, f *frame.Frame) {
 	other.frames[opcodeIndex[f.Opcode]].Add(1)
 	if f.Message >= 0 {
 		if c.sums != nil {
-			c.sums[d].messages.Add(1)
+			c.sums.passed[d].messages.Add(1)
 		}
 		size := f.Message
 		if f.Compressed && f.Decoded >= 0 {
@@ -362,15 +374,15 @@ func (c *conn) recordMessage(d direction, size int64) {
 		instrument.Record(c.context(), size, c.set.messages.record...)
 		return
 	}
-	if ctx := c.handshake.sampled; ctx != nil {
-		c.set.messages.exemplars[d](ctx, size)
+	if c.sums != nil && c.sums.sampled != nil {
+		c.set.messages.exemplars[d](c.sums.sampled, size)
 	}
 }
 
 // context returns the context of a measurement, for exemplars.
 func (c *conn) context() context.Context {
-	if ctx := c.handshake.sampled; ctx != nil {
-		return ctx
+	if c.sums != nil && c.sums.sampled != nil {
+		return c.sums.sampled
 	}
 	return context.Background()
 }

@@ -70,8 +70,9 @@ func (i *Instrumentation) Drain(ctx context.Context) error {
 	return nil
 }
 
-// awaitEnd returns once the connection of ws has ended and is counted. Close does
-// not wait for that where the application is closing it as well.
+// awaitEnd returns once the connection of ws has ended, is counted, and all have
+// been told. Close does not wait for that where the application is closing it as
+// well.
 func (i *Instrumentation) awaitEnd(ws any) {
 	for known := true; known; _, known = i.conns.Load(ws) {
 		time.Sleep(time.Millisecond)

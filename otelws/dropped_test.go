@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
@@ -86,6 +87,124 @@ func TestEndedConnectionIsCollected(t *testing.T) {
 	collectUntil(t, freed)
 }
 
+// What leads from the request back to the connection does not keep it: a body that
+// net/http reads through it, a session in the context that holds it.
+func TestDroppedAlthoughTheRequestLeadsToIt(t *testing.T) {
+	upgradeAndDrop := func(w http.ResponseWriter, r *http.Request) { _, _, _, _ = gobwas.UpgradeHTTP(r, w) }
+	t.Run("a body, refused", func(t *testing.T) {
+		ws, m := newInstrumentation(t)
+		gone := dialAndDrop(t, ws, func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		}, "Content-Length: 5")
+		collectUntil(t, gone)
+		if v, _ := m.Value("ws_connections_opened_total"); v != 0 {
+			t.Errorf("%v connections opened, want none", v)
+		}
+	})
+	t.Run("a body", func(t *testing.T) {
+		option, ended := onClose()
+		ws, _ := newInstrumentation(t, option)
+		collectUntil(t, dialAndDrop(t, ws, upgradeAndDrop, "Content-Length: 5"))
+		<-ended
+	})
+	t.Run("a session", func(t *testing.T) {
+		type key struct{}
+		option, ended := onClose()
+		ws, _ := newInstrumentation(t, option)
+		inner := ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, _, _, err := gobwas.UpgradeHTTP(r, w)
+			if err != nil {
+				t.Error(err)
+			}
+			*r.Context().Value(key{}).(*net.Conn) = c
+		}))
+		collectUntil(t, dialAndDrop(t, nil, func(w http.ResponseWriter, r *http.Request) {
+			inner.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, new(net.Conn))))
+		}))
+		if e := <-ended; e.Code != websocket.StatusAbnormalClosure || e.Request.URL.Path != "/" {
+			t.Errorf("got %+v", e.Summary)
+		}
+	})
+}
+
+// The body of a client's response is let go of as well.
+func TestDroppedBody(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	gone := make(chan struct{})
+	s := startServer(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		gorillaEcho(&gorilla.Upgrader{})(w, r)
+	}))
+	r := upgrade()
+	r.URL.Scheme, r.URL.Host = "http", s.Listener.Addr().String()
+	r.RequestURI = ""
+	if _, err := ws.Transport(newTransport(t)).RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	collectUntil(t, gone)
+	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
+}
+
+// A Read or a Write that is the last use of a connection keeps it until it has
+// returned.
+func TestInUse(t *testing.T) {
+	for name, use := range map[string]func(net.Conn){
+		"read":  func(c net.Conn) { _, _ = c.Read(make([]byte, 10)) },
+		"write": func(c net.Conn) { _, _ = c.Write(unmasked(fin|opBinary, make([]byte, 1<<20))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			near, far := net.Pipe()
+			using := make(chan struct{})
+			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, _, _, err := gobwas.UpgradeHTTP(r, w)
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					defer close(using)
+					use(c)
+				}()
+			})).ServeHTTP(pipeWriter{httptest.NewRecorder(), inBackground(near, far)}, upgrade())
+			for range 20 {
+				runtime.GC()
+				time.Sleep(time.Millisecond)
+			}
+			if v, _ := m.Value("ws_connections_active"); v != 1 {
+				t.Errorf("%v connections are open, want 1", v)
+			}
+			far.Close()
+			near.Close()
+			<-using
+		})
+	}
+}
+
+// inBackground returns near, whose first write, the response, is read from far.
+func inBackground(near, far net.Conn) net.Conn {
+	go func() { _, _ = io.ReadFull(far, make([]byte, 1)) }()
+	return &firstWrite{Conn: near}
+}
+
+type firstWrite struct {
+	net.Conn
+	written bool
+}
+
+func (c *firstWrite) Write(p []byte) (int, error) {
+	if !c.written {
+		c.written = true
+		_, err := c.Conn.Write(p[:1])
+		return len(p), err
+	}
+	return c.Conn.Write(p)
+}
+
 func waitForStatus(t *testing.T, m *otelwstest.Metrics, status string) {
 	t.Helper()
 	m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="`+status+`"}`, 1)
@@ -93,7 +212,7 @@ func waitForStatus(t *testing.T, m *otelwstest.Metrics, status string) {
 
 // dialAndDrop returns a channel that is closed when the client sees the end of
 // its connection to a handler that lets go of it.
-func dialAndDrop(t *testing.T, ws *otelws.Instrumentation, handler http.HandlerFunc) <-chan struct{} {
+func dialAndDrop(t *testing.T, ws *otelws.Instrumentation, handler http.HandlerFunc, lines ...string) <-chan struct{} {
 	t.Helper()
 	s := startServer(t, ws, handler)
 	nc, err := net.Dial("tcp", s.Listener.Addr().String())
@@ -101,7 +220,7 @@ func dialAndDrop(t *testing.T, ws *otelws.Instrumentation, handler http.HandlerF
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	if _, err := nc.Write(handshakeRequest()); err != nil {
+	if _, err := nc.Write(handshakeRequest(lines...)); err != nil {
 		t.Fatal(err)
 	}
 	gone := make(chan struct{})

@@ -21,10 +21,9 @@ type handshake struct {
 	side    *side
 	outer   *handshake // of the same request, by another provider
 	start   instant
-	request *http.Request // as the handler sees it
+	request *http.Request // as the handler sees it, until it is settled
 	conn    *conn         // once the transport is known
 	span    *tracing.HandshakeSpan
-	sampled context.Context // with the span context of a connection that is sampled
 
 	// Under the conn's locks of inbound and outbound, until it is open.
 	waiting *bytes.Buffer // what has come from the peer
@@ -60,6 +59,24 @@ func (h *handshake) begin(s *side, r *http.Request) *http.Request {
 	}
 	h.request = r
 	return r
+}
+
+// kept returns the request that the application's handle of the connection keeps
+// for the Summary, nil where there will be none.
+func (h *handshake) kept() *http.Request {
+	if len(h.side.in.config.onClose) == 0 {
+		return nil
+	}
+	return h.request
+}
+
+// withoutBody has the request lose its body, through which net/http would have
+// the connection refer to itself.
+func (h *handshake) withoutBody() {
+	if r := h.request; r.Body != nil && r.Body != http.NoBody {
+		h.request = r.WithContext(r.Context())
+		h.request.Body = http.NoBody
+	}
 }
 
 // pass has r, which the handler sees, stand for the request.
@@ -147,6 +164,7 @@ func (h *handshake) settle() bool {
 func (h *handshake) end(status int) {
 	if h.settle() {
 		h.record(h.side.setOf(h), status)
+		h.request = nil
 	}
 }
 

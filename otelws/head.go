@@ -57,7 +57,7 @@ func (c *conn) readHead(p []byte) (rest []byte, complete bool) {
 			return nil, false
 		}
 		end += begin + len("\r\n\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[begin:end])), h.request)
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[begin:end])), nil)
 		switch {
 		case err != nil:
 			c.abandon(0)

@@ -22,6 +22,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.handshake.end(w.status)
 		return nc, brw, nil
 	}
+	w.handshake.withoutBody()
 	c, tap := newNetConn(w.handshake, nc)
 	w.handshake.conn = c
 	c.early(brw)

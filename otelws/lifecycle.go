@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"weak"
 
 	"github.com/coder/websocket"
 
@@ -87,28 +88,38 @@ func (c *conn) begin(t *set) bool {
 	defer l.mu.Unlock()
 	if c.state.Load() != pending { // closed while the response went out
 		h.record(t, 0)
+		h.request = nil
 		return false
 	}
 	h.record(t, http.StatusSwitchingProtocols)
 	c.set = t
 	c.shard = t.tally.shard()
-	if ctx := spanContextOnly(h.request.Context()); ctx != context.Background() {
-		h.sampled = ctx
-	}
-	if h.sampled != nil || len(h.side.in.config.onClose) > 0 {
-		c.sums = new(sums)
-	}
+	c.sums = newSums(h)
 	alone := c.sums == nil && !c.side.recordsMessages
 	c.inbound.alone, c.outbound.alone = alone, alone
 	// net/http reads ahead until the hijack, and cancels the request at an EOF.
 	l.goneBefore = c.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled)
 	c.start = now()
-	if len(h.side.in.config.onClose) == 0 {
-		h.request = nil // the request is not kept for as long as the connection
-	}
+	h.request = nil // its context may lead to the connection
 	t.opened.Add(1)
 	c.state.Store(live)
 	return true
+}
+
+// newSums returns nil where nobody is told of the end.
+func newSums(h *handshake) *sums {
+	kept, ctx := h.kept(), spanContextOnly(h.request.Context())
+	if kept == nil && ctx == context.Background() {
+		return nil
+	}
+	s := new(sums)
+	if ctx != context.Background() {
+		s.sampled = ctx
+	}
+	if kept != nil {
+		s.request, s.remains = weak.Make(kept), kept.WithContext(ctx)
+	}
+	return s
 }
 
 // abandon gives up a connection that is none: its handshake ended with status.
@@ -125,7 +136,7 @@ func (c *conn) abandon(status int) {
 }
 
 // closing ends the connection because this side closes the transport.
-func (c *conn) closing() *ending {
+func (c *conn) closing() ending {
 	by := InitiatorLocal
 	stuck := c.writeStuck()
 	c.life.mu.Lock()
@@ -163,7 +174,7 @@ func (c *conn) failed(err error) {
 		return
 	}
 	c.abandon(0)
-	c.summarize(c.end(by, err))
+	c.tell(c.end(by, err))
 }
 
 // classify says whether an error from a transport ends it, and by whom.
@@ -180,49 +191,55 @@ func classify(err error) (by Initiator, terminal bool) {
 	return InitiatorPeer, true
 }
 
-// ending is what there is to tell of a connection that has ended.
+// ending is what there is to tell of a connection that has ended. The zero value
+// is nothing.
 type ending struct {
 	closeFrame
 	cause error
 	at    instant
+	ws    *websocket.Conn
+	owner *Instrumentation
 }
 
-// end ends the connection, once. by is who ended it if no close frame tells. It
-// returns nil where it has ended before, and where nobody is to be told.
-func (c *conn) end(by Initiator, cause error) *ending {
+// end ends the connection, once. by is who ended it if no close frame tells.
+func (c *conn) end(by Initiator, cause error) (e ending) {
 	l := &c.life
 	l.mu.Lock()
 	if c.state.Load() != live {
 		l.mu.Unlock()
-		return nil
+		return e
 	}
 	c.state.Store(ended)
 
-	last := closeFrame{websocket.StatusAbnormalClosure, "", by}
+	e = ending{closeFrame{websocket.StatusAbnormalClosure, "", by}, cause, 0, l.ws, l.owner}
 	if l.close != nil && c.closeStands(cause) {
-		last = *l.close
+		e.closeFrame = *l.close
 	}
-	hb, ws, owner := l.heartbeat, l.ws, l.owner
+	hb := l.heartbeat
 	// They refer to the tap, and the runtime to c for as long as there is one.
 	l.heartbeat, l.ws, l.owner = nil, nil, nil
 	l.mu.Unlock()
 
-	at := now()
-	place := c.side.codes.fold(last.code)
-	c.recordEnd(place, last.initiator, at)
+	e.at = now()
+	place := c.side.codes.fold(e.code)
+	c.recordEnd(place, e.initiator, e.at)
 	// Last, so that whoever sees the connection closed sees all of it.
 	c.set.closed[place].Add(1)
 	if hb != nil {
 		hb.stop()
 		hb.release()
 	}
-	if owner != nil {
-		owner.conns.Delete(ws)
+	return e
+}
+
+// tell tells those who want to know of the end, and then a Drain that waits.
+func (c *conn) tell(e ending) {
+	if e.at != 0 && c.sums != nil {
+		c.summarize(&e)
 	}
-	if c.sums == nil {
-		return nil
+	if e.owner != nil {
+		e.owner.conns.Delete(e.ws)
 	}
-	return &ending{last, cause, at}
 }
 
 // closeStands says whether the first close frame was one, which is not so

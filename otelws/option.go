@@ -47,7 +47,6 @@ const (
 
 type config struct {
 	provider   metric.MeterProvider
-	global     bool // none was given
 	enums      []*enum
 	groups     Group
 	closeCodes []websocket.StatusCode
@@ -72,7 +71,7 @@ func newConfig(opts []Option) (*config, error) {
 		o.apply(c)
 	}
 	if c.provider == nil {
-		c.provider, c.global = otel.GetMeterProvider(), true
+		c.provider = otel.GetMeterProvider()
 	}
 	var err error
 	c.codes, err = newCloseCodes(c.closeCodes)

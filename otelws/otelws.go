@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
@@ -24,10 +25,11 @@ const Version = "0.1.0"
 // Several on one MeterProvider add up: each connection counts once, by the
 // outermost Handler or Transport that it passes.
 type Instrumentation struct {
-	config *config
-	server *side
-	client *side
-	spans  *tracing.Connections
+	config   *config
+	delegate atomic.Pointer[metric.MeterProvider] // of a stand-in, once it is set
+	server   *side
+	client   *side
+	spans    *tracing.Connections
 
 	conns sync.Map // of *websocket.Conn to *conn
 	drain drain
@@ -56,17 +58,26 @@ func New(opts ...Option) (*Instrumentation, error) {
 	return i, nil
 }
 
-// identity is what tells the MeterProvider from another. That of the global one
-// is its own once it is set.
+// identity is what tells the MeterProvider from another. The API's stand-in for
+// a global one is one with that which is set after it.
 func (i *Instrumentation) identity() any {
 	provider := i.config.provider
-	if i.config.global {
-		provider = otel.GetMeterProvider()
+	if isStandIn(provider) {
+		if set := otel.GetMeterProvider(); !isStandIn(set) {
+			i.delegate.CompareAndSwap(nil, &set)
+		}
+		if set := i.delegate.Load(); set != nil {
+			provider = *set
+		}
 	}
 	if !reflect.ValueOf(provider).Comparable() {
 		return i
 	}
 	return provider
+}
+
+func isStandIn(mp metric.MeterProvider) bool {
+	return reflect.TypeOf(mp).String() == "*global.meterProvider"
 }
 
 func (i *Instrumentation) lookup(ws *websocket.Conn) *conn {

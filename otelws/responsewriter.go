@@ -38,7 +38,7 @@ func (w *responseWriter) watched() *handshake { return w.handshake }
 
 // finish records a handshake that came to no connection.
 func (w *responseWriter) finish(panicked bool) {
-	w.forget()
+	defer w.forget()
 	if w.hijacked {
 		return
 	}

@@ -1,6 +1,7 @@
 package otelws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -126,11 +127,8 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 
 // summarize makes the span of the end, and calls the functions of WithOnClose.
 func (c *conn) summarize(e *ending) {
-	if e == nil {
-		return
-	}
 	functions := c.side.in.config.onClose
-	received, sent := &c.sums[receive], &c.sums[transmit]
+	received, sent := &c.sums.passed[receive], &c.sums.passed[transmit]
 	s := Summary{
 		Code:             e.code,
 		Initiator:        e.initiator,
@@ -138,7 +136,7 @@ func (c *conn) summarize(e *ending) {
 		Err:              e.cause,
 		Duration:         e.at - c.start,
 		Client:           c.side.role == client,
-		Request:          c.handshake.request,
+		Request:          cmp.Or(c.sums.request.Value(), c.sums.remains),
 		MessagesReceived: received.messages.Load(),
 		MessagesSent:     sent.messages.Load(),
 		BytesReceived:    received.bytes.Load(),
@@ -147,7 +145,7 @@ func (c *conn) summarize(e *ending) {
 	if e.code == invalidCode {
 		s.Code = 0
 	}
-	if sampled := c.handshake.sampled; sampled != nil {
+	if sampled := c.sums.sampled; sampled != nil {
 		c.side.in.spans.Close(sampled, tracing.Closed{
 			Code:             s.Code,
 			Initiator:        e.initiator.String(),

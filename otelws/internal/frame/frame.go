@@ -143,6 +143,9 @@ func (p *Parser) Decode(d Decoder) {
 	p.whole &^= RSV1
 }
 
+// Decodes says whether there is a Decoder.
+func (p *Parser) Decodes() bool { return p.decoding != nil }
+
 // Clone returns a Parser that goes on from where p stands, independently of it.
 // It has no Decoder, and is to be given one where p has.
 func (p *Parser) Clone() Parser {
