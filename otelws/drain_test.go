@@ -194,3 +194,26 @@ func TestDrainWaitsForClosing(t *testing.T) {
 		t.Errorf("%v connections are open after Drain", v)
 	}
 }
+
+// Drain waits until all have been told of the ends.
+func TestDrainWaitsForOnClose(t *testing.T) {
+	telling, proceed := make(chan struct{}), make(chan struct{})
+	ws, _ := newInstrumentation(t, otelws.WithOnClose(func(context.Context, otelws.Summary) {
+		close(telling)
+		<-proceed
+	}))
+	server, _ := connect(t, ws)
+	go server.CloseNow()
+	<-telling
+	drained := make(chan error, 1)
+	go func() { drained <- ws.Drain(context.Background()) }()
+	select {
+	case <-drained:
+		t.Error("drained before all have been told")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(proceed)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}

@@ -261,17 +261,19 @@ func TestHeartbeatSparesUploader(t *testing.T) {
 	client.Close()
 }
 
-// A peer whose pongs are all late is slow, and one that answers every other ping
-// is forgetful. Neither is dead.
+// A peer whose pongs are all late is slow, one that answers every other ping is
+// forgetful, and one that does so when the next comes is both. None is dead.
 func TestHeartbeatSparesPoorPeers(t *testing.T) {
 	for _, peer := range []struct {
 		name    string
 		timeout time.Duration
-		answers func(ping int) bool
+		misses  int
+		answers func(ping int) (of int, ok bool)
 		late    time.Duration
 	}{
-		{"late", time.Millisecond, func(int) bool { return true }, 20 * time.Millisecond},
-		{"forgetful", 30 * time.Millisecond, func(ping int) bool { return ping%2 == 1 }, 0},
+		{"late", time.Millisecond, 2, func(ping int) (int, bool) { return ping, true }, 20 * time.Millisecond},
+		{"forgetful", 30 * time.Millisecond, 2, func(ping int) (int, bool) { return ping, ping%2 == 1 }, 0},
+		{"both", 50 * time.Millisecond, 3, func(ping int) (int, bool) { return ping - 1, ping%2 == 1 }, 0},
 	} {
 		t.Run(peer.name, func(t *testing.T) {
 			ws, m := newInstrumentation(t)
@@ -281,20 +283,21 @@ func TestHeartbeatSparesPoorPeers(t *testing.T) {
 					return
 				}
 				defer c.CloseNow()
-				if err := ws.Heartbeat(r.Context(), c, otelws.Every(60*time.Millisecond), otelws.PongTimeout(peer.timeout)); err != nil {
+				if err := ws.Heartbeat(r.Context(), c, otelws.Every(60*time.Millisecond),
+					otelws.PongTimeout(peer.timeout), otelws.Misses(peer.misses)); err != nil {
 					t.Error(err)
 				}
 				_, _, _ = c.Read(r.Context())
 			}))
 			client := openWire(t, s)
-			misses := 0.0
-			for ping := 0; misses < 3; ping++ { // one more than ends a dead peer
+			var payloads [][]byte
+			for n := 0.0; int(n) <= peer.misses; n, _ = m.Value(missed) { // one more than ends a dead peer
 				_, payload := client.next()
+				payloads = append(payloads, payload)
 				time.Sleep(peer.late)
-				if peer.answers(ping) {
-					client.send(masked(fin|opPong, payload))
+				if of, ok := peer.answers(len(payloads) - 1); ok {
+					client.send(masked(fin|opPong, payloads[of]))
 				}
-				misses, _ = m.Value(missed)
 			}
 			if v, _ := m.Value("ws_connections_active"); v != 1 {
 				t.Errorf("%v connections are open, want 1", v)

@@ -209,6 +209,17 @@ func TestGlobalProvider(t *testing.T) {
 	if v, _ := m.Value("ws_connections_opened_total"); v != 3 {
 		t.Errorf("%v connections opened, want 3", v)
 	}
+
+	// One that is set later is another.
+	later := otelwstest.NewMetrics(t)
+	otel.SetMeterProvider(later.MeterProvider())
+	other, err := otelws.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, after.Handler(other.Handler(echo))))
+	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 4)
+	later.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 }
 
 // A no-op provider is how recording is turned off.
