@@ -246,7 +246,9 @@ func WithSeriesBudget(n int) Option {
 // f runs on the goroutine that ended the connection, often with locks of the
 // WebSocket library held: it must not block, and must not use the connection.
 // Its context holds the values of the handshake's request, among them its span
-// context, and is never cancelled.
+// context, and is never cancelled. Of a connection that the garbage collector
+// found, the span context alone is left of them, and f runs on a goroutine of its
+// own.
 func WithOnClose(f func(context.Context, Summary)) Option {
 	return optionFunc(func(c *config) {
 		if f == nil {
