@@ -50,7 +50,8 @@ type stream struct {
 	// under way: Parser.Whole alone may tell what comes next. It changes with the
 	// lock held.
 	whole  atomic.Bool
-	alone  bool // the shard alone is to know of a message; set by open
+	alone  bool   // the shard alone is to know of a message; set by open
+	read   uint16 // how often frames has read, to tell whether it has since
 	mu     sync.Mutex
 	frames frame.Parser
 }
@@ -216,7 +217,7 @@ func (c *conn) readInbound(b []byte) {
 // readAhead is what sending has read of a Write, and sent is to count.
 type readAhead struct {
 	before frame.Parser // as it was at the beginning
-	after  frame.Parser
+	read   uint16       // of outbound, at the end
 	// Whether the Decoder was asked: one that is behind is given up.
 	decoding bool
 	frame    frame.Frame // the last one that ends
@@ -251,7 +252,8 @@ func (c *conn) sending(w *readAhead, b []byte) {
 			c.closeFrame(&f, InitiatorLocal)
 		}
 	}
-	w.after = out.frames
+	out.read++
+	w.read = out.read
 	if c.state.Load() != pending {
 		out.settle()
 	}
@@ -273,7 +275,7 @@ func (c *conn) sent(b []byte, n int, w *readAhead) {
 			again.Decode(&replay{decoded: w.decoded, last: w.frame.Decoded})
 		}
 		c.countFrames(transmit, &again, b[:n])
-		if n < len(b) && out.frames == w.after {
+		if n < len(b) && out.read == w.read {
 			out.frames = again.Clone() // without the Decoder, which cannot go back
 			out.settle()
 		}
@@ -291,6 +293,7 @@ func (c *conn) sentPart(b []byte) {
 	defer out.mu.Unlock()
 	c.countBytes(transmit, len(b))
 	c.countFrames(transmit, &out.frames, b)
+	out.read++
 	out.settle()
 }
 

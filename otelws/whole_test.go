@@ -89,6 +89,34 @@ func TestWholeMessagesAreCountedAsSuch(t *testing.T) {
 	}
 }
 
+// A Write that stopped is read again from there, unless another has been read
+// meanwhile.
+func TestReadAgain(t *testing.T) {
+	message := []byte("\x81\x05hello")
+	first, rest := message[:4], message[4:]
+	read := func(c *conn, b []byte) *readAhead {
+		var w readAhead
+		c.sending(&w, b)
+		return &w
+	}
+	c := openConn(t, new(scripted))
+	c.sent(first, 0, read(c, first))
+	if read(c, message); !c.outbound.frames.BetweenMessages() {
+		t.Error("a message was not read from its beginning")
+	}
+
+	c = openConn(t, new(scripted))
+	stopped := read(c, first)
+	read(c, slices.Concat(rest, first))
+	c.sent(first, 0, stopped)
+	if c.outbound.frames.BetweenMessages() {
+		t.Error("what another Write began was forgotten")
+	}
+	if read(c, rest); !c.outbound.frames.BetweenMessages() {
+		t.Error("what another Write began does not end")
+	}
+}
+
 // What a peer sends before the response is bounded, and is not kept when it was
 // too much.
 func TestWaitingIsBounded(t *testing.T) {
