@@ -162,34 +162,12 @@ func (w lateCloser) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func TestDrainWaitsForClosing(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	begun, proceed := make(chan struct{}), make(chan struct{})
-	accepted := make(chan *websocket.Conn, 1)
-	late := func(w http.ResponseWriter) http.ResponseWriter { return lateCloser{w, begun, proceed} }
-	url := serve(t, ws.Handler(withWriter(late, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := ws.Accept(w, r, nil)
-		if err != nil {
-			t.Error(err)
-		}
-		accepted <- c
-	}))))
-	client, _, err := websocket.Dial(context.Background(), url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseNow()
-	server := <-accepted
+	server, _ := connectTo(t, ws, func(h http.Handler) http.Handler {
+		return ws.Handler(withWriter(func(w http.ResponseWriter) http.ResponseWriter { return lateCloser{w, begun, proceed} }, h))
+	})
 	go server.CloseNow()
 	<-begun
-	drained := make(chan error, 1)
-	go func() { drained <- ws.Drain(context.Background()) }()
-	select {
-	case <-drained:
-		t.Error("drained before the connection has ended")
-	case <-time.After(20 * time.Millisecond):
-	}
-	close(proceed)
-	if err := <-drained; err != nil {
-		t.Error(err)
-	}
+	drainsAfter(t, ws, proceed)
 	if v, _ := m.Value("ws_connections_active"); v != 0 {
 		t.Errorf("%v connections are open after Drain", v)
 	}
@@ -205,15 +183,24 @@ func TestDrainWaitsForOnClose(t *testing.T) {
 	server, _ := connect(t, ws)
 	go server.CloseNow()
 	<-telling
+	drainsAfter(t, ws, proceed)
+}
+
+// drainsAfter fails the test where Drain returns before proceed is closed.
+func drainsAfter(t *testing.T, ws *otelws.Instrumentation, proceed chan struct{}) {
+	t.Helper()
 	drained := make(chan error, 1)
 	go func() { drained <- ws.Drain(context.Background()) }()
+	var err error
 	select {
-	case <-drained:
-		t.Error("drained before all have been told")
+	case err = <-drained:
+		t.Error("drained too early")
+		close(proceed)
 	case <-time.After(20 * time.Millisecond):
+		close(proceed)
+		err = <-drained
 	}
-	close(proceed)
-	if err := <-drained; err != nil {
+	if err != nil {
 		t.Error(err)
 	}
 }

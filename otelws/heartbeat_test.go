@@ -36,14 +36,20 @@ var (
 // watched, and the client's is not.
 func connect(t *testing.T, ws *otelws.Instrumentation) (server, client *websocket.Conn) {
 	t.Helper()
+	return connectTo(t, ws, func(h http.Handler) http.Handler { return h })
+}
+
+// connectTo is connect to a server with something around its handler.
+func connectTo(t *testing.T, ws *otelws.Instrumentation, around func(http.Handler) http.Handler) (server, client *websocket.Conn) {
+	t.Helper()
 	accepted := make(chan *websocket.Conn, 1)
-	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := serve(t, around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, nil)
 		if err != nil {
 			t.Error(err)
 		}
 		accepted <- c
-	}))
+	})))
 	client, _, err := websocket.Dial(context.Background(), url, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -2,18 +2,22 @@ package otelws
 
 import (
 	"io"
+	"os"
 	"testing"
 	"time"
 )
 
-// answering is a transport whose Reads return what they are sent, and which
-// takes all.
+// answering is a transport whose Reads return what they are sent, nil standing for
+// a passed deadline, and which takes all.
 type answering chan []byte
 
 func (a answering) Read(p []byte) (int, error) {
 	b, ok := <-a
-	if !ok {
+	switch {
+	case !ok:
 		return 0, io.EOF
+	case b == nil:
+		return 0, os.ErrDeadlineExceeded
 	}
 	return copy(p, b), nil
 }
@@ -28,8 +32,7 @@ func reader(t *testing.T, c *conn, from answering) (next func(b []byte)) {
 		defer close(returned)
 		buf := make([]byte, 100)
 		for {
-			_, err := c.Read(buf)
-			if err != nil {
+			if _, err := c.Read(buf); err == io.EOF {
 				return
 			}
 			returned <- struct{}{}
@@ -43,8 +46,12 @@ func reader(t *testing.T, c *conn, from answering) (next func(b []byte)) {
 		time.Sleep(time.Millisecond)
 	}
 	return func(b []byte) {
+		before := c.signs().reads
 		from <- b
 		<-returned
+		for c.signs().reads == before || !c.reading(c.signs()) {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
@@ -62,13 +69,15 @@ func newHeartbeat(c *conn) *heartbeat {
 func TestMissed(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		come []byte
+		come [][]byte
 		want bool
 	}{
 		{name: "nothing", want: true},
-		{name: "a pong", come: aPong},
-		{name: "a message", come: aMessage},
-		{name: "half a message", come: aMessage[:3]},
+		{name: "a pong", come: [][]byte{aPong}},
+		{name: "a message", come: [][]byte{aMessage}},
+		{name: "half a message", come: [][]byte{aMessage[:3]}},
+		{name: "a deadline", come: [][]byte{nil}, want: true},
+		{name: "a message after a deadline", come: [][]byte{nil, aMessage}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			transport := make(answering)
@@ -78,8 +87,8 @@ func TestMissed(t *testing.T) {
 			if _, err := c.Write(aPing); err != nil {
 				t.Fatal(err)
 			}
-			if tt.come != nil {
-				next(tt.come)
+			for _, b := range tt.come {
+				next(b)
 			}
 			if got := h.missed(before); got != tt.want {
 				t.Errorf("missed %v, want %v", got, tt.want)
