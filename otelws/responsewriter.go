@@ -4,21 +4,22 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
 // responseWriter learns the status of a handshake, and puts the tap under the
 // library that hijacks it.
 type responseWriter struct {
 	http.ResponseWriter
-	handshake *handshake // its own, since the connection holds it for longer
-	header    uintptr    // of the request, in underWay
-	status    int
-	failed    bool // Hijack returned an error
-	hijacked  bool
+	connection *connection
+	status     int
+	failed     bool // Hijack returned an error
+	hijacked   bool
 }
 
 func (w *responseWriter) WriteHeader(status int) {
-	if w.status == 0 && !isInterim(status) {
+	if w.status == 0 && !tap.IsInterim(status) {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -34,11 +35,8 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // Unwrap serves [http.ResponseController].
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *responseWriter) watched() *handshake { return w.handshake }
-
 // finish records a handshake that came to no connection.
 func (w *responseWriter) finish(panicked bool) {
-	defer w.forget()
 	if w.hijacked {
 		return
 	}
@@ -50,7 +48,7 @@ func (w *responseWriter) finish(panicked bool) {
 	default:
 		status = http.StatusOK
 	}
-	w.handshake.end(status)
+	w.connection.Refused(status)
 }
 
 // withOptional returns w with those of the optional interfaces that the inner

@@ -1,6 +1,7 @@
 package otelws
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -9,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
 // role says which end of its connections a side is.
@@ -30,26 +31,27 @@ type side struct {
 	enums       []*enum
 
 	// Of messages in each direction: nil where an instrument records them.
-	exemplars       [len(directions)]func(attribute.Set) func(context.Context, int64)
+	exemplars       [count.Directions]func(attribute.Set) func(context.Context, int64)
 	recordsMessages bool // by an instrument
 
 	// What follows is made by use, and is there once inUse says so.
 	useOnce sync.Once
 	inUse   atomic.Bool
 
-	// sets has a place for each combination of the application's attributes.
-	sets []*set
+	combinations []*combination // of the application's attributes, each in its place
 
-	tallies   []*tally
+	drained [len(drainOutcomes)]atomic.Int64
+
+	counts    []*count.Traffic
 	traffic   []*trafficSeries
 	messages  []*messageSeries
 	heartbeat []*heartbeatSeries
-	protocol  []protocolSeries // by frame.Error
+	protocol  []protocolSeries // by place in errorTypes
 }
 
-// set is what is recorded under one combination of the application's
-// attributes. Instruments that do not carry these have one series in all sets.
-type set struct {
+// combination is what is recorded under one combination of the application's
+// attributes. Instruments that do not carry these share one series.
+type combination struct {
 	opened atomic.Int64
 	closed []atomic.Int64 // by place in closeCodes.values
 
@@ -60,7 +62,7 @@ type set struct {
 
 	durations     []lazyOptions // by place in closeCodes.values, then by Initiator
 	durationAttrs []attribute.KeyValue
-	tally         *tally
+	counts        *count.Traffic
 	messages      *messageSeries
 	traffic       *trafficSeries
 	heartbeat     *heartbeatSeries
@@ -68,11 +70,11 @@ type set struct {
 
 // trafficSeries is the series of traffic of one attribute set.
 type trafficSeries struct {
-	tallies    []*tally
-	writeTimer writeTimer
+	counts     []*count.Traffic
+	writeTimer count.WriteTimer
 
-	frames [len(directions)][len(opcodes)]options
-	io     [len(directions)]options
+	frames [count.Directions][len(opcodes)]options
+	io     [count.Directions]options
 	write  options
 }
 
@@ -134,22 +136,22 @@ func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 // there can be any, since most servers dial none.
 func (s *side) use() {
 	s.useOnce.Do(func() {
-		s.protocol = make([]protocolSeries, len(frame.Errors)+1)
-		for _, e := range frame.Errors {
-			s.protocol[e].options = newOptions(keyErrorType.String(e.String()))
+		s.protocol = make([]protocolSeries, len(errorTypes))
+		for i, name := range errorTypes {
+			s.protocol[i].options = newOptions(keyErrorType.String(name))
 		}
-		// Where an instrument carries the attributes of every set, the series
+		// Where an instrument carries the attributes of every combination, the series
 		// without them would be a phantom: it is made only where it is used.
 		groups := s.in.config.groups
-		shared := s.newSet(nil, everywhere&^groups, nil)
+		shared := s.newCombination(nil, everywhere&^groups, nil)
 		n := 1
 		for _, e := range s.enums {
 			n *= len(e.values)
 		}
 		for i := range n {
-			s.sets = append(s.sets, s.newSet(s.attributes(i), groups, shared))
+			s.combinations = append(s.combinations, s.newCombination(s.attributes(i), groups, shared))
 		}
-		s.newTallies(shared, groups)
+		s.newCounts(shared, groups)
 		s.inUse.Store(true)
 	})
 }
@@ -164,32 +166,29 @@ func (s *side) declares(key attribute.Key) bool {
 	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable && e.key == key })
 }
 
-// newTallies gives each set its tally: that of the series which it counts for.
-func (s *side) newTallies(shared *set, groups Group) {
-	add := func(t *set) {
-		t.tally = newTally(s.role)
-		t.traffic.tallies = append(t.traffic.tallies, t.tally)
-		t.messages.tallies = append(t.messages.tallies, t.tally)
-		s.tallies = append(s.tallies, t.tally)
-	}
+// newCounts gives each combination what its connections count in. Combinations
+// that no instrument tells apart share it.
+func (s *side) newCounts(shared *combination, groups Group) {
+	own := s.combinations
 	if groups&(Traffic|Messages) == 0 {
-		add(shared)
+		own = []*combination{shared}
 	}
-	for _, t := range s.sets {
-		if t.tally = shared.tally; t.tally == nil {
-			add(t)
-		}
+	for _, c := range own {
+		c.counts = count.NewTraffic(s.role == server, count.ShardsFor(len(own)))
+		c.traffic.counts = append(c.traffic.counts, c.counts)
+		c.messages.counts = append(c.messages.counts, c.counts)
+		s.counts = append(s.counts, c.counts)
 	}
-	for _, t := range s.tallies {
-		t.makeShards(shardsFor(len(s.tallies)))
+	for _, c := range s.combinations {
+		c.counts = cmp.Or(c.counts, shared.counts)
 	}
 }
 
-// newSet returns the set of attrs. Those instruments that do not carry the
+// newCombination returns the combination of attrs. Those instruments that do not carry the
 // application's attributes have their series in shared.
-func (s *side) newSet(attrs []attribute.KeyValue, groups Group, shared *set) *set {
+func (s *side) newCombination(attrs []attribute.KeyValue, groups Group, shared *combination) *combination {
 	n := len(s.codes.values)
-	t := &set{
+	t := &combination{
 		closed:     make([]atomic.Int64, n),
 		attrs:      attrs,
 		lifecycle:  newOptions(attrs...),
@@ -220,18 +219,17 @@ func (s *side) newSet(attrs []attribute.KeyValue, groups Group, shared *set) *se
 
 func newTrafficSeries(attrs []attribute.KeyValue) *trafficSeries {
 	t := &trafficSeries{write: newOptions(attrs...)}
-	for d, name := range directions {
+	for d, name := range directionNames {
 		with := append(slices.Clip(attrs), keyDirection.String(name))
 		t.io[d] = newOptions(with...)
 		for i, o := range opcodes {
-			t.frames[d][i] = newOptions(append(slices.Clip(with), keyOpcode.String(o.name))...)
+			t.frames[d][i] = newOptions(append(slices.Clip(with), keyOpcode.String(o))...)
 		}
 	}
 	return t
 }
 
-// attributes returns the application's attributes of the set at place i, in
-// which the last enumeration varies fastest.
+// attributes returns the attributes of the combination at place i, in which the last enumeration varies fastest.
 func (s *side) attributes(i int) []attribute.KeyValue {
 	attrs := make([]attribute.KeyValue, len(s.enums))
 	for k := len(s.enums) - 1; k >= 0; k-- {
@@ -242,13 +240,14 @@ func (s *side) attributes(i int) []attribute.KeyValue {
 	return attrs
 }
 
-// setOf returns the set of the connection, or the failed handshake, of h.
-func (s *side) setOf(h *handshake) *set {
+// combinationOf returns the combination of the connection, or the failed handshake,
+// of h.
+func (s *side) combinationOf(h *handshake) *combination {
 	i := 0
 	for _, e := range s.enums {
 		i = i*len(e.values) + e.evaluate(h)
 	}
-	return s.sets[i]
+	return s.combinations[i]
 }
 
 // observe is the callback of all observable instruments of the side. It
@@ -257,7 +256,7 @@ func (s *side) observe(_ context.Context, o metric.Observer) error {
 	if !s.inUse.Load() {
 		return nil
 	}
-	for _, t := range s.sets {
+	for _, t := range s.combinations {
 		s.observeLifecycle(o, t)
 	}
 	for _, t := range s.traffic {
@@ -266,8 +265,11 @@ func (s *side) observe(_ context.Context, o metric.Observer) error {
 	for _, h := range s.heartbeat {
 		o.ObserveInt64(s.instruments.missed, h.missed.Load(), h.observe...)
 	}
-	for _, e := range frame.Errors {
-		p := &s.protocol[e]
+	for i := range s.drained {
+		o.ObserveInt64(s.instruments.drain, s.drained[i].Load(), drainOptions[i].observe...)
+	}
+	for i := range s.protocol {
+		p := &s.protocol[i]
 		o.ObserveInt64(s.instruments.protocol, p.count.Load(), p.observe...)
 	}
 	return nil
@@ -276,7 +278,7 @@ func (s *side) observe(_ context.Context, o metric.Observer) error {
 // observeLifecycle reports opened, closed and active from the same loads:
 // what is closed is loaded first, so that active is never negative and
 // opened = active + sum(closed) holds in every collection.
-func (s *side) observeLifecycle(o metric.Observer, t *set) {
+func (s *side) observeLifecycle(o metric.Observer, t *combination) {
 	closed := make([]int64, len(t.closed))
 	var sum int64
 	for i := range t.closed {
@@ -296,16 +298,22 @@ func (s *side) observeLifecycle(o metric.Observer, t *set) {
 }
 
 func (s *side) observeTraffic(o metric.Observer, t *trafficSeries) {
-	sum := trafficOf(t.tallies)
-	for d := range directions {
-		o.ObserveInt64(s.instruments.io, sum.bytes[d], t.io[d].observe...)
+	sum := count.Sum(t.counts)
+	for d := range count.Directions {
+		o.ObserveInt64(s.instruments.io, sum.Bytes[d], t.io[d].observe...)
 		if s.instruments.compressionWire != nil {
-			o.ObserveInt64(s.instruments.compressionWire, sum.wire[d], t.io[d].observe...)
-			o.ObserveInt64(s.instruments.compressionDecoded, sum.decoded[d], t.io[d].observe...)
+			o.ObserveInt64(s.instruments.compressionWire, sum.Wire[d], t.io[d].observe...)
+			o.ObserveInt64(s.instruments.compressionDecoded, sum.Decoded[d], t.io[d].observe...)
 		}
 		for op := range opcodes {
-			o.ObserveInt64(s.instruments.frames, sum.frames[d][op], t.frames[d][op].observe...)
+			o.ObserveInt64(s.instruments.frames, sum.Frames[d][op], t.frames[d][op].observe...)
 		}
 	}
-	o.ObserveFloat64(s.instruments.write, t.writeTimer.of(t.tallies).Seconds(), t.write.observe...)
+	o.ObserveFloat64(s.instruments.write, t.writeTimer.Of(t.counts).Seconds(), t.write.observe...)
+}
+
+// hasExemplars says whether messages are offered as exemplars of histograms that
+// the side counts itself.
+func (s *side) hasExemplars() bool {
+	return slices.ContainsFunc(s.exemplars[:], func(f func(attribute.Set) func(context.Context, int64)) bool { return f != nil })
 }

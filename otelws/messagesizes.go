@@ -6,6 +6,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
 // histogramObserver is a Meter that reads a histogram from whoever counts it,
@@ -21,12 +23,12 @@ type histogramObserver interface {
 
 // messageSeries is the series of message sizes of one attribute set.
 type messageSeries struct {
-	attrs   attribute.Set
-	record  []metric.RecordOption
-	tallies []*tally
+	attrs  attribute.Set
+	record []metric.RecordOption
+	counts []*count.Traffic
 
 	// Nil where an instrument records the messages.
-	exemplars [len(directions)]func(context.Context, int64)
+	exemplars [count.Directions]func(context.Context, int64)
 }
 
 func (s *side) newMessageSeries(attrs []attribute.KeyValue) *messageSeries {
@@ -45,7 +47,7 @@ func (s *side) newMessages(meter metric.Meter) error {
 	f := factory{role: s.role}
 	observer, _ := meter.(histogramObserver)
 	for d, def := range messageSizes {
-		if observer != nil && s.observeMessages(observer, direction(d), def) {
+		if observer != nil && s.observeMessages(observer, count.Direction(d), def) {
 			continue
 		}
 		s.instruments.messages[d] = create(&f, def, meter.Int64Histogram)
@@ -54,15 +56,15 @@ func (s *side) newMessages(meter metric.Meter) error {
 	return errors.Join(f.errs...)
 }
 
-func (s *side) observeMessages(o histogramObserver, d direction, def definition) bool {
+func (s *side) observeMessages(o histogramObserver, d count.Direction, def definition) bool {
 	exemplars, ok := o.ObservableInt64Histogram(def.name(s.role),
 		func(yield func(attribute.Set, []uint64, int64, int64, int64)) {
 			if !s.inUse.Load() {
 				return
 			}
 			for _, m := range s.messages {
-				h := histogramOf(m.tallies, d)
-				yield(m.attrs, h.counts[:], h.sum, h.least, h.greatest)
+				h := count.Messages(m.counts, d)
+				yield(m.attrs, h.Counts[:], h.Sum, h.Least, h.Greatest)
 			}
 		},
 		metric.WithUnit(def.unit),
