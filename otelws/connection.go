@@ -89,7 +89,7 @@ func (c *connection) Begun() {
 		_ = c.beat(context.Background(), h) // fails where the connection has ended
 	}
 	if d := i.draining.Load(); d != nil {
-		c.sayGoodbye(d)
+		go c.leave(d)
 	}
 	c.endOpening()
 }

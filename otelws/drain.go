@@ -148,6 +148,9 @@ const (
 	// drainGrace is how long Drain goes on after its deadline for the transports that
 	// it cuts to close.
 	drainGrace = 250 * time.Millisecond
+	// lateLimit is how long the peer of a connection that opened too late may take to
+	// answer.
+	lateLimit = 5 * time.Second
 )
 
 func (d *drain) run(ctx context.Context) error {
@@ -197,6 +200,19 @@ func (d *drain) tell() {
 func (c *connection) sayGoodbye(cfg *drainConfig) {
 	c.told.CompareAndSwap(uint32(notTold), uint32(goodbye))
 	go c.Goodbye(cfg.code, cfg.reason, false)
+}
+
+// leave is the drain of a connection that opens once a drain has begun.
+func (c *connection) leave(cfg *drainConfig) {
+	c.sayGoodbye(cfg)
+	end := time.Now().Add(lateLimit)
+	for tick := time.NewTicker(drainTick); ; <-tick.C {
+		if !c.Signs().Open || c.Answered() || time.Now().After(end) {
+			tick.Stop()
+			_ = c.Cut()
+			return
+		}
+	}
 }
 
 // look closes the transports of those who have answered, and hurries those in the

@@ -152,10 +152,11 @@ func (w *wheels) of(c *heartbeatConfig) *wheel.Wheel {
 
 // heartbeat is the heartbeat of one connection. An idle one is a few words.
 type heartbeat struct {
-	conn   atomic.Pointer[connection] // nil once it has stopped
-	config *heartbeatConfig
-	before *tap.Signs // of a ping that was due, until its time has passed
-	misses int
+	conn    atomic.Pointer[connection] // nil once it has stopped
+	config  *heartbeatConfig
+	before  *tap.Signs // of a ping that was due, until its time has passed
+	misses  int32
+	answers uint32 // pongs so far
 }
 
 // beat gives c a heartbeat.
@@ -203,16 +204,17 @@ func (h *heartbeat) next(c *connection) {
 	}
 	before, after := h.before, c.Signs()
 	h.before = nil
-	switch {
-	case !after.Open:
+	if !after.Open {
 		return
-	case after.Answers != before.Answers: // to late ones too
-		h.misses = 0
-	case !after.AliveSince(*before, h.config.timeout):
+	}
+	if after.Answers != h.answers { // late ones too
+		h.answers, h.misses = after.Answers, 0
+	}
+	if after.Answers == before.Answers && !after.AliveSince(*before, h.config.timeout) {
 		c.in.heartbeat.missed.Add(1)
 		h.misses++
 	}
-	if h.misses >= h.config.misses && h.conn.Load() != nil {
+	if int(h.misses) >= h.config.misses && h.conn.Load() != nil {
 		c.GiveUp()
 		return
 	}

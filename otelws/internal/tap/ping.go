@@ -56,12 +56,6 @@ func (s *session) ponged(f *frame.Frame) {
 	}
 }
 
-func (s *session) pingSent() {
-	s.verdict.mu.Lock()
-	s.verdict.pingsSent++
-	s.verdict.mu.Unlock()
-}
-
 // add remembers p. Of several with one payload that are in flight together, the
 // first is kept.
 func (all *pings) add(p ping) {

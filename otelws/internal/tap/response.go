@@ -148,7 +148,8 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	c.handshake.Store(nil)
 
 	// A ping beside the response was sent when its Write began.
-	s.wrote(w.p, w.n, s.readAhead(w.p, w.begun, nil))
+	var few [8]event
+	s.wrote(w.p, w.n, s.readAhead(w.p, w.begun, few[:0]))
 	if h.unread {
 		out.parser.Stop()
 	}

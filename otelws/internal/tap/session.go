@@ -223,6 +223,9 @@ func (s *session) wroteFrames(p []byte, n int, err error, events []event) {
 		s.wrote(p, n, events)
 		s.outbound.update()
 	}
+	if cap(events) == manyEvents {
+		eventLists.Put((*[manyEvents]event)(events[:manyEvents]))
+	}
 	if err != nil {
 		s.writeFailed(err)
 	}
@@ -268,6 +271,26 @@ func eventOf(f *frame.Frame, end int) event {
 	return event{message: f.Message, decoded: f.Decoded, end: end, opcode: f.Opcode, compressed: f.Compressed}
 }
 
+// manyEvents bounds the events that are remembered of one Write, as of a proxy's.
+const manyEvents = 512
+
+var eventLists = sync.Pool{New: func() any { return new([manyEvents]event) }}
+
+// remember appends e to events. Where that is full, the frames in it are counted
+// before the Write has ended.
+func (s *session) remember(events []event, e event) []event {
+	switch {
+	case len(events) < cap(events):
+	case cap(events) == manyEvents:
+		s.countEvents(events, e.end)
+		events = events[:0]
+	default:
+		many := eventLists.Get().(*[manyEvents]event)
+		events = append(many[:0], events...)
+	}
+	return append(events, e)
+}
+
 // readAheadLocked is readAhead for a Write that begins.
 func (s *session) readAheadLocked(p []byte, begun clock.Instant, events []event) []event {
 	defer s.conn.contain()
@@ -287,11 +310,11 @@ func (s *session) readAhead(p []byte, begun clock.Instant, events []event) []eve
 		at += n
 		if !ok {
 			if err != frame.None {
-				events = append(events, event{end: len(p), err: err})
+				events = s.remember(events, event{end: len(p), err: err})
 			}
 			break
 		}
-		events = append(events, eventOf(&f, at))
+		events = s.remember(events, eventOf(&f, at))
 		switch f.Opcode {
 		case frame.Ping:
 			s.pinged(&f, begun)
@@ -308,29 +331,34 @@ func (s *session) readAhead(p []byte, begun clock.Instant, events []event) []eve
 func (s *session) wrote(p []byte, n int, events []event) {
 	n = min(max(n, 0), len(p)) // a transport may break the contract of io.Writer
 	s.countBytes(count.Transmit, n)
-	for _, e := range events {
-		if e.end > n {
-			break
-		}
-		if e.err != frame.None {
-			s.protocolError(e.err)
-			break
-		}
-		s.countFrame(count.Transmit, e)
-		switch e.opcode {
-		case frame.Ping:
-			s.pingSent()
-		case frame.Close:
-			s.closeSent()
-		}
-	}
+	s.countEvents(events, n)
 	if n < len(p) {
 		s.outbound.parser.Stop()
 	}
 }
 
+// countEvents counts the events that end within the first n bytes.
+func (s *session) countEvents(events []event, n int) {
+	for _, e := range events {
+		if e.end > n {
+			return
+		}
+		if e.err != frame.None {
+			s.protocolError(e.err)
+			return
+		}
+		s.countFrame(count.Transmit, e)
+		if e.opcode == frame.Close {
+			s.closeSent()
+		}
+	}
+}
+
 // brokeOff counts the first n bytes of p, which was to be a single message.
 func (s *session) brokeOff(p []byte, n int) {
+	if n == 0 {
+		return // the next Write begins where this one did
+	}
 	s.outbound.mu.Lock()
 	defer s.outbound.mu.Unlock()
 	s.wrote(p, n, nil)

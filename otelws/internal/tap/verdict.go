@@ -64,8 +64,8 @@ type verdict struct {
 	ended         bool
 	later         *time.Timer // ends the connection, where a Read does not
 
-	pings              *pings // nil until there was one
-	pingsSent, answers uint32 // pings that have been written whole, and pongs that answered one
+	pings   *pings // nil until there was one
+	answers uint32 // pongs that answered a ping
 }
 
 // closeFrame is a close frame that has passed, or is about to.
