@@ -52,7 +52,7 @@ func watchable(r *http.Request) bool {
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
-	rw := &responseWriter{ResponseWriter: w, handshake: new(handshake), header: headerOf(r)}
+	rw := &responseWriter{inner: w, handshake: new(handshake), header: headerOf(r)}
 	rw.handshake.outer = handshakeUnderWay(rw.header)
 	underWay.Store(rw.header, rw.handshake)
 	return rw, rw.handshake.begin(i.server, r)

@@ -9,24 +9,25 @@ import (
 )
 
 func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, brw, err := hijackerOf(w.ResponseWriter).Hijack()
+	nc, brw, err := hijackerOf(w.inner).Hijack()
 	if err != nil {
 		// The library answers by an error; a 101 before it led nowhere.
-		w.status, w.failed = 0, true
+		w.status, w.committed, w.failed = 0, false, true
 		return nc, brw, err
 	}
 	w.hijacked = true
 	w.forget()
 
-	if w.status != 0 && !switchedToWebSocket(w.status, w.Header()) {
-		w.handshake.end(w.status)
+	status := w.answered()
+	if status != 0 && !switchedToWebSocket(status, w.Header()) {
+		w.handshake.end(status)
 		return nc, brw, nil
 	}
 	w.handshake.withoutBody()
 	c, tap := newNetConn(w.handshake, nc)
 	w.handshake.conn = c
 	c.early(brw)
-	if w.status == http.StatusSwitchingProtocols {
+	if status == http.StatusSwitchingProtocols {
 		w.handshake.answered(w.Header())
 		c.prepare()
 		c.open()
