@@ -11,23 +11,23 @@ import (
 )
 
 func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, buffered, err := hijackerOf(w.ResponseWriter).Hijack()
+	nc, buffered, err := hijackerOf(w.inner).Hijack()
 	if err != nil {
 		// The library answers by an error; a 101 before it led nowhere.
-		w.status, w.failed = 0, true
+		w.status, w.committed, w.failed = 0, false, true
 		return nc, buffered, err
 	}
 	w.hijacked = true
-	c := w.connection
-	if w.status != 0 && !tap.SwitchesToWebSocket(w.status, w.Header()) {
-		c.Refused(w.status)
+	c, status := w.connection, w.answered()
+	if status != 0 && !tap.SwitchesToWebSocket(status, w.Header()) {
+		c.Refused(status)
 		return nc, buffered, nil
 	}
 
 	c.withoutBody()
 	tapped := c.WatchConn(nc, true, c, c.kept())
 	buffered = w.rebind(buffered, tapped)
-	if w.status == http.StatusSwitchingProtocols {
+	if status == http.StatusSwitchingProtocols {
 		c.Open(w.Header())
 	}
 	return tapped, buffered, nil
