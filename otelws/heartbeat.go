@@ -26,7 +26,9 @@ type heartbeatConfig struct {
 	every   time.Duration
 	timeout time.Duration
 	misses  int
-	wheel   *wheel.Wheel
+
+	wheel    *wheel.Wheel
+	releases sync.Map // of *heartbeat to the func() bool that lets go of its context
 }
 
 // Every sets the time from one ping to the next, which varies by a tenth. It is
@@ -155,8 +157,9 @@ type heartbeat struct {
 	conn    atomic.Pointer[connection] // nil once it has stopped
 	config  *heartbeatConfig
 	before  *tap.Signs // of a ping that was due, until its time has passed
-	misses  int32
-	answers uint32 // pongs so far
+	answers uint32     // pongs so far
+	misses  uint16     // in a row
+	wheel.Entry
 }
 
 // beat gives c a heartbeat.
@@ -175,11 +178,11 @@ func (c *connection) beat(ctx context.Context, cfg *heartbeatConfig) error {
 			break
 		}
 	}
+	if ctx.Done() != nil {
+		cfg.releases.Store(h, context.AfterFunc(ctx, h.stop))
+	}
 	if !c.Signs().Open { // ended meanwhile
 		h.stop()
-	}
-	if ctx.Done() != nil {
-		context.AfterFunc(ctx, h.stop)
 	}
 	// The first ping comes at any time, so that connections opened together do not
 	// ping together.
@@ -187,7 +190,13 @@ func (c *connection) beat(ctx context.Context, cfg *heartbeatConfig) error {
 	return nil
 }
 
-func (h *heartbeat) stop() { h.conn.Store(nil) }
+func (h *heartbeat) stop() {
+	h.conn.Store(nil)
+	h.config.wheel.Stop(h)
+	if release, ok := h.config.releases.LoadAndDelete(h); ok {
+		release.(func() bool)()
+	}
+}
 
 // Fire is called when a ping is due, and when its time has passed.
 func (h *heartbeat) Fire() {
@@ -212,7 +221,7 @@ func (h *heartbeat) next(c *connection) {
 	}
 	if after.Answers == before.Answers && !after.AliveSince(*before, h.config.timeout) {
 		c.in.heartbeat.missed.Add(1)
-		h.misses++
+		h.misses = min(h.misses, math.MaxUint16-1) + 1
 	}
 	if int(h.misses) >= h.config.misses && h.conn.Load() != nil {
 		c.GiveUp()

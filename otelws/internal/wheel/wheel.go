@@ -7,8 +7,18 @@ import (
 	"time"
 )
 
-// Timer is what a [Wheel] calls. Fire must return at once.
-type Timer interface{ Fire() }
+// Timer is what a [Wheel] calls: a pointer to a struct with an Entry.
+type Timer interface {
+	// Fire is called when the Timer is due. It must return at once.
+	Fire()
+	TimerEntry() *Entry
+}
+
+// Entry is the part of a Timer that the Wheel needs, under its lock.
+type Entry struct{ pending, stopped bool }
+
+// TimerEntry returns e. It serves structs that embed an Entry.
+func (e *Entry) TimerEntry() *Entry { return e }
 
 const slots = 256
 
@@ -18,13 +28,14 @@ type Wheel struct {
 	tick time.Duration
 
 	mu      sync.Mutex
-	slots   [slots][]entry
+	slots   [slots][]slotted
 	at      int // the slot of the last tick
-	timers  int
+	timers  int // in slots
+	stopped int // of these
 	running bool
 }
 
-type entry struct {
+type slotted struct {
 	timer  Timer
 	rounds uint32 // of the wheel that are still to come
 }
@@ -32,18 +43,34 @@ type entry struct {
 // New returns a Wheel with the given tick, a positive duration.
 func New(tick time.Duration) *Wheel { return &Wheel{tick: tick} }
 
-// After has t fire once, in d.
+// After has t fire once, in d, unless it is stopped. t must not be pending.
 func (w *Wheel) After(d time.Duration, t Timer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	e := t.TimerEntry()
+	if e.stopped {
+		return
+	}
+	e.pending = true
 	ticks := max(int((d+w.tick-1)/w.tick), 0) + 1 // a part of a tick has passed
 	slot := &w.slots[(w.at+ticks)%slots]
-	*slot = append(*slot, entry{t, uint32((ticks - 1) / slots)})
+	*slot = append(*slot, slotted{t, uint32((ticks - 1) / slots)})
 	w.timers++
 	if !w.running {
 		w.running = true
 		go w.run()
 	}
+}
+
+// Stop has t never fire again.
+func (w *Wheel) Stop(t Timer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := t.TimerEntry()
+	if e.pending && !e.stopped {
+		w.stopped++
+	}
+	e.stopped = true
 }
 
 // run ticks as long as there is a Timer.
@@ -61,7 +88,7 @@ func (w *Wheel) run() {
 			}
 			clear(due)
 		}
-		if w.stop() {
+		if w.done() {
 			return
 		}
 	}
@@ -74,24 +101,34 @@ func (w *Wheel) advance(due []Timer) []Timer {
 	w.at = (w.at + 1) % slots
 	slot := w.slots[w.at]
 	left := slot[:0]
-	for _, e := range slot {
-		if e.rounds == 0 {
-			due = append(due, e.timer)
+	for _, s := range slot {
+		e := s.timer.TimerEntry()
+		if !e.stopped && s.rounds > 0 {
+			s.rounds--
+			left = append(left, s)
 			continue
 		}
-		e.rounds--
-		left = append(left, e)
+		w.timers--
+		e.pending = false
+		if e.stopped {
+			w.stopped--
+			continue
+		}
+		due = append(due, s.timer)
 	}
 	clear(slot[len(left):])
 	w.slots[w.at] = left
-	w.timers -= len(due)
 	return due
 }
 
-// stop says whether there is no Timer, and run is to end.
-func (w *Wheel) stop() bool {
+// done says whether no Timer is left that may fire, and run is to end.
+func (w *Wheel) done() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running = w.timers > 0
-	return !w.running
+	if w.timers > w.stopped {
+		return false
+	}
+	w.slots = [slots][]slotted{}
+	w.timers, w.stopped, w.running = 0, 0, false
+	return true
 }
