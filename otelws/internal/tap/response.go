@@ -148,8 +148,9 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	c.handshake.Store(nil)
 
 	// A ping beside the response was sent when its Write began.
-	var few [8]event
-	s.wrote(w.p, w.n, s.readAhead(w.p, w.begun, few[:0]))
+	var ahead events
+	s.readAhead(w.p, w.begun, &ahead)
+	s.wrote(w.p, w.n, &ahead)
 	if h.unread {
 		out.parser.Stop()
 	}

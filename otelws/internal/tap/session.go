@@ -206,25 +206,22 @@ func (s *session) wroteSingle(singles *count.Singles, size int, p []byte, n int,
 
 // writeFrames is write for whatever is not a single message.
 func (s *session) writeFrames(p []byte, begun clock.Instant) (int, error) {
-	var few [8]event
-	events := s.readAheadLocked(p, begun, few[:0])
+	var ahead events
+	s.readAheadLocked(p, begun, &ahead)
 	n, err := s.timedWrite(p, begun, s.shard.Singles(count.Transmit, frame.Text))
-	s.wroteFrames(p, n, err, events)
+	s.wroteFrames(p, n, err, &ahead)
 	return n, err
 }
 
-func (s *session) wroteFrames(p []byte, n int, err error, events []event) {
+func (s *session) wroteFrames(p []byte, n int, err error, ahead *events) {
 	defer s.conn.contain()
 	if n == len(p) {
-		s.wrote(p, n, events)
+		s.wrote(p, n, ahead)
 	} else {
 		s.outbound.mu.Lock()
 		defer s.outbound.mu.Unlock()
-		s.wrote(p, n, events)
+		s.wrote(p, n, ahead)
 		s.outbound.update()
-	}
-	if cap(events) == manyEvents {
-		eventLists.Put((*[manyEvents]event)(events[:manyEvents]))
 	}
 	if err != nil {
 		s.writeFailed(err)
@@ -271,50 +268,61 @@ func eventOf(f *frame.Frame, end int) event {
 	return event{message: f.Message, decoded: f.Decoded, end: end, opcode: f.Opcode, compressed: f.Compressed}
 }
 
-// manyEvents bounds the events that are remembered of one Write, as of a proxy's.
-const manyEvents = 512
+// events are what was read ahead of one Write: a few as a rule, and many of a
+// proxy's.
+type events struct {
+	n    int
+	few  [8]event
+	many *[512]event
+}
 
-var eventLists = sync.Pool{New: func() any { return new([manyEvents]event) }}
+var eventLists = sync.Pool{New: func() any { return new([512]event) }}
 
-// remember appends e to events. Where that is full, the frames in it are counted
-// before the Write has ended.
-func (s *session) remember(events []event, e event) []event {
-	switch {
-	case len(events) < cap(events):
-	case cap(events) == manyEvents:
-		s.countEvents(events, e.end)
-		events = events[:0]
-	default:
-		many := eventLists.Get().(*[manyEvents]event)
-		events = append(many[:0], events...)
+func (e *events) all() []event {
+	if e.many != nil {
+		return e.many[:e.n]
 	}
-	return append(events, e)
+	return e.few[:e.n]
+}
+
+// remember adds e to ahead. Where that is full, the frames in it are counted
+// before the Write has ended.
+func (s *session) remember(ahead *events, e event) {
+	switch {
+	case ahead.many == nil && ahead.n == len(ahead.few):
+		ahead.many = eventLists.Get().(*[512]event)
+		copy(ahead.many[:], ahead.few[:])
+	case ahead.many != nil && ahead.n == len(ahead.many):
+		s.countEvents(ahead, e.end)
+		ahead.n = 0
+	}
+	ahead.n++
+	ahead.all()[ahead.n-1] = e
 }
 
 // readAheadLocked is readAhead for a Write that begins.
-func (s *session) readAheadLocked(p []byte, begun clock.Instant, events []event) []event {
+func (s *session) readAheadLocked(p []byte, begun clock.Instant, ahead *events) {
 	defer s.conn.contain()
 	s.outbound.mu.Lock()
 	defer s.outbound.mu.Unlock()
-	events = s.readAhead(p, begun, events)
+	s.readAhead(p, begun, ahead)
 	s.outbound.update()
-	return events
 }
 
 // readAhead reads what is about to be written, for the pings and close frames
-// that the peer may answer before the Write returns. It appends the frames that
-// end in p to events.
-func (s *session) readAhead(p []byte, begun clock.Instant, events []event) []event {
+// that the peer may answer before the Write returns. ahead gets the frames that
+// end in p.
+func (s *session) readAhead(p []byte, begun clock.Instant, ahead *events) {
 	for at := 0; at < len(p); {
 		f, n, ok, err := s.outbound.parser.Next(p[at:])
 		at += n
 		if !ok {
 			if err != frame.None {
-				events = s.remember(events, event{end: len(p), err: err})
+				s.remember(ahead, event{end: len(p), err: err})
 			}
-			break
+			return
 		}
-		events = s.remember(events, eventOf(&f, at))
+		s.remember(ahead, eventOf(&f, at))
 		switch f.Opcode {
 		case frame.Ping:
 			s.pinged(&f, begun)
@@ -322,24 +330,26 @@ func (s *session) readAhead(p []byte, begun clock.Instant, events []event) []eve
 			s.closeFrame(&f, Local)
 		}
 	}
-	return events
 }
 
-// wrote counts the first n bytes of p, in which the frames of events end. Where a
+// wrote counts the first n bytes of p, in which the frames of ahead end. Where a
 // Write stops short, its bytes are counted and nothing more is read: the rest may
 // be written again, or never. Then it is called with the lock held.
-func (s *session) wrote(p []byte, n int, events []event) {
+func (s *session) wrote(p []byte, n int, ahead *events) {
 	n = min(max(n, 0), len(p)) // a transport may break the contract of io.Writer
 	s.countBytes(count.Transmit, n)
-	s.countEvents(events, n)
+	s.countEvents(ahead, n)
+	if ahead.many != nil {
+		eventLists.Put(ahead.many)
+	}
 	if n < len(p) {
 		s.outbound.parser.Stop()
 	}
 }
 
 // countEvents counts the events that end within the first n bytes.
-func (s *session) countEvents(events []event, n int) {
-	for _, e := range events {
+func (s *session) countEvents(ahead *events, n int) {
+	for _, e := range ahead.all() {
 		if e.end > n {
 			return
 		}
@@ -361,7 +371,7 @@ func (s *session) brokeOff(p []byte, n int) {
 	}
 	s.outbound.mu.Lock()
 	defer s.outbound.mu.Unlock()
-	s.wrote(p, n, nil)
+	s.wrote(p, n, new(events))
 	s.outbound.update()
 }
 

@@ -58,9 +58,9 @@ func TestCountsDoNotDependOnPieces(t *testing.T) {
 
 // As many frames as a proxy copies at once take bounded memory, and are counted.
 func TestManyFramesInAWrite(t *testing.T) {
-	const n = 3 * manyEvents
+	n := int64(3 * len(events{}.many))
 	_, app, f := open(t, new(scripted))
-	if _, err := app.Write(bytes.Repeat([]byte("\x89\x01p"), n)); err != nil {
+	if _, err := app.Write(bytes.Repeat([]byte("\x89\x01p"), int(n))); err != nil {
 		t.Fatal(err)
 	}
 	if got := count.Sum([]*count.Traffic{f.traffic}).Frames[count.Transmit][4]; got != n {

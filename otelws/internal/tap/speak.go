@@ -137,7 +137,7 @@ func (s *session) say(sp *speaker) (more bool) {
 // sayFrame writes a control frame.
 func (s *session) sayFrame(sp *speaker, op frame.Opcode, payload []byte) (more bool) {
 	b := s.controlFrame(op, payload)
-	s.readAheadLocked(b, clock.Now(), nil)
+	s.readAheadLocked(b, clock.Now(), new(events))
 	sp.rest = &b
 	return s.sayRest(sp)
 }
