@@ -25,15 +25,15 @@ func (d *deadline) set(t time.Time, apply func(time.Time) error, other func(time
 	return apply(t)
 }
 
-// during calls write under a deadline of the tap's own, where c has deadlines.
-func (d *deadline) during(c *Conn, limit time.Duration, write func() error) error {
+// during calls write under the deadline own, where c has deadlines.
+func (d *deadline) during(c *Conn, own time.Time, write func() error) error {
 	w := c.socket()
 	if w == nil {
 		return write()
 	}
 	d.mu.Lock()
 	d.own = true
-	_ = w.SetWriteDeadline(time.Now().Add(limit))
+	_ = w.SetWriteDeadline(own)
 	d.mu.Unlock()
 	defer func() {
 		d.mu.Lock()

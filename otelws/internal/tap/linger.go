@@ -47,7 +47,7 @@ func (s *session) linger() bool {
 	}
 	if !bye.said.Load() {
 		bye.now.Store(true)
-		s.speak()
+		s.speak(false)
 	}
 	nc := s.conn.socket()
 	if nc == nil || !bye.said.Load() || s.answered() {

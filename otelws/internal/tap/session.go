@@ -174,7 +174,7 @@ func (s *session) writeOnce(p []byte) (n int, err error) {
 	word := s.writing.Begin(begun)
 	defer func() { // the transport may panic
 		if left := s.writing.End(begun); left.Has(count.FlagWanted) && left.Number() == 0 {
-			s.speak()
+			s.speak(true)
 		}
 	}()
 	if word.Has(count.FlagHeld) {

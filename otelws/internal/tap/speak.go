@@ -35,7 +35,8 @@ const (
 	wantClose
 )
 
-// speakLimit is how long a frame of the tap's own may take to be written.
+// speakLimit is how long a frame of the tap's own may take to be written, where it
+// does not follow a Write of the library's.
 const speakLimit = 5 * time.Second
 
 // ask has the session write a control frame as soon as it may.
@@ -43,7 +44,7 @@ func (s *session) ask(want uint32) {
 	sp := s.speaking()
 	sp.wanted.Or(want)
 	s.writing.Set(count.FlagWanted)
-	s.speak()
+	s.speak(false)
 }
 
 // speaking returns the speaker, which it makes at first use.
@@ -65,8 +66,10 @@ func (c *Conn) Ping() {
 	}
 }
 
-// speak writes what is wanted. Where a Write is in progress, its end does that.
-func (s *session) speak() {
+// speak writes what is wanted. Where a Write is in progress, its end does that,
+// with behind set: then the frame may wait for room as the library's next Write
+// would. Else it is written only where there is room.
+func (s *session) speak(behind bool) {
 	defer s.conn.contain()
 	sp := s.speaker.Load()
 	sp.mu.Lock()
@@ -79,7 +82,7 @@ func (s *session) speak() {
 		if !s.writing.Swap(word, word|count.FlagHeld) {
 			continue
 		}
-		more := s.say(sp)
+		more := s.say(sp, behind)
 		if sp.rest == nil && !sp.said() {
 			s.writing.Clear(count.FlagHeld) // a Write that came meanwhile waits for mu, and goes first
 		}
@@ -90,7 +93,7 @@ func (s *session) speak() {
 }
 
 // say writes one frame. It says whether to go on.
-func (s *session) say(sp *speaker) (more bool) {
+func (s *session) say(sp *speaker, behind bool) (more bool) {
 	out := &s.outbound
 	out.mu.Lock()
 	stopped, frames, messages := out.parser.Stopped(), out.parser.BetweenFrames(), out.parser.BetweenMessages()
@@ -101,12 +104,12 @@ func (s *session) say(sp *speaker) (more bool) {
 	case s.isOver() || s.halfClosed.Load():
 		wanted = 0
 	case sp.rest != nil: // an earlier one goes on
-		return s.sayRest(sp)
+		return s.sayRest(sp, behind)
 	case stopped: // nobody knows where a frame ends
 		wanted = 0
 	case !frames: // the end of a Write tells
 		return false
-	case !socket.Writable(s.conn.kernel()): // a part of a frame would break a TLS connection
+	case !behind && !socket.Writable(s.conn.kernel()): // a part of a frame would break a TLS connection
 		sp.wanted.And(^uint32(wantPing))
 		return false
 	case wanted&wantClose != 0 && (messages || bye.now.Load()):
@@ -116,14 +119,14 @@ func (s *session) say(sp *speaker) (more bool) {
 		bye.after = out.parser.Clone()
 		out.mu.Unlock()
 		bye.said.Store(true)
-		s.sayFrame(sp, frame.Close, bye.payload)
+		s.sayFrame(sp, behind, frame.Close, bye.payload)
 		return false
 	case wanted&wantPing != 0:
 		sp.wanted.And(^uint32(wantPing))
 		if wanted&wantClose == 0 {
 			s.writing.Clear(count.FlagWanted)
 		}
-		return s.sayFrame(sp, frame.Ping, sp.nextPing())
+		return s.sayFrame(sp, behind, frame.Ping, sp.nextPing())
 	case wanted&wantClose != 0: // a message is under way
 		return false
 	}
@@ -135,17 +138,21 @@ func (s *session) say(sp *speaker) (more bool) {
 }
 
 // sayFrame writes a control frame.
-func (s *session) sayFrame(sp *speaker, op frame.Opcode, payload []byte) (more bool) {
+func (s *session) sayFrame(sp *speaker, behind bool, op frame.Opcode, payload []byte) (more bool) {
 	b := s.controlFrame(op, payload)
 	s.readAheadLocked(b, clock.Now(), new(events))
 	sp.rest = &b
-	return s.sayRest(sp)
+	return s.sayRest(sp, behind)
 }
 
 // sayRest goes on with the frame that is under way. It says whether another may
 // follow.
-func (s *session) sayRest(sp *speaker) (more bool) {
-	err := s.deadline.during(s.conn, speakLimit, func() error { return s.writeRest(sp) })
+func (s *session) sayRest(sp *speaker, behind bool) (more bool) {
+	var deadline time.Time
+	if !behind {
+		deadline = time.Now().Add(speakLimit)
+	}
+	err := s.deadline.during(s.conn, deadline, func() error { return s.writeRest(sp) })
 	return err == nil && sp.rest == nil && !sp.said()
 }
 
