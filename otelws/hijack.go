@@ -18,6 +18,11 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.hijacked = true
 	w.forget()
 
+	if ofEngine(nc) {
+		tellOfEngine()
+		w.handshake.end(0)
+		return nc, brw, nil
+	}
 	status := w.answered()
 	if status != 0 && !switchedToWebSocket(status, w.Header()) {
 		w.handshake.end(status)

@@ -117,3 +117,28 @@ func (c *client) drain(t *testing.T) {
 		}
 	}
 }
+
+var messages = []struct {
+	op      ws.OpCode
+	payload []byte
+}{
+	{ws.OpText, []byte("hello")},
+	{ws.OpBinary, bytes.Repeat([]byte("otelws"), 12_000)},
+}
+
+// talk sends and receives, and closes. It returns the bytes of the messages sent.
+func talk(t *testing.T, c *client) (payload int) {
+	t.Helper()
+	c.expect(t, ws.OpText, []byte(greeting))
+	for _, m := range messages {
+		c.send(t, m.op, m.payload)
+		c.expect(t, m.op, m.payload)
+		payload += len(m.payload)
+	}
+	c.send(t, ws.OpPing, []byte("there?"))
+	c.expect(t, ws.OpPong, []byte("there?"))
+	c.send(t, ws.OpClose, ws.NewCloseFrameBody(ws.StatusGoingAway, ""))
+	c.drain(t)
+	_ = c.Close()
+	return payload
+}
