@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestBenchmark(t *testing.T) {
 	}
 	for _, l := range rep.Loads {
 		for _, v := range servers.Variants {
-			if v.Aside && l.Name != asideLoad || v.Node != servers.NotNode && skipped(rep.Notes) {
+			if len(v.Only) > 0 && !slices.Contains(v.Only, l.Name) || v.Node != servers.NotNode && skipped(rep.Notes) {
 				continue
 			}
 			c := l.find(v.Name, rep.gomaxprocs())
@@ -230,13 +231,13 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// What is compared is linked with no other WebSocket library.
+// What is compared is linked with no other WebSocket library than those of its rows.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, never := range []string{"github.com/gorilla/websocket", "github.com/gobwas/ws"} {
+	for _, never := range []string{"github.com/gobwas/ws"} {
 		if strings.Contains(string(out), never) {
 			t.Errorf("it depends on %s", never)
 		}
