@@ -8,19 +8,25 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gobwas/ws"
 	nbiolog "github.com/lesismal/nbio/logging"
+	"go.opentelemetry.io/otel"
 
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
+// handled counts what the error handler was told.
+var handled atomic.Int64
+
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode)
 	nbiolog.SetLevel(nbiolog.LevelNone)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { handled.Add(1); log.Print(err) }))
 	os.Exit(m.Run())
 }
 

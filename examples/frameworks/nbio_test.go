@@ -12,7 +12,7 @@ import (
 )
 
 // nbio's own engine takes no connection but its own. Its connections pass
-// unwatched, and work.
+// unwatched, and work, and the error handler is told once.
 func TestNbioEngine(t *testing.T) {
 	for name, mod := range map[string]int{
 		"non-blocking": nbhttp.IOModNonBlocking,
@@ -42,6 +42,9 @@ func TestNbioEngine(t *testing.T) {
 				t.Errorf("%v connections were opened", n)
 			}
 		})
+	}
+	if n := handled.Load(); n != 1 {
+		t.Errorf("the error handler was told %d times", n)
 	}
 }
 
