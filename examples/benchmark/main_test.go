@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 func TestBenchmark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	var stdout, stderr bytes.Buffer
-	args := []string{"-quick", "-rounds", "1", "-duration", "10ms", "-json", file, "-format", "markdown"}
+	args := []string{"-quick", "-rounds", "1", "-duration", "10ms", "-beside", "20", "-json", file, "-format", "markdown"}
 	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
 		t.Fatalf("%v\n%s", err, &stderr)
 	}
@@ -87,7 +87,7 @@ func skipped(notes []string) bool {
 
 // Scaling compares a server with itself.
 func TestScaling(t *testing.T) {
-	args := []string{"-rounds", "2", "-duration", "50ms", "-variants", "otelws,prometheus-all,otel", "-loads", "",
+	args := []string{"-rounds", "2", "-duration", "50ms", "-beside", "20", "-variants", "otelws,prometheus-all,otel", "-loads", "",
 		"-connections", "1,20", "-gomaxprocs", "1,2"}
 	var stdout, stderr bytes.Buffer
 	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
@@ -192,7 +192,7 @@ func TestWithoutNode(t *testing.T) {
 		}
 	}
 	var stderr bytes.Buffer
-	args := []string{"-loads", "echo-64", "-rounds", "1", "-duration", "1ms", "-variants", "bare"}
+	args := []string{"-loads", "echo-64", "-rounds", "1", "-duration", "1ms", "-beside", "0", "-variants", "bare"}
 	if err := benchmark(t.Context(), args, io.Discard, &stderr); err != nil || strings.Contains(stderr.String(), "Node") {
 		t.Errorf("%v: %v\n%s", args, err, &stderr)
 	}
@@ -221,6 +221,7 @@ func TestOptions(t *testing.T) {
 		{"-loads echo", `"echo" is none of echo-64`},
 		{"-connections 1,x", `"x" is not a positive number`},
 		{"-gomaxprocs 0", `"0" is not a positive number`},
+		{"-beside -1", "-beside must not be negative"},
 		{"-rounds 0", "-rounds, -duration and -gomaxprocs must be positive"},
 		{"-format csv", `-format "csv" is none of table, markdown and json`},
 		{"more", `unexpected argument "more"`},

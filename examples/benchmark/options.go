@@ -96,8 +96,10 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	switch {
 	case f.NArg() > 0:
 		errs[4] = fmt.Errorf("unexpected argument %q", f.Arg(0))
-	case o.rounds < 1 || o.duration <= 0 || o.beside < 0 || o.heartbeat < 0 || len(o.gomaxprocs) == 0:
+	case o.rounds < 1 || o.duration <= 0 || o.heartbeat < 0 || len(o.gomaxprocs) == 0:
 		errs[4] = errors.New("-rounds, -duration and -gomaxprocs must be positive")
+	case o.beside < 0:
+		errs[4] = errors.New("-beside must not be negative")
 	case !slices.Contains([]string{"table", "markdown", "json"}, o.format):
 		errs[4] = fmt.Errorf("-format %q is none of table, markdown and json", o.format)
 	}
