@@ -18,7 +18,13 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nc, buffered, err
 	}
 	w.hijacked = true
-	c, status := w.connection, w.answered()
+	c := w.connection
+	if ofEngine(nc) {
+		tellOfEngine()
+		c.Refused(0)
+		return nc, buffered, nil
+	}
+	status := w.answered()
 	if status != 0 && !tap.SwitchesToWebSocket(status, w.Header()) {
 		c.Refused(status)
 		return nc, buffered, nil

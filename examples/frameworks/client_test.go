@@ -78,15 +78,20 @@ func (c *client) send(t *testing.T, op ws.OpCode, payload []byte) {
 // receive reads a frame, and returns an error where the server has ended.
 func (c *client) receive(t *testing.T) (ws.OpCode, []byte, error) {
 	t.Helper()
-	f, err := ws.ReadFrame(c.br)
+	h, err := ws.ReadHeader(c.br)
+	var payload []byte
+	if err == nil {
+		payload = make([]byte, min(h.Length, maxMessage))
+		_, err = io.ReadFull(c.br, payload)
+	}
 	if err != nil {
 		if !ended(err) {
 			t.Fatalf("failed to receive: %v", err)
 		}
 		return 0, nil, err
 	}
-	c.received += ws.HeaderSize(f.Header) + len(f.Payload)
-	return f.Header.OpCode, f.Payload, nil
+	c.received += ws.HeaderSize(h) + len(payload)
+	return h.OpCode, payload, nil
 }
 
 // expect reads a message or a control frame. Some libraries send a large
@@ -116,4 +121,29 @@ func (c *client) drain(t *testing.T) {
 			return
 		}
 	}
+}
+
+var messages = []struct {
+	op      ws.OpCode
+	payload []byte
+}{
+	{ws.OpText, []byte("hello")},
+	{ws.OpBinary, bytes.Repeat([]byte("otelws"), 12_000)},
+}
+
+// talk sends and receives, and closes. It returns the bytes of the messages sent.
+func talk(t *testing.T, c *client) (payload int) {
+	t.Helper()
+	c.expect(t, ws.OpText, []byte(greeting))
+	for _, m := range messages {
+		c.send(t, m.op, m.payload)
+		c.expect(t, m.op, m.payload)
+		payload += len(m.payload)
+	}
+	c.send(t, ws.OpPing, []byte("there?"))
+	c.expect(t, ws.OpPong, []byte("there?"))
+	c.send(t, ws.OpClose, ws.NewCloseFrameBody(ws.StatusGoingAway, ""))
+	c.drain(t)
+	_ = c.Close()
+	return payload
 }

@@ -38,7 +38,7 @@ var libraries = []struct {
 	{"nbio", nbioEcho()},
 }
 
-func coderEcho(accept func(http.ResponseWriter, *http.Request, *coder.AcceptOptions) (*coder.Conn, error)) http.Handler {
+func coderEcho(accept coderAccept) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := accept(w, r, nil)
 		if err != nil {
