@@ -6,14 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"slices"
 	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 )
 
 // MaxSize is how many bytes a scrape may have, uncompressed.
@@ -21,15 +18,20 @@ const MaxSize = 32 << 20
 
 // Scrape is the metrics that one source had at one time.
 type Scrape struct {
-	Families map[string]*dto.MetricFamily // by the names that Prometheus shows
+	// Families are the metrics by the names that Prometheus shows. A family that
+	// is declared by a # TYPE line, and has no sample, has no metrics.
+	Families map[string]*dto.MetricFamily
 	Bytes    int
 	Took     time.Duration // until the last byte was there
 	// ContentType is that of the response, and empty for a file.
 	ContentType string
+	// OpenMetrics tells that format from Prometheus's own text.
+	OpenMetrics bool
 }
 
-// Parse reads metrics. An empty content type means that the text says which
-// format it has, as with a file.
+// Parse reads metrics in the text format or in OpenMetrics, with UTF-8 names in
+// either. With an empty content type, as a file has it, the text's last line
+// tells the format.
 func Parse(text []byte, contentType string) (*Scrape, error) {
 	s := &Scrape{Families: map[string]*dto.MetricFamily{}, Bytes: len(text), ContentType: contentType}
 	switch start := bytes.TrimSpace(text[:min(len(text), 1024)]); {
@@ -42,36 +44,13 @@ func Parse(text []byte, contentType string) (*Scrape, error) {
 	case bytes.IndexByte(start, 0) >= 0:
 		return nil, errors.New("binary data, not metrics in text form")
 	}
-	d := expfmt.NewDecoder(bytes.NewReader(text), format(text, contentType))
-	for {
-		var f dto.MetricFamily
-		err := d.Decode(&f)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("no valid metrics: %s", oneLine(err))
-		}
-		s.Families[f.GetName()] = &f
+	if err := s.decode(text); err != nil {
+		return nil, fmt.Errorf("no valid metrics: %s", oneLine(err))
 	}
 	if len(s.Families) == 0 {
 		return nil, errors.New("only comments, without any metric")
 	}
 	return s, nil
-}
-
-func format(text []byte, contentType string) expfmt.Format {
-	media, params, err := mime.ParseMediaType(contentType)
-	if err == nil && media == expfmt.OpenMetricsType {
-		if f, err := expfmt.NewOpenMetricsFormat(params["version"]); err == nil {
-			return f
-		}
-		return expfmt.NewFormat(expfmt.TypeOpenMetrics)
-	}
-	if contentType == "" && bytes.HasSuffix(bytes.TrimRight(text, "\n"), []byte("\n# EOF")) {
-		return expfmt.NewFormat(expfmt.TypeOpenMetrics)
-	}
-	return expfmt.NewFormat(expfmt.TypeTextPlain)
 }
 
 // oneLine shortens an error that may quote its input.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -72,6 +73,26 @@ func unpathed(err error) error {
 	return err
 }
 
+// hostPort is an address without its scheme, as Prometheus's targets are.
+var hostPort = regexp.MustCompile(`^(localhost|[\w.-]+:\d+|\[[0-9a-fA-F:.]+\](:\d+)?|\d+(\.\d+){3})(/.*)?$`)
+
+// Address completes the address of an endpoint as Prometheus does: the scheme is
+// http, and the path is /metrics, unless the address says otherwise. Files and
+// "-" stay as they are.
+func Address(source string) string {
+	if _, err := os.Stat(source); !IsURL(source) && (err == nil || !hostPort.MatchString(source)) {
+		return source
+	}
+	if !IsURL(source) {
+		source = "http://" + source
+	}
+	if u, err := url.Parse(source); err == nil && u.Path == "" && u.RawQuery == "" {
+		u.Path = "/metrics"
+		return u.String()
+	}
+	return source
+}
+
 // IsURL is whether a source is an address, rather than a file or "-".
 func IsURL(source string) bool {
 	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
@@ -128,8 +149,8 @@ func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 
 func readFile(path string) (*Scrape, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && strings.Contains(path, ":") {
-		return nil, fmt.Errorf("%w, if it is an address write http://%s", unpathed(err), path)
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "/") {
+		return nil, fmt.Errorf("%w; if it is an address, write http://%s", unpathed(err), path)
 	}
 	if err != nil {
 		return nil, unpathed(err)
