@@ -89,7 +89,7 @@ func startDemo(t *testing.T, d demo) *running {
 // readPlaces reads the lines that a demo prints at its start.
 func readPlaces(t *testing.T, out io.Reader) *running {
 	t.Helper()
-	r, words := &running{}, readWords(t, out, 3)
+	r, words := &running{}, readWords(t, out, 5)
 	for _, word := range words {
 		if url, ok := strings.CutSuffix(word, "/echo"); ok {
 			r.url = url
