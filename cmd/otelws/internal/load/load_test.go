@@ -406,13 +406,31 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"url", "interrupted", "seconds", "connections", "messages", "handshake", "rtt", "heartbeat", "closes", "errors", "verification"} {
+	for _, name := range []string{"url", "settings", "interrupted", "seconds", "connections", "messages", "handshake", "rtt", "heartbeat", "closes", "errors", "verification"} {
 		if _, ok := got[name]; !ok {
 			t.Errorf("no %s in %s", name, b.String())
 		}
 	}
 	if got["messages"].(map[string]any)["sent"] != 2000.0 {
 		t.Errorf("got %s", b.String())
+	}
+	if got["heartbeat"] != nil {
+		t.Errorf("heartbeats that nobody sent are %v, want null", got["heartbeat"])
+	}
+	if s := got["settings"].(map[string]any); s["messages"] != 2000.0 || s["sizes"] != "64:5,0-1KiB:3,70KiB:1" || s["echo"] != true {
+		t.Errorf("settings %v", s)
+	}
+	last, sum := 0.0, 0.0
+	for _, bucket := range got["rtt"].(map[string]any)["buckets"].([]any) {
+		to := bucket.(map[string]any)["to"].(float64)
+		if to <= last {
+			t.Errorf("a bucket to %v after one to %v", to, last)
+		}
+		last = to
+		sum += bucket.(map[string]any)["count"].(float64)
+	}
+	if most := got["rtt"].(map[string]any)["max"].(float64); sum != 2000 || most > last {
+		t.Errorf("the buckets have %v round trips up to %v, want 2000 up to %v", sum, last, most)
 	}
 }
 
