@@ -116,7 +116,9 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	srv := newServer(ws, logger)
 	clients := newSimulation(d.clients, "ws://"+host, d.pace, d.heartbeat, logger)
 	defer clients.close()
-	srv.http.Handler = newDemoHandler(ws, tel.Metrics(), clients, pageData{
+	past := newHistory(tel.Metrics(), logger, "ws_connections_active", "ws_connections_opened_total", "ws_connections_closed_total",
+		"ws_connection_duration_seconds", "ws_message_bytes", "ws_heartbeat_rtt_seconds")
+	srv.http.Handler = newDemoHandler(ws, past, clients, pageData{
 		Metrics:   metricsURL,
 		Heartbeat: d.heartbeat,
 		EchoLimit: echoLimit,
@@ -127,6 +129,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	// The metrics end last: the last scrape sees the closed connections.
 	services := []service{
 		func(ctx context.Context) error { return tel.Serve(ctx, metricsListener) },
+		past.run,
 		func(ctx context.Context) error { return srv.serve(ctx, wsListener) },
 	}
 	if d.clients > 0 {

@@ -1,5 +1,5 @@
-// What of PromQL the page's queries are made of. An expression has its text and
-// computes its value, so that what is shown is what is plotted:
+// The part of PromQL that the page's queries need. An expression has its text and
+// computes its value, so that the page plots what it shows:
 //
 //   text(range)               the query, with that range
 //   at(history, time, range)  its value, a list of {labels, value}
@@ -9,10 +9,14 @@
 
 import { keyOf } from "./history.js";
 
-export function metric(name) {
+// metric selects the series of name that have those labels.
+export function metric(name, labels = {}) {
+  const wanted = Object.entries(labels);
+  const matchers = wanted.map(([key, value]) => `${key}="${value}"`).join(",");
   return {
-    text: () => name,
-    at: (history, time) => history.instant(name, time),
+    text: () => name + (matchers && `{${matchers}}`),
+    at: (history, time) =>
+      history.instant(name, time).filter((series) => wanted.every(([key, value]) => series.labels[key] === value)),
   };
 }
 
@@ -71,8 +75,8 @@ export function histogramQuantile(q, inner) {
   };
 }
 
-// buckets sorts the buckets of a vector by their upper bound. It returns none
-// where the last has one.
+// buckets sorts the buckets of a vector by their upper bound. It returns none if
+// +Inf is missing.
 export function buckets(vector) {
   const sorted = vector
     .filter(({ labels }) => "le" in labels)
@@ -81,8 +85,8 @@ export function buckets(vector) {
   return sorted.at(-1)?.bound === Infinity ? sorted : [];
 }
 
-// quantile supposes that observations lie evenly in their bucket. Of the last,
-// which has no upper bound, it knows the lower one alone.
+// quantile supposes that observations lie evenly in their bucket. The last bucket
+// has no upper bound, and counts as its lower one.
 function quantile(q, sorted) {
   const total = sorted.at(-1).count;
   if (sorted.length < 2 || !(total > 0)) return NaN;
