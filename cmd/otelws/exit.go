@@ -48,10 +48,10 @@ func judging(cmd *cobra.Command) *cobra.Command {
 	}
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
 		err := run(cmd, given)
-		if _, ok := err.(exitError); err != nil && !ok {
-			return exitError{unusable, err}
+		if e := (exitError{}); err == nil || errors.As(err, &e) {
+			return err
 		}
-		return err
+		return exitError{unusable, err}
 	}
 	return cmd
 }

@@ -178,8 +178,3 @@ func series(name string, m *dto.Metric) string {
 	slices.Sort(parts)
 	return name + "{" + strings.Join(parts, ",") + "}"
 }
-
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
-}
