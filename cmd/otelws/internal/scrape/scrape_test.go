@@ -1,9 +1,13 @@
 package scrape_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
@@ -88,6 +92,24 @@ func TestDeclared(t *testing.T) {
 	}
 	if v, ok := s.Sum("ws.active"); v != 3 || !ok {
 		t.Errorf("ws.active is %v", v)
+	}
+}
+
+// The names are those that Prometheus gets, and not those for a client that asks
+// for underscores.
+func TestUTF8Names(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	opened := prometheus.NewCounter(prometheus.CounterOpts{Name: "ws.connections.opened"})
+	opened.Add(7)
+	registry.MustRegister(opened)
+	s := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	defer s.Close()
+	got, err := client(t, "", time.Minute).Get(t.Context(), s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := got.Sum("ws.connections.opened"); v != 7 || !ok {
+		t.Errorf("got %v", got.Names())
 	}
 }
 

@@ -17,9 +17,10 @@ import (
 	"github.com/prometheus/common/config"
 )
 
-// accept prefers the text format, which every endpoint has and whose names are
-// those that Prometheus shows.
-const accept = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
+// accept asks for the names that Prometheus 3 asks for, UTF-8 included, and for the
+// text format, which every endpoint has.
+const accept = "text/plain;version=1.0.0;escaping=allow-utf-8;q=1,text/plain;version=0.0.4;escaping=allow-utf-8;q=0.9," +
+	"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1"
 
 // Client scrapes. It is safe for concurrent use.
 type Client struct {
@@ -182,6 +183,8 @@ func (c *Client) fetch(ctx context.Context, address string) (*Scrape, error) {
 		return nil, fmt.Errorf("%sanswered %s: credentials go in --http.config.file", where, resp.Status)
 	case resp.StatusCode/100 == 3:
 		return nil, fmt.Errorf("%sanswered %s to %q: give that address", where, resp.Status, resp.Header.Get("Location"))
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%sanswered %s: give the address of the metrics", where, resp.Status)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%sanswered %s", where, resp.Status)
 	}

@@ -116,7 +116,7 @@ func TestSources(t *testing.T) {
 		{source: s.URL + "/garbage", want: []string{"no valid metrics", "line 1"}},
 		{source: s.URL + "/cut", want: []string{"no valid metrics"}},
 		{source: s.URL + "/bomb", want: []string{"more than 32 MiB"}},
-		{source: s.URL + "/nowhere", want: []string{"404"}},
+		{source: s.URL + "/nowhere", want: []string{"404", "address of the metrics"}},
 		{source: s.URL + "/hang", want: []string{"not answered within 100ms"}},
 		{source: "http://127.0.0.1:1/metrics", want: []string{"refused"}},
 		{source: "no/such.txt", want: []string{"no such file"}},
