@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Flags are named as those of Prometheus's programs: a group and a name with a
-// dot between them, and hyphens within either, as in --tls.insecure-skip-verify.
+// Flags have names as in Prometheus's programs: a group, a dot and a name, with
+// hyphens within either, as in --tls.insecure-skip-verify.
 
 // explainFlag says which values a flag takes, or which flag was meant.
 func explainFlag(cmd *cobra.Command, err error) error {

@@ -61,8 +61,7 @@ func TestLongHelp(t *testing.T) {
 	}
 }
 
-// Of the flags of all commands, none spells a group with a hyphen that another
-// spells with a dot, as --tls-ca beside --tls.cert.
+// No flag has a hyphen after a group, as --tls-ca beside --tls.cert would.
 func TestFlagStyle(t *testing.T) {
 	style := regexp.MustCompile(`^[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)*$`)
 	groups := map[string]bool{}

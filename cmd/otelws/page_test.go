@@ -80,8 +80,8 @@ func post(t *testing.T, url, origin string, form url.Values, want int) {
 	}
 }
 
-// The plotted values are those of the scrape. A rate over a minute in which a
-// counter began at 0, at the time of its last point, is its value / 60.
+// The page plots the values of the scrape. If a counter began at 0 within the last
+// minute, its rate over a minute is its value / 60.
 func TestPage(t *testing.T) {
 	r := startDemo(t, demo{heartbeat: 200 * time.Millisecond})
 	b := startBrowser(t, r.page())
@@ -153,7 +153,7 @@ func TestPageOutlivesServer(t *testing.T) {
 	b.waitFor("/echo", "opened", 2.0/60) // two were opened before the restart, none since
 }
 
-// The values are those of Prometheus 3.16 for the same samples and queries.
+// Prometheus 3.16 gave these values for the same samples and queries.
 func TestPageComputesAsPrometheus(t *testing.T) {
 	r := startDemo(t, demo{})
 	b := startBrowser(t, r.page())
@@ -247,8 +247,8 @@ func (r *running) waitForPast(t *testing.T, n int) {
 	}
 }
 
-// The browser sees the reset, and the page says what the server counted. The other
-// initiators of 1006 have their lines.
+// The page explains a 1006 that the server counted as 1009, and plots the
+// initiators of 1006.
 func TestPageExplains(t *testing.T) {
 	r := startDemo(t, demo{})
 	b := startBrowser(t, r.page())

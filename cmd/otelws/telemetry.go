@@ -73,7 +73,7 @@ func (t *telemetry) Metrics() http.Handler { return t.exp.Handler() }
 func (t *telemetry) Serve(ctx context.Context, l net.Listener) error { return t.exp.Serve(ctx, l) }
 
 // close exports the rest, spans first and metrics last, even if ctx is done. It
-// only logs that a backend is down, since the command itself did well.
+// only logs that a backend is down: the command did its work.
 func (t *telemetry) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()

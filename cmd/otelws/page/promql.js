@@ -4,12 +4,12 @@
 //   text(range)               the query, with that range
 //   at(history, time, range)  its value, a list of {labels, value}
 //
-// A range is of seconds. The values are those that Prometheus 3 computes from
-// the same samples.
+// A range is in seconds. Prometheus 3 computes the same values from the same
+// samples.
 
 import { keyOf } from "./history.js";
 
-// metric selects the series of name that have those labels.
+// metric selects the series of name with the labels.
 export function metric(name, labels = {}) {
   const wanted = Object.entries(labels);
   const matchers = wanted.map(([key, value]) => `${key}="${value}"`).join(",");
@@ -31,10 +31,9 @@ export function rate(name) {
   };
 }
 
-// increase extrapolates what a counter grew by between its first and its last
-// point to the whole range, unless the points begin or end well within it, and
-// never to before the counter was 0. A value below the one before it is a
-// restart from 0.
+// increase extrapolates the growth between the first and the last point to the whole
+// range. It does not if the points begin or end well within the range, nor to a time
+// before the counter was 0. A value below its predecessor is a restart from 0.
 function increase(times, values, time, range) {
   const last = times.length - 1;
   let grown = values[last] - values[0];

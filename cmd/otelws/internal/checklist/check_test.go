@@ -51,8 +51,8 @@ func text(t *testing.T, r *checklist.Report) string {
 	return b.String()
 }
 
-// sound is a scrape without any fault. Faults are made of it by replacing, so
-// that each file of testdata shows what one of them alone does.
+// sound is a scrape without any fault. A test replaces a part of it, so that each
+// file of testdata shows the effect of one fault.
 func sound(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/sound.txt")

@@ -1,6 +1,6 @@
 package checklist
 
-// Expectation is what the checklist expects of a metric, for tests.
+// Expectation is an expected metric, for tests.
 type Expectation struct {
 	Name, Type string
 	Bounds     []float64

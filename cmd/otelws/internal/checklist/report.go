@@ -40,8 +40,7 @@ type Report struct {
 type Item struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	// Summary says what is well, or why the item was skipped. It is empty beside
-	// findings.
+	// Summary describes an item that is ok, or says why the item was skipped.
 	Summary  string    `json:"summary,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 }
@@ -59,7 +58,7 @@ func (i *Item) add(s Status, why, advice string, metrics ...string) {
 	i.Status = max(i.Status, s)
 }
 
-// ok says what is well with an item that has no finding.
+// ok describes an item that has no finding.
 func (i *Item) ok(format string, args ...any) {
 	if len(i.Findings) == 0 {
 		i.Status, i.Summary = OK, fmt.Sprintf(format, args...)
@@ -147,7 +146,7 @@ func several(n int, of string) string {
 	return fmt.Sprintf("%d %s", n, of)
 }
 
-// printable keeps what a scrape says from moving the cursor.
+// printable removes control characters, since a scrape may hold anything.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {

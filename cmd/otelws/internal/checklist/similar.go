@@ -72,7 +72,7 @@ func stem(name string) string {
 	return units.ReplaceAllString(name, "")
 }
 
-// known reports whether a name is that of an expected metric.
+// known reports whether an expected metric has that name.
 func known(name string) bool {
 	for _, role := range []string{serverRole, clientRole} {
 		for _, e := range expected {

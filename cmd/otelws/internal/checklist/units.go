@@ -60,7 +60,7 @@ func longerThanUp(s *subject, d distribution) bool {
 	return up > 0 && d.mean() > up+1
 }
 
-// milliseconds reports whether bounds start where the conventional ones almost end.
+// milliseconds reports whether bounds begin near the end of the conventional bounds.
 func milliseconds(bounds, usual []float64) bool {
 	return bounds[0] >= 100*usual[0] && bounds[len(bounds)-1] >= 100*usual[len(usual)-1]
 }

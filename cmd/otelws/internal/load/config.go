@@ -1,5 +1,5 @@
 // Package load puts a WebSocket server under load. It compares the server's
-// metrics with the messages and connections that it counted itself.
+// metrics with its own counts of messages and connections.
 package load
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// Config says what a run does.
+// Config has the settings of a run.
 type Config struct {
 	URL    string
 	Header http.Header // of the handshakes
@@ -32,7 +32,7 @@ type Config struct {
 	Rate        float64
 	Binary      bool
 	Compression bool
-	Echo        bool // the server sends back what it receives
+	Echo        bool // the server sends each message back
 
 	Heartbeat time.Duration // time from one ping to the next, 0 for none
 	Drop      float64       // share of connections that end without a close frame

@@ -8,7 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// longest is the longest time that is told from longer ones.
+// longest is the longest time that a histogram records. Longer times count as it.
 const longest = 10 * time.Minute
 
 // recorder keeps times in HDR histograms, to three digits. It is safe for

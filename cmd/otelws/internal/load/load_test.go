@@ -297,7 +297,7 @@ func TestServersThatFail(t *testing.T) {
 	}
 }
 
-// A server that goes away ends the run with what there is.
+// If the server goes away, the run ends with the results so far.
 func TestServerStops(t *testing.T) {
 	var conns atomic.Int64
 	stop := make(chan struct{})

@@ -46,10 +46,10 @@ type Snapshot struct {
 	Errors         int64
 }
 
-// Run runs until the configuration's end or that of ctx, and returns what
-// happened until then; report, if not nil, is called meanwhile with the means to
-// see how far it is, and must return once its context is done. An error means
-// that there is no result: no handshake succeeded, or the metrics can't be read.
+// Run runs until cfg or ctx ends it, and returns the result so far. Meanwhile it
+// calls report, which may be nil, with a function that returns the progress. The
+// report must return when its context is done. An error means that there is no
+// result: no handshake succeeded, or the metrics cannot be read.
 func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
 	var v *verifier
 	if cfg.Verify != "" {

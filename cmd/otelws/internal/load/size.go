@@ -72,7 +72,7 @@ func (s *Sizes) Set(text string) error {
 	return err
 }
 
-// Type is what help calls the value.
+// Type names the value in a help text.
 func (s *Sizes) Type() string { return "sizes" }
 
 func (s *Sizes) max() int {

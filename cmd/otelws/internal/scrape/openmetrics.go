@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// plainText turns OpenMetrics into Prometheus's text format, line by line, and
-// drops what that format has no place for: exemplars, units and times of creation.
+// plainText turns OpenMetrics into Prometheus's text format, line by line. It drops
+// exemplars, units and times of creation, which that format does not have.
 //
 // expfmt has a decoder for OpenMetrics. It takes 50 ms for a kilobyte, and refuses
 // a gauge x beside a counter x_total, which Prometheus takes and client_golang's
@@ -47,7 +47,7 @@ func plainText(text []byte) ([]byte, error) {
 	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
 
-// openMetricsFamily is what the lines before have said of a family.
+// openMetricsFamily is a family as far as its lines have been read.
 type openMetricsFamily struct {
 	name, typ string
 	help      string

@@ -1,5 +1,5 @@
-// Package scrape reads metrics in Prometheus's text and OpenMetrics formats
-// from an address, a file or standard input, within bounds of size and time.
+// Package scrape reads metrics in Prometheus's text format and in OpenMetrics, from
+// an address, a file or standard input. It limits the size and the time.
 package scrape
 
 import (
@@ -13,19 +13,19 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// MaxSize is how many bytes a scrape may have, uncompressed.
+// MaxSize is the limit on the bytes of a scrape, after decompression.
 const MaxSize = 32 << 20
 
-// Scrape is the metrics that one source had at one time.
+// Scrape has the metrics of a source at one time.
 type Scrape struct {
 	// Families are the metrics by the names that Prometheus shows. A family that
 	// is declared by a # TYPE line, and has no sample, has no metrics.
 	Families map[string]*dto.MetricFamily
 	Bytes    int
 	Took     time.Duration // until the last byte was there
-	// ContentType is that of the response, and empty for a file.
+	// ContentType is the response's, and empty for a file.
 	ContentType string
-	// OpenMetrics tells that format from Prometheus's own text.
+	// OpenMetrics reports that the scrape came in that format.
 	OpenMetrics bool
 }
 
@@ -72,7 +72,7 @@ func (s *Scrape) Names() []string {
 	return names
 }
 
-// Series is how many time series the scrape has.
+// Series is the number of time series of the scrape.
 func (s *Scrape) Series() int {
 	n := 0
 	for _, f := range s.Families {
@@ -81,8 +81,8 @@ func (s *Scrape) Series() int {
 	return n
 }
 
-// Series is how many time series metrics of family f come to: a histogram has
-// one a bucket, and two more.
+// Series is the number of time series of metrics of family f. A histogram has one
+// for each bucket, and two more.
 func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
 	n := 0
 	for _, m := range metrics {
@@ -98,7 +98,7 @@ func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
 	return n
 }
 
-// Value is that of a gauge, a counter or a sample without a type.
+// Value is the value of a gauge, a counter or a sample without a type.
 func Value(m *dto.Metric) float64 {
 	switch {
 	case m.GetGauge() != nil:
@@ -109,8 +109,8 @@ func Value(m *dto.Metric) float64 {
 	return m.GetUntyped().GetValue()
 }
 
-// Sum adds up the values of a family over the series that have the labels, and
-// is false where there is none. Labels are names and values by turns.
+// Sum adds up the series of a family that have the labels, and is false if there is
+// none. Labels are names and values by turns.
 func (s *Scrape) Sum(name string, labels ...string) (sum float64, ok bool) {
 	for _, m := range s.Families[name].GetMetric() {
 		if has(m, labels) {
@@ -140,7 +140,7 @@ func has(m *dto.Metric, labels []string) bool {
 	return true
 }
 
-// Label is the value of a label, empty where there is none.
+// Label is the value of a label, and empty without that label.
 func Label(m *dto.Metric, name string) string {
 	for _, l := range m.GetLabel() {
 		if l.GetName() == name {

@@ -25,17 +25,17 @@ const accept = "text/plain;version=1.0.0;escaping=allow-utf-8;q=1,text/plain;ver
 // Client scrapes. It is safe for concurrent use.
 type Client struct {
 	HTTP *http.Client
-	// Timeout is how long a scrape may take.
+	// Timeout limits a scrape.
 	Timeout time.Duration
-	// Authorized is whether requests carry credentials, so that an endpoint
-	// which answers need not be open to all.
+	// Authorized says that requests carry credentials. An endpoint that answers them
+	// may refuse others.
 	Authorized bool
 	stdin      io.Reader
 }
 
-// NewClient returns a client with the credentials and TLS settings of a file in
-// the format of Prometheus's http_config, or without any for "". It reads "-"
-// from stdin.
+// NewClient returns a client with the credentials and TLS settings of a file in the
+// format of Prometheus's http_config. An empty name means no settings. The client
+// reads "-" from stdin.
 func NewClient(configFile string, timeout time.Duration, stdin io.Reader) (*Client, error) {
 	hc, authorized, err := NewHTTPClient(configFile)
 	if err != nil {
@@ -44,8 +44,8 @@ func NewClient(configFile string, timeout time.Duration, stdin io.Reader) (*Clie
 	return &Client{HTTP: hc, Timeout: timeout, Authorized: authorized, stdin: stdin}, nil
 }
 
-// NewHTTPClient returns a client for HTTP/1.1 by a file in the format of
-// Prometheus's http_config, and whether it has credentials.
+// NewHTTPClient returns a client for HTTP/1.1 with the settings of a file in the
+// format of Prometheus's http_config, and reports whether it has credentials.
 func NewHTTPClient(configFile string) (*http.Client, bool, error) {
 	cfg := config.DefaultHTTPClientConfig
 	if configFile != "" {
@@ -94,12 +94,12 @@ func Address(source string) string {
 	return source
 }
 
-// IsURL is whether a source is an address, rather than a file or "-".
+// IsURL reports whether a source is an address, rather than a file or "-".
 func IsURL(source string) bool {
 	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
 }
 
-// Name is how messages call a source: without a password.
+// Name is the name of a source in messages, without a password.
 func Name(source string) string {
 	if source == "-" {
 		return "standard input"
@@ -133,7 +133,7 @@ func (c *Client) Get(ctx context.Context, source string) (*Scrape, error) {
 	return s, nil
 }
 
-// readStdin leaves the read behind when ctx ends: nothing ends it but its end.
+// readStdin abandons the read when ctx ends, since nothing can end it.
 func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 	done := make(chan struct{})
 	go func() {
