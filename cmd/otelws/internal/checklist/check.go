@@ -30,6 +30,7 @@ type subject struct {
 	before *scrape.Scrape // nil if there is only one
 	now    *scrape.Scrape
 	roles  []string // the prefixes of the names
+	dotted []string // names that have been escaped
 }
 
 // items are the checklist, in its order.
@@ -86,6 +87,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if !about(s.now) {
 		return nil, fmt.Errorf("%s: none of its %s is about WebSockets, they are %s: is this the right address?",
 			target, several(len(s.now.Families), "metric"), prefixes(s.now))
+	}
+	s.dotted = escapeDots(s.now)
+	if s.before != nil {
+		escapeDots(s.before)
 	}
 	s.roles = roles(s.now)
 

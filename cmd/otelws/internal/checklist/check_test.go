@@ -103,7 +103,6 @@ func TestFaults(t *testing.T) {
 		{name: "never_closed", now: []string{"ws_connections_closed_total", "app_closed_total"}, status: checklist.Failed},
 		{name: "near_names", now: []string{"ws_connections_opened_total", "websocket_connections_total", "ws_connections_active", "ws_clients",
 			"ws_connections_closed_total", "chat_ws_disconnects_total", "ws_message_bytes", "websocket_message_size_bytes", "ws_heartbeat_rtt_seconds", "websocket_ping_latency_ms"}, status: checklist.Failed},
-		{name: "utf8", now: []string{"ws_connections_opened_total 100", `{"ws.connections.opened"} 100`, "# TYPE ws_connections_opened_total", `# TYPE "ws.connections.opened"`, "# HELP ws_connections_opened_total", `# HELP "ws.connections.opened"`}, status: checklist.Failed},
 		{name: "infinity", now: []string{`le="0.005"} 20`, `le="0.005"} 0`, `le="0.05"} 38`, `le="0.05"} 0`, `le="2.5"} 40`, `le="2.5"} 0`, "rtt_seconds_sum 0.31", "rtt_seconds_sum 1240"}, status: checklist.Failed},
 		{name: "not_cumulative", now: []string{`le="256"} 60`, `le="256"} 6`}, status: checklist.Failed},
 		{name: "camel_case", now: []string{"app_jobs", "appJobs"}, status: checklist.Warning},

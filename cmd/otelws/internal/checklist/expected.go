@@ -120,6 +120,11 @@ func form(s *scrape.Scrape) string {
 }
 
 func checkSeries(_ context.Context, s *subject, i *Item) {
+	if len(s.dotted) > 0 {
+		i.add(Warning, "Prometheus stores the names with their dots: "+enumerate(s.dotted),
+			"Dashboards and alerts look for names with underscores. An OpenTelemetry exporter has them with the translation strategy UnderscoreEscapingWithSuffixes",
+			s.dotted...)
+	}
 	there, yet := 0, []string{}
 	for _, role := range s.roles {
 		further := slices.ContainsFunc(expected, func(e expectation) bool { return !e.core && s.now.Families[role+e.name] != nil })
@@ -193,9 +198,6 @@ func missing(i *Item, name string, e expectation) {
 
 func misnamed(i *Item, s *subject, name, meant string, e expectation) {
 	advice := "Rename it: dashboards and alerts look for " + name
-	if strings.Contains(meant, ".") {
-		advice += ". An OpenTelemetry exporter does so with the translation strategy UnderscoreEscapingWithSuffixes"
-	}
 	if got := s.now.Families[meant].GetType(); got != e.typ && got != dto.MetricType_UNTYPED {
 		advice += fmt.Sprintf(", a %s", typeName(e.typ))
 	}

@@ -14,7 +14,14 @@ import (
 
 	"github.com/coder/websocket"
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/otlptranslator"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/checklist"
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
@@ -24,7 +31,9 @@ import (
 
 // The checklist expects the metrics that the library has, with its buckets.
 func TestExpectsTheLibrary(t *testing.T) {
-	s := scrapeOf(t, useLibrary(t))
+	m := otelwstest.NewMetrics(t)
+	useLibrary(t, m.MeterProvider())
+	s := scrapeOf(t, m)
 	var got []checklist.Expectation
 	for _, name := range s.Names() {
 		if f := s.Families[name]; strings.HasPrefix(name, "ws_") {
@@ -38,12 +47,36 @@ func TestExpectsTheLibrary(t *testing.T) {
 	}
 }
 
-// useLibrary has a message and a ping pass each way between two watched ends, and
-// returns the metrics.
-func useLibrary(t *testing.T) *otelwstest.Metrics {
+// An exporter that keeps the dots of OpenTelemetry gets one warning, and all items
+// judge its metrics.
+func TestDots(t *testing.T) {
+	for _, strategy := range []otlptranslator.TranslationStrategyOption{otlptranslator.NoTranslation, otlptranslator.NoUTF8EscapingWithSuffixes} {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		reader, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithTranslationStrategy(strategy), otelprometheus.WithoutScopeInfo())
+		if err != nil {
+			t.Fatal(err)
+		}
+		useLibrary(t, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+		metrics := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		defer metrics.Close()
+		r := run(t, options(t, metrics.URL))
+		if i := item(t, r, "series"); len(i.Findings) != 1 || i.Status != checklist.Warning || len(i.Findings[0].Series) != len(checklist.Expected()) {
+			t.Errorf("%v: %+v", strategy, i)
+		}
+		if i := item(t, r, "conservation"); i.Status != checklist.OK {
+			t.Errorf("%v: %+v", strategy, i)
+		}
+		if r.Status != checklist.Warning {
+			t.Errorf("%v:\n%s", strategy, text(t, r))
+		}
+	}
+}
+
+// useLibrary has a message and a ping pass each way between two watched ends.
+func useLibrary(t *testing.T, provider metric.MeterProvider) {
 	t.Helper()
-	m := otelwstest.NewMetrics(t)
-	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+	ws, err := otelws.New(otelws.WithMeterProvider(provider))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +101,6 @@ func useLibrary(t *testing.T) *otelwstest.Metrics {
 	if err := cmp.Or(exchange(ctx, c, &pings), <-served); err != nil {
 		t.Fatal(err)
 	}
-	return m
 }
 
 // exchange leaves when both ends have their pong.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
@@ -82,6 +83,32 @@ func known(name string) bool {
 		}
 	}
 	return false
+}
+
+// escapeDots renames metrics that have the names of OpenTelemetry, such as
+// ws.connections.opened, to the names that the checklist expects. It returns their
+// own names.
+func escapeDots(s *scrape.Scrape) (dotted []string) {
+	for _, role := range []string{serverRole, clientRole} {
+		for _, e := range expected {
+			for _, name := range s.Names() {
+				if s.Families[role+e.name] != nil || !strings.Contains(name, ".") || stem(name) != stem(role+e.name) {
+					continue
+				}
+				f := s.Families[name]
+				delete(s.Families, name)
+				f.Name = proto.String(role + e.name)
+				s.Families[f.GetName()] = f
+				dotted = append(dotted, name)
+				for _, m := range f.GetMetric() {
+					for _, l := range m.GetLabel() {
+						l.Name = proto.String(strings.ReplaceAll(l.GetName(), ".", "_"))
+					}
+				}
+			}
+		}
+	}
+	return dotted
 }
 
 // isWebSocket reports whether a name says that the metric is about WebSockets.
