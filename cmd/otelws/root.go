@@ -35,7 +35,7 @@ Begin with otelws demo. It needs nothing but a browser.`,
 	var global globalFlags
 	cmd.PersistentFlags().Var(levelValue{&global.logLevel}, "log.level", "least `level` to log: debug, info, warn or error")
 	proxy := newProxyCommand(&global)
-	common(proxy, "backend", "listen", "metrics", "route", "tls.cert", "tls.key")
+	common(proxy, "backend", "listen", "route", "tls.cert")
 	cmd.AddCommand(
 		newCheckCommand(),
 		newDemoCommand(&global),
