@@ -100,7 +100,7 @@ func (r *Report) WriteText(w io.Writer, colour bool, width int) error {
 		}
 		fmt.Fprintf(&b, "%s%-*s", status, itemWidth, item)
 		const indent = statusWidth + itemWidth
-		for n, line := range wrap(printable(text), width-indent) {
+		for n, line := range wrap(printable(text), max(width-indent, 30)) {
 			if n > 0 {
 				b.WriteString(strings.Repeat(" ", indent))
 			}

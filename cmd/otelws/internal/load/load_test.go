@@ -3,7 +3,6 @@ package load_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -393,57 +392,6 @@ func TestCoordinatedOmission(t *testing.T) {
 	// Eighty are due in that time, and wait for half of it on the average.
 	if r.RTT.P50 < hold.Seconds()/20 || r.RTT.Max < hold.Seconds() {
 		t.Errorf("p50 %v, max %v: most messages waited", r.RTT.P50, r.RTT.Max)
-	}
-}
-
-func TestJSON(t *testing.T) {
-	c := config(t, serve(t, nil, echo))
-	var b bytes.Buffer
-	if err := run(t, c).WriteJSON(&b); err != nil {
-		t.Fatal(err)
-	}
-	var got map[string]any
-	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"url", "settings", "interrupted", "seconds", "connections", "messages", "handshake", "rtt", "heartbeat", "closes", "errors", "verification"} {
-		if _, ok := got[name]; !ok {
-			t.Errorf("no %s in %s", name, b.String())
-		}
-	}
-	if got["messages"].(map[string]any)["sent"] != 2000.0 {
-		t.Errorf("got %s", b.String())
-	}
-	if got["heartbeat"] != nil {
-		t.Errorf("heartbeats that nobody sent are %v, want null", got["heartbeat"])
-	}
-	if s := got["settings"].(map[string]any); s["messages"] != 2000.0 || s["sizes"] != "64:5,0-1KiB:3,70KiB:1" || s["echo"] != true {
-		t.Errorf("settings %v", s)
-	}
-	last, sum := 0.0, 0.0
-	for _, bucket := range got["rtt"].(map[string]any)["buckets"].([]any) {
-		to := bucket.(map[string]any)["to"].(float64)
-		if to <= last {
-			t.Errorf("a bucket to %v after one to %v", to, last)
-		}
-		last = to
-		sum += bucket.(map[string]any)["count"].(float64)
-	}
-	if most := got["rtt"].(map[string]any)["max"].(float64); sum != 2000 || most > last {
-		t.Errorf("the buckets have %v round trips up to %v, want 2000 up to %v", sum, last, most)
-	}
-}
-
-func TestSizes(t *testing.T) {
-	for _, bad := range []string{"", "x", "-1", "10-5", "1:0", "1:x", "1,", "65MiB", "1KB", "99999999999999999999"} {
-		if s, err := load.ParseSizes(bad); err == nil {
-			t.Errorf("%q is %v", bad, s)
-		}
-	}
-	for _, good := range []string{"0", "64", "64-128", "1KiB", "64MiB", "64:70,1KiB:25,2KiB-64KiB:5"} {
-		if s, err := load.ParseSizes(good); err != nil || s.String() != good {
-			t.Errorf("%q: %v", good, err)
-		}
 	}
 }
 

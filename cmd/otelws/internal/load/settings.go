@@ -69,10 +69,10 @@ func (s Settings) lines() (all []string) {
 		line("a ping every %v", seconds(s.Heartbeat))
 	}
 	if s.Drop > 0 {
-		line("%v %% of the connections end without a close frame", 100*s.Drop)
+		line("%.4g %% of the connections end without a close frame", 100*s.Drop)
 	}
 	if s.Slow > 0 {
-		line("%v %% of the connections read slowly", 100*s.Slow)
+		line("%.4g %% of the connections read slowly", 100*s.Slow)
 	}
 	switch {
 	case s.Messages > 0 && s.Duration > 0:
