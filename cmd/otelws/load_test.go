@@ -64,13 +64,14 @@ func TestLoadProgress(t *testing.T) {
 
 func TestProgressFits(t *testing.T) {
 	s := load.Snapshot{Elapsed: 1500 * time.Millisecond, Share: 0.5, Active: 3, Sent: 20, Received: 19, Errors: 1}
-	text := " 50 %  1.5s  20 sent  19 received  1 errors  3 open"
+	text := " 50 %  1.5s  1 errors  20 sent  19 received  3 open"
 	for columns, want := range map[int]string{
 		100: "[===============               ] " + text,
 		65:  "[=====     ] " + text,
 		52:  text,
-		40:  " 50 %  1.5s  20 sent  19 received",
+		40:  " 50 %  1.5s  1 errors  20 sent  3 open",
 		20:  " 50 %  1.5s  3 open",
+		25:  " 50 %  1.5s  1 errors",
 		5:   " 50 ",
 		0:   "",
 	} {

@@ -47,9 +47,9 @@ func repeat(ctx context.Context, every time.Duration, do func()) {
 func progressText(s load.Snapshot, columns int) string {
 	text := fmt.Sprintf("%3.0f %%  %v", 100*s.Share, s.Elapsed.Round(time.Second/10))
 	for _, more := range []string{
+		fmt.Sprintf("%d errors", s.Errors),
 		fmt.Sprintf("%d sent", s.Sent),
 		fmt.Sprintf("%d received", s.Received),
-		fmt.Sprintf("%d errors", s.Errors),
 		fmt.Sprintf("%d open", s.Active),
 	} {
 		if len(text)+2+len(more) < columns {
