@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	target := scrape.Name(last)
 	if !about(s.now) {
-		return nil, fmt.Errorf("%s: none of its %s is about WebSockets, they are %s: is this the right address?",
+		return nil, fmt.Errorf("%s: none of its %s is about WebSockets, they are %s: is this the right address? Some libraries show a metric only after its first value",
 			target, several(len(s.now.Families), "metric"), prefixes(s.now))
 	}
 	s.dotted = escapeDots(s.now)

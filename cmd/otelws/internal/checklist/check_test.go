@@ -84,6 +84,7 @@ func TestFaults(t *testing.T) {
 		{name: "sound", status: checklist.OK},
 		{name: "sound_twice", before: []string{"process_cpu_seconds_total 3", "process_cpu_seconds_total 2"}, status: checklist.OK},
 		{name: "missing", now: []string{"ws_heartbeat_rtt_seconds", "app_rtt_seconds"}, status: checklist.Failed},
+		{name: "opentelemetry", now: []string{"ws_heartbeat_rtt_seconds", "app_rtt_seconds", "app_jobs_total 7", "app_jobs_total{otel_scope_name=\"app\"} 7"}, status: checklist.Warning},
 		{name: "no_total", now: []string{"ws_connections_opened_total", "ws_connections_opened"}, status: checklist.Failed},
 		{name: "summary", now: []string{"TYPE ws_connections_active gauge", "TYPE ws_connections_active counter"}, status: checklist.Failed},
 		{name: "no_process", now: []string{"process_", "proc_"}, status: checklist.Warning},

@@ -149,7 +149,7 @@ func checkSeries(_ context.Context, s *subject, i *Item) {
 			case e.notYet(s.now, role):
 				yet = append(yet, name)
 			case e.core || further:
-				missing(i, name, e)
+				missing(i, s.now, name, e)
 			}
 		}
 	}
@@ -188,12 +188,30 @@ func checkType(i *Item, name string, e expectation, f *dto.MetricFamily) {
 
 func typeName(t dto.MetricType) string { return strings.ToLower(t.String()) }
 
-func missing(i *Item, name string, e expectation) {
+func missing(i *Item, s *scrape.Scrape, name string, e expectation) {
 	advice := fmt.Sprintf("Add the %s", typeName(e.typ))
 	if e.name == "heartbeat_rtt_seconds" {
 		advice = "Ping the clients, and record the time until the pong. Nothing else shows a client that is slow or has vanished"
 	}
+	if e.typ == histogram && isOpenTelemetry(s) {
+		i.add(Warning, name+" is not there. Either nothing was recorded yet, or nothing records it", advice, name)
+		return
+	}
 	i.add(e.severity(), name+" is missing", advice, name)
+}
+
+// isOpenTelemetry reports whether the metrics come from an OpenTelemetry SDK, which
+// shows a metric only after its first value.
+func isOpenTelemetry(s *scrape.Scrape) bool {
+	if s.Families["target_info"] != nil {
+		return true
+	}
+	for _, f := range s.Families {
+		if slices.Contains(labelNames(f), "otel_scope_name") {
+			return true
+		}
+	}
+	return false
 }
 
 func misnamed(i *Item, s *subject, name, meant string, e expectation) {
