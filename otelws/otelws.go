@@ -15,8 +15,8 @@ import (
 // ScopeName is the instrumentation scope of the instruments.
 const ScopeName = "github.com/otelws/otelws-go/otelws"
 
-// Version is the version of the instrumentation scope.
-const Version = "0.1.0"
+// Version is the version of the instrumentation scope, and of the module.
+const Version = tracing.Version
 
 // Instrumentation watches the connections of servers and clients. It is made
 // by [New], once for a process as a rule, and is safe for concurrent use.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
 )
