@@ -156,11 +156,6 @@ func (s *side) use() {
 	})
 }
 
-// settable says whether there is an attribute that Set may give its value.
-func (s *side) settable() bool {
-	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable })
-}
-
 // declares says whether there is an attribute key that Set may give its value.
 func (s *side) declares(key attribute.Key) bool {
 	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable && e.key == key })

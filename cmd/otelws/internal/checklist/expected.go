@@ -51,6 +51,7 @@ var expected = []expectation{
 	{"frames_total", counter, false, nil, never, nearWords{}},
 	{"io_bytes_total", counter, false, nil, never, nearWords{}},
 	{"write_time_seconds_total", counter, false, nil, never, nearWords{}},
+	{"drain_connections_total", counter, false, nil, never, nearWords{}},
 	{"protocol_errors_total", counter, false, nil, never, nearWords{}},
 }
 
