@@ -89,6 +89,22 @@ var hosts = []host{
 		}
 		c.CloseNow()
 	})},
+	{"fan-out", true, false, accepted(func(_ *house, c *websocket.Conn, r *http.Request) {
+		// The writer ends it as soon as a write fails, beside a reader.
+		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Millisecond)
+		defer cancel()
+		go readAll(context.Background(), c)
+		for c.Write(ctx, websocket.MessageText, []byte("tick")) == nil {
+		}
+		c.CloseNow()
+	})},
+	{"write only", true, false, accepted(func(_ *house, c *websocket.Conn, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Millisecond)
+		defer cancel()
+		for c.Write(ctx, websocket.MessageText, []byte("tick")) == nil {
+		}
+		c.CloseNow()
+	})},
 	{"panic", true, false, accepted(func(_ *house, c *websocket.Conn, _ *http.Request) {
 		defer c.CloseNow()
 		panic(http.ErrAbortHandler)

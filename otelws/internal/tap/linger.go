@@ -96,8 +96,12 @@ func (c *Conn) Answered() bool {
 	if sp := s.speaker.Load(); sp == nil || !sp.said() {
 		return false
 	}
-	if !s.answered() {
+	if !s.answered() && !c.reading() {
 		s.peek()
+		s.verdict.mu.Lock()
+		defer s.verdict.mu.Unlock()
+		s.takePeeked()
+		return s.verdict.closeReceived
 	}
 	return s.answered()
 }

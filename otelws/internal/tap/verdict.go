@@ -64,6 +64,9 @@ type verdict struct {
 	ended         bool
 	later         *time.Timer // ends the connection, where a Read does not
 
+	peeked   *closeFrame // that the kernel holds, unread
+	peekedAt int64       // bytes received at that time
+
 	pings   *pings // nil until there was one
 	answers uint32 // pongs that answered a ping
 }
@@ -77,19 +80,29 @@ type closeFrame struct {
 
 // closeFrame takes note of a close frame.
 func (s *session) closeFrame(f *frame.Frame, by Initiator) {
-	var buf [frame.MaxControlPayload]byte
-	code, reason, err := parseClose(f.AppendPayload(buf[:0]))
+	c, err := readCloseFrame(f, by)
 	s.protocolError(err)
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if by == Peer {
+	v.took(c)
+}
+
+func readCloseFrame(f *frame.Frame, by Initiator) (*closeFrame, frame.Error) {
+	var buf [frame.MaxControlPayload]byte
+	code, reason, err := parseClose(f.AppendPayload(buf[:0]))
+	return &closeFrame{code, reason, by}, err
+}
+
+// took takes note of a close frame. It is called with the lock held.
+func (v *verdict) took(c *closeFrame) {
+	if c.initiator == Peer {
 		v.closeReceived = true
 	}
 	// A close frame of the peer's own says more than one that is stuck here.
-	stuck := v.close != nil && by == Peer && v.close.initiator == Local && !v.closeSent && code != v.close.code
+	stuck := v.close != nil && c.initiator == Peer && v.close.initiator == Local && !v.closeSent && c.code != v.close.code
 	if v.close == nil || stuck {
-		v.close = &closeFrame{code, reason, by}
+		v.close = c
 	}
 }
 
@@ -126,7 +139,7 @@ func (s *session) writeFailed(err error) {
 // frame that the kernel still holds for a Read that never came is read from
 // there.
 func (s *session) closing() {
-	if !s.spoken() {
+	if s.mayBeHeld() {
 		s.peek()
 	}
 	by, stuck := Local, s.writeStuck()
@@ -144,26 +157,24 @@ func (s *session) closing() {
 	v.closing, v.closer = true, by
 }
 
-// peek looks for a close frame in what the kernel holds for the application.
-// Beneath TLS that is ciphertext, and nothing is looked at. A Read in progress
-// has what the kernel held.
-func (s *session) peek() {
+// mayBeHeld says whether the kernel may hold the close frame that the verdict waits
+// for.
+func (s *session) mayBeHeld() bool {
 	v := &s.verdict
 	v.mu.Lock()
-	over := v.ended || v.closeReceived
-	v.mu.Unlock()
-	if over || s.conn.reading() {
-		return
-	}
+	defer v.mu.Unlock()
+	return !v.ended && !v.closeReceived && !v.closeSent
+}
+
+// peek looks for a close frame in what the kernel holds for the application.
+// Beneath TLS that is ciphertext, and nothing is looked at.
+func (s *session) peek() {
+	v := &s.verdict
 	in := &s.inbound
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	begun := s.conn.readsBegun.Load()
-	parser := in.parser.Clone()
+	passed, parser := in.passed.Bytes(), in.parser.Clone()
 	socket.Peek(s.conn.transport, func(b []byte) {
-		if s.conn.readsBegun.Load() != begun {
-			return // a Read came between
-		}
 		for len(b) > 0 {
 			f, n, ok, _ := parser.Next(b)
 			if !ok {
@@ -171,10 +182,24 @@ func (s *session) peek() {
 			}
 			b = b[n:]
 			if f.Opcode == frame.Close {
-				s.closeFrame(&f, Peer)
+				v.mu.Lock()
+				defer v.mu.Unlock()
+				v.peeked, _ = readCloseFrame(&f, Peer)
+				v.peekedAt = passed
+				return
 			}
 		}
 	})
+}
+
+// takePeeked takes note of the close frame that the kernel holds, if nothing has
+// been read since: a Read that was in progress may have taken what was peeked at. It
+// is called with the lock of the verdict held.
+func (s *session) takePeeked() {
+	v := &s.verdict
+	if v.peeked != nil && !v.closeReceived && v.peekedAt == s.inbound.passed.Bytes() {
+		v.took(v.peeked)
+	}
 }
 
 // writeStuck says whether a Write has gone on for so long that it must be the
@@ -218,6 +243,7 @@ func (s *session) decide(cause error) (e End, first bool) {
 		return e, false
 	}
 	v.ended = true
+	s.takePeeked()
 	if v.later != nil {
 		v.later.Stop()
 		v.later = nil

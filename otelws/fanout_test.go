@@ -1,0 +1,105 @@
+package otelws_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	gorilla "github.com/gorilla/websocket"
+)
+
+// Tabs are closed while a server fans out: each peer says 1001 and is gone, with
+// messages unread, and the server's writer ends the connection as soon as a write
+// fails. The code is the peer's wherever the library has read it, and over plain
+// TCP wherever the peer has sent it.
+func TestCloseCodesInFanOut(t *testing.T) {
+	const clients = 480
+	for _, tt := range []struct {
+		name   string
+		serve  func(http.Handler) *httptest.Server
+		reader bool
+	}{
+		{"plain", httptest.NewServer, true},
+		{"plain, write only", httptest.NewServer, false},
+		{"TLS", httptest.NewTLSServer, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			var read atomic.Int64 // 1001, by the library
+			var handlers sync.WaitGroup
+			handlers.Add(clients)
+			s := tt.serve(ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer handlers.Done()
+				c, err := new(gorilla.Upgrader).Upgrade(w, r, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var reader sync.WaitGroup
+				if tt.reader {
+					reader.Go(func() {
+						for {
+							_, _, err := c.ReadMessage()
+							if gorilla.IsCloseError(err, gorilla.CloseGoingAway) {
+								read.Add(1)
+							}
+							if err != nil {
+								return
+							}
+						}
+					})
+				}
+				for c.WriteMessage(gorilla.TextMessage, []byte("tick")) == nil {
+				}
+				_ = c.Close()
+				reader.Wait()
+			})))
+			defer s.Close()
+			var all sync.WaitGroup
+			slots := make(chan struct{}, 16)
+			for range clients {
+				slots <- struct{}{}
+				all.Go(func() {
+					defer func() { <-slots }()
+					sayGoingAway(t, s)
+				})
+			}
+			all.Wait()
+			handlers.Wait()
+			m.Wait(t, "ws_connections_active", 0)
+			m.Wait(t, "ws_connections_opened_total", clients)
+			counted, _ := m.Value(`ws_connections_closed_total{code="1001"}`)
+			t.Logf("%v of %d counted as 1001, %d read by the library", counted, clients, read.Load())
+			if counted < float64(read.Load()) || s.TLS == nil && counted != clients {
+				t.Errorf("%v of %d are counted as 1001, of which the library read %d", counted, clients, read.Load())
+			}
+		})
+	}
+}
+
+// sayGoingAway is a client that reads one message, says 1001 and is gone.
+func sayGoingAway(t *testing.T, s *httptest.Server) {
+	nc, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer nc.Close()
+	if s.TLS != nil {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+	}
+	if _, err := nc.Write(handshakeRequest()); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(nc, make([]byte, 200)); err != nil { // the response, and some
+		t.Error(err)
+	}
+	if _, err := nc.Write(masked(fin|opClose, closePayload(1001, ""))); err != nil {
+		t.Error(err)
+	}
+}
