@@ -29,14 +29,18 @@ func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
 		if c.carried(c.carrier(), r) {
-			r = r.WithContext(c.parent(r))
+			parent, _ := c.parent(r)
+			r = r.WithContext(parent)
 		}
 		return nil, r
 	}
-	parent := c.parent(r)
+	parent, link := c.parent(r)
 	h := &HandshakeSpan{server: true, method: methodName(r.Method)}
-	_, span := tracer.Start(parent, spanName(h.method, r.Pattern),
-		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
+	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...)}
+	if link.IsValid() {
+		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: link}))
+	}
+	_, span := tracer.Start(parent, spanName(h.method, r.Pattern), opts...)
 	h.span = span
 	return h, r.WithContext(flat(parent, span))
 }
