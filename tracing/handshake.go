@@ -22,6 +22,7 @@ type HandshakeSpan struct {
 // Accept begins the SERVER span of the handshake that r asks for, by the HTTP
 // conventions, and returns r with its span context. What the context then holds
 // is no span that records: the handshake's ends long before the handler does.
+// Attributes whose text the client chose are cut after [MaxAttribute] bytes.
 //
 // It returns nil where nothing records spans, and then r itself or, where r
 // carries a context, a copy that has it.
