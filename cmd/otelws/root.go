@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
 // globalFlags are those of every command.
@@ -18,7 +20,7 @@ type globalFlags struct {
 }
 
 func (f *globalFlags) logger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.logLevel}))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.logLevel, ReplaceAttr: secret.Attr}))
 }
 
 func newRootCommand() *cobra.Command {

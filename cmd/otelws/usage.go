@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
 // unusable is the exit code for a command that could not do its work, so that
@@ -86,6 +88,9 @@ func noFiles(cmd *cobra.Command, flags ...string) {
 
 // isTerminal is whether somebody looks at w.
 func isTerminal(w io.Writer) bool {
+	if s, ok := w.(*secret.Writer); ok {
+		w = s.Unwrap()
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
