@@ -75,6 +75,7 @@ func startProxy(t testing.TB, cfg proxy.Config, opts ...otelws.Option) *gateway 
 	var err error
 	cfg.WebSockets, err = otelws.New(append(opts, otelws.WithMeterProvider(g.MeterProvider()))...)
 	check(t, err)
+	cfg.MeterProvider = g.MeterProvider()
 	cfg.Logger = slog.New(slog.NewTextHandler(g.log, nil))
 	g.Proxy, err = proxy.New(cfg)
 	check(t, err)
