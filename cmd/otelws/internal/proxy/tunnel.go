@@ -23,7 +23,7 @@ const (
 // a small one for each direction.
 const (
 	smallBuffer = 2 << 10
-	largeBuffer = 32 << 10
+	largeBuffer = 64 << 10
 )
 
 // buffers are the large ones, of which there are so many bytes in all.
