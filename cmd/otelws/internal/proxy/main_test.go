@@ -24,13 +24,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-func TestMain(m *testing.M) {
-	if backend := os.Getenv(childVar); backend != "" {
-		childProxy(backend)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitLimit is for what must happen: no test waits that long unless it fails.
 const waitLimit = 20 * time.Second
