@@ -95,6 +95,7 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 			return fmt.Errorf("proxy: %w", err)
 		}
 	}
+	defer logNetHTTP(logger)()
 	defer onReload(func() { reload(gateway, logger) }, logger)()
 	p.announce(ctx, stdout, gateway, public, metrics)
 

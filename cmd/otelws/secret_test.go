@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net/http"
@@ -102,6 +103,25 @@ func (c *collector) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(&c.sent, r.Body)
 }
 
+// talkative is a backend that says more than it was asked for.
+func talkative(t *testing.T) (address string) {
+	t.Helper()
+	l := listenLocal(t)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nSet-Cookie: session="+token+"\r\nContent-Length: 0\r\n\r\n")
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // What servers log, count and export holds nothing of the queries and headers of
 // their clients.
 func TestServersHideSecrets(t *testing.T) {
@@ -110,6 +130,7 @@ func TestServersHideSecrets(t *testing.T) {
 	for _, args := range [][]string{
 		{"proxy", "--backend", backend.URL, "--log.connections", "--log.level", "debug"},
 		{"proxy", "--backend", "http://127.0.0.1:1", "--log.connections", "--log.level", "debug"},
+		{"proxy", "--backend", "http://" + talkative(t), "--log.connections", "--log.level", "debug"},
 		{"demo", "--log.level", "debug"},
 	} {
 		t.Run(strings.Join(args[:min(3, len(args))], " "), func(t *testing.T) {
