@@ -25,6 +25,7 @@ type Exporter struct {
 	cfg      config
 	provider *meterProvider
 	handler  http.Handler
+	reserve  reserve
 
 	shutdownOnce sync.Once
 	shutdownErr  error

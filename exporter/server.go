@@ -43,8 +43,12 @@ func (e *Exporter) ListenAndServe(ctx context.Context) error {
 // scrape timeout, closes what is left after that, and returns nil. A command passes a context of
 // signal.NotifyContext.
 //
+// While it serves it keeps some descriptors back, so that it answers also where the process has run
+// out of them.
+//
 // It may be called several times, also at once, for several listeners.
 func (e *Exporter) Serve(ctx context.Context, l net.Listener) error {
+	l = e.reserve.listen(l)
 	defer l.Close()
 	if err := validateWebConfig(e.cfg.webConfigFile); err != nil {
 		return err
@@ -77,7 +81,7 @@ func (e *Exporter) newServer() *http.Server {
 	timeout := e.cfg.scrapeTimeout
 	connLog := &errorLog{logger: e.cfg.logger, msg: "failed to serve a connection"}
 	return &http.Server{
-		Handler:        e.handler,
+		Handler:        e.reserve.handle(e.handler),
 		ErrorLog:       log.New(connLog, "", 0),
 		MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout:    timeout,

@@ -123,8 +123,8 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// A dial that fails is recorded by its status, 0 standing for no response, and
-// is no connection. The client sees what it sees without the tap.
+// A dial that fails is recorded by its status, 0 standing for no response that
+// answers it, and is no connection. The client sees what it sees without the tap.
 func TestTransportRefused(t *testing.T) {
 	answer := func(response string) http.Handler {
 		return hijackFirst(t, func(c net.Conn, _ *bufio.ReadWriter) { _, _ = io.WriteString(c, response) })
@@ -144,9 +144,9 @@ func TestTransportRefused(t *testing.T) {
 		{"418", status(418), "400"},
 		{"503", status(503), "503"},
 		{"200", status(200), "200"},
-		{"wrong accept", answer(switchingHead), "101"},
-		{"no accept", answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"), "101"},
-		{"another protocol", answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"), "101"},
+		{"wrong accept", answer(switchingHead), "0"},
+		{"no accept", answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"), "0"},
+		{"another protocol", answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"), "0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -57,6 +57,7 @@ type config struct {
 	tracer     trace.TracerProvider
 	propagator propagation.TextMapPropagator
 	queryTrace bool
+	public     func(*http.Request) bool
 	decoded    bool
 	errs       []error
 
@@ -128,6 +129,21 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 // to the server can then name the trace.
 func WithTraceContextFromQuery() Option {
 	return optionFunc(func(c *config) { c.queryTrace = true })
+}
+
+// WithPublicEndpoint says which accepted handshakes come from clients that nobody
+// vouches for: those for which public returns true, and all of them where public is
+// nil. The context of a trace that such a request carries is a link of the
+// handshake's span and not its parent, and its baggage is passed over. Otherwise
+// any client has its own requests sampled, and its trace id put into exemplars and
+// into the requests that the handler makes.
+//
+// public must be safe for concurrent use. If it panics, the request is public.
+func WithPublicEndpoint(public func(*http.Request) bool) Option {
+	if public == nil {
+		public = func(*http.Request) bool { return true }
+	}
+	return optionFunc(func(c *config) { c.public = public })
 }
 
 // WithEnum adds an attribute whose values are declared here and are the only

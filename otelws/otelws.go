@@ -48,7 +48,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 	meter := cfg.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
 	i := &Instrumentation{
 		config: cfg,
-		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace),
+		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
 	}
 	if i.server, err = newSide(i, meter, server); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)

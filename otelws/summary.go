@@ -2,6 +2,8 @@ package otelws
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/tracing"
 )
 
 // Initiator says who ended a connection: who sent the first close frame or,
@@ -75,6 +78,9 @@ type Summary struct {
 // LogClosed returns a function for [WithOnClose] that logs each summary: at
 // Info, or at Warn for 1006. Where the handshake had a span context, the
 // record carries its trace_id and span_id. A nil logger is [slog.Default].
+//
+// The record has the path of the request, up to 1 KiB of it, and never its query
+// or headers, which is where tokens are. An EOF after a close frame is no error.
 func LogClosed(logger *slog.Logger) func(context.Context, Summary) {
 	return func(ctx context.Context, s Summary) {
 		l := logger
@@ -105,11 +111,11 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 	if s.Reason != "" {
 		attrs = append(attrs, slog.String("reason", s.Reason))
 	}
-	if s.Err != nil {
+	if s.Err != nil && (s.Code == websocket.StatusAbnormalClosure || !errors.Is(s.Err, io.EOF)) {
 		attrs = append(attrs, slog.String("error", s.Err.Error()))
 	}
 	if r := s.Request; r != nil {
-		attrs = append(attrs, slog.String("path", r.URL.Path))
+		attrs = append(attrs, slog.String("path", logged(r.URL.Path)))
 		if r.RemoteAddr != "" {
 			attrs = append(attrs, slog.String("remote_addr", r.RemoteAddr))
 		}
@@ -120,4 +126,12 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 			slog.String("span_id", sc.SpanID().String()))
 	}
 	return attrs
+}
+
+// logged is the beginning of a path, which a peer may have chosen.
+func logged(path string) string {
+	if len(path) > tracing.MaxAttribute {
+		return path[:tracing.MaxAttribute] + "..."
+	}
+	return path
 }

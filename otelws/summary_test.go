@@ -128,8 +128,13 @@ func TestLogClosed(t *testing.T) {
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws.Handler(echo).ServeHTTP(w, r.WithContext(trace.ContextWithSpanContext(r.Context(), sc)))
 	}))
-	visit(t, url+"/room")
+	visit(t, url+"/room?token=secret")
 	<-ended
+	for _, never := range []string{"error=", "secret"} {
+		if strings.Contains(log.String(), never) {
+			t.Errorf("log has %q:\n%s", never, &log)
+		}
+	}
 	for _, want := range []string{
 		`level=INFO msg="websocket closed" code=1000 initiator=peer duration=`,
 		"messages_received=1 messages_sent=1 bytes_received=19 bytes_sent=11 path=/room remote_addr=127.0.0.1:",
@@ -151,6 +156,13 @@ func TestLogClosed(t *testing.T) {
 	<-ended
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "error=EOF") {
 		t.Errorf("log has no warning:\n%s", &log)
+	}
+
+	log.Reset()
+	visit(t, url+"/"+strings.Repeat("x", 60<<10))
+	<-ended
+	if log.Len() > 2<<10 {
+		t.Errorf("the record of a long path has %d bytes", log.Len())
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 //	websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}}
 //
 // A request that asks for no WebSocket reaches base untouched. One that does
-// is recorded by its status, 0 standing for no response; the body of a 101
-// response is the connection, which ends as [Instrumentation.Handler] says.
+// is recorded by its status, 0 standing for no response that answers it; the body
+// of a 101 response that does is the connection, which ends as [Instrumentation.Handler] says.
 //
 // A Transport inside a Transport watches once. It is safe for concurrent use.
 func (i *Instrumentation) Transport(base http.RoundTripper) http.RoundTripper {
@@ -60,7 +60,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok || !tap.SwitchesToWebSocket(resp.StatusCode, resp.Header) || !acceptsKey(r.Header, resp.Header) {
-		c.Refused(resp.StatusCode)
+		status := resp.StatusCode
+		if status == http.StatusSwitchingProtocols {
+			status = 0 // it answers another request, or none: no connection begins
+		}
+		c.Refused(status)
 		return resp, nil
 	}
 	resp.Body = c.Watch(body, false, c, c.kept())

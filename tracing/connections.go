@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -21,6 +22,7 @@ type Connections struct {
 	given      trace.TracerProvider // nil for the global one
 	propagator propagation.TextMapPropagator
 	query      bool
+	public     func(*http.Request) bool // nil where no request is
 
 	resolved atomic.Pointer[resolved]
 }
@@ -39,8 +41,13 @@ type resolved struct {
 // allocated. With query, the parent of an
 // accepted connection may also come from the parameters of its URL, which is
 // where a browser can put it: it cannot set the headers of a handshake.
-func NewConnections(tp trace.TracerProvider, p propagation.TextMapPropagator, query bool) *Connections {
-	return &Connections{given: tp, propagator: p, query: query}
+//
+// A request for which public returns true comes from a client that nobody vouches
+// for. Its context is a link of the span and never the parent: such a client
+// decides neither the trace nor its sampling, and its baggage goes no further.
+// public is nil where there are no such requests.
+func NewConnections(tp trace.TracerProvider, p propagation.TextMapPropagator, query bool, public func(*http.Request) bool) *Connections {
+	return &Connections{given: tp, propagator: p, query: query, public: public}
 }
 
 // tracer returns nil where spans would go nowhere.
@@ -80,19 +87,43 @@ func (c *Connections) carrier() propagation.TextMapPropagator {
 	return c.propagator
 }
 
-// parent returns the context of a request that a server received. A span of
-// this process, such as a middleware's, goes before the headers that it was
-// made from, and these before the query.
-func (c *Connections) parent(r *http.Request) context.Context {
-	ctx := r.Context()
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && !sc.IsRemote() {
-		return ctx
+// parent returns the context of a request that a server received, and of a public
+// one the context that came with it. A span of this process, such as a
+// middleware's, goes before the headers that it was made from, and these before
+// the query.
+func (c *Connections) parent(r *http.Request) (ctx context.Context, link trace.SpanContext) {
+	ctx = r.Context()
+	before := trace.SpanContextFromContext(ctx)
+	if before.IsValid() && !before.IsRemote() {
+		return ctx, link
 	}
-	ctx = c.carrier().Extract(ctx, propagation.HeaderCarrier(r.Header))
-	if c.query && !trace.SpanContextFromContext(ctx).IsValid() && len(r.URL.RawQuery) <= maxQuery {
-		ctx = c.carrier().Extract(ctx, queryCarrier(r.URL.Query()))
+	came := c.carrier().Extract(ctx, propagation.HeaderCarrier(r.Header))
+	if c.query && !trace.SpanContextFromContext(came).IsValid() && len(r.URL.RawQuery) <= maxQuery {
+		came = c.carrier().Extract(came, queryCarrier(r.URL.Query()))
 	}
-	return ctx
+	if !c.isPublic(r) {
+		return came, link
+	}
+	if before.IsValid() {
+		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	}
+	// A tracestate may have some kilobytes, and every queued span would keep them.
+	return ctx, trace.SpanContextFromContext(came).WithTraceState(trace.TraceState{})
+}
+
+// isPublic takes a request for public where the application's function panics:
+// that must not end the connection.
+func (c *Connections) isPublic(r *http.Request) (public bool) {
+	if c.public == nil {
+		return false
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			otel.Handle(fmt.Errorf("tracing: function that says whether a request is public panicked: %v", v))
+			public = true
+		}
+	}()
+	return c.public(r)
 }
 
 // carried says whether p may find a context in r.

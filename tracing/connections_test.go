@@ -23,7 +23,7 @@ type tagged struct {
 }
 
 func TestUncomparableProvider(t *testing.T) {
-	c := tracing.NewConnections(uncomparable{tagged{}}, nil, false)
+	c := tracing.NewConnections(uncomparable{tagged{}}, nil, false, nil)
 	for range 2 {
 		c.Accept(httptest.NewRequest(http.MethodGet, "/ws", nil))
 	}
@@ -37,7 +37,7 @@ const (
 // A context travels on through a process that records no spans.
 func TestPropagationWithoutSpans(t *testing.T) {
 	both := propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
-	c := tracing.NewConnections(noop.NewTracerProvider(), both, true)
+	c := tracing.NewConnections(noop.NewTracerProvider(), both, true, nil)
 
 	for name, carry := range map[string]func(*http.Request){
 		"in the headers": func(r *http.Request) { r.Header.Set("Traceparent", traceparent) },

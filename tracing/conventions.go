@@ -64,9 +64,9 @@ func responseStatus(status int) attribute.KeyValue { return semconv.HTTPResponse
 func errorStatus(status int) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(strconv.Itoa(status))
 }
-func urlPath(path string) attribute.KeyValue     { return semconv.URLPath(path) }
+func urlPath(path string) attribute.KeyValue     { return semconv.URLPath(cut(path)) }
 func urlScheme(scheme string) attribute.KeyValue { return semconv.URLScheme(scheme) }
-func userAgent(agent string) attribute.KeyValue  { return semconv.UserAgentOriginal(agent) }
+func userAgent(agent string) attribute.KeyValue  { return semconv.UserAgentOriginal(cut(agent)) }
 func errorCode(c websocket.StatusCode) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(strconv.Itoa(int(c)))
 }
@@ -87,7 +87,20 @@ func protocolVersion(major, minor int) attribute.KeyValue {
 func urlFull(u *url.URL) attribute.KeyValue {
 	public := *u
 	public.User, public.RawQuery, public.Fragment = nil, "", ""
-	return semconv.URLFull(public.String())
+	return semconv.URLFull(cut(public.String()))
+}
+
+// MaxAttribute is how many bytes of a text that a peer chose an attribute of a
+// handshake's span holds. Thousands of spans may wait for a slow exporter.
+const MaxAttribute = 1 << 10
+
+// cut returns the beginning of s, in memory of its own: a path is a part of the
+// whole request line.
+func cut(s string) string {
+	if len(s) <= MaxAttribute {
+		return strings.Clone(s)
+	}
+	return strings.ToValidUTF8(strings.Clone(s[:MaxAttribute]), "")
 }
 
 func appendServer(attrs []attribute.KeyValue, hostport string) []attribute.KeyValue {
@@ -98,7 +111,7 @@ func appendServer(attrs []attribute.KeyValue, hostport string) []attribute.KeyVa
 	if host == "" {
 		return attrs
 	}
-	attrs = append(attrs, semconv.ServerAddress(host))
+	attrs = append(attrs, semconv.ServerAddress(cut(host)))
 	if n, err := strconv.Atoi(port); err == nil {
 		attrs = append(attrs, semconv.ServerPort(n))
 	}

@@ -22,6 +22,7 @@ type HandshakeSpan struct {
 // Accept begins the SERVER span of the handshake that r asks for, by the HTTP
 // conventions, and returns r with its span context. What the context then holds
 // is no span that records: the handshake's ends long before the handler does.
+// Attributes whose text the client chose are cut after [MaxAttribute] bytes.
 //
 // It returns nil where nothing records spans, and then r itself or, where r
 // carries a context, a copy that has it.
@@ -29,14 +30,18 @@ func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
 		if c.carried(c.carrier(), r) {
-			r = r.WithContext(c.parent(r))
+			parent, _ := c.parent(r)
+			r = r.WithContext(parent)
 		}
 		return nil, r
 	}
-	parent := c.parent(r)
+	parent, link := c.parent(r)
 	h := &HandshakeSpan{server: true, method: methodName(r.Method)}
-	_, span := tracer.Start(parent, spanName(h.method, r.Pattern),
-		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
+	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...)}
+	if link.IsValid() {
+		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: link}))
+	}
+	_, span := tracer.Start(parent, spanName(h.method, r.Pattern), opts...)
 	h.span = span
 	return h, r.WithContext(flat(parent, span))
 }

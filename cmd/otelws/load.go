@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
 const loadHelp = `Put a WebSocket server under load, and measure it.
@@ -137,7 +138,7 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 	for _, h := range c.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return fmt.Errorf("--header %q: use 'Name: value'", h)
+			return errors.New("--header: use 'Name: value', such as 'Origin: https://example.com'") // it may be a token alone
 		}
 		c.Header.Add(name, strings.TrimSpace(value))
 	}
@@ -193,7 +194,7 @@ func (c *loadCommand) run(cmd *cobra.Command, address string) (err error) {
 		return err
 	}
 	if file != nil {
-		if err := result.WriteJSON(file); err != nil {
+		if err := result.WriteJSON(secret.NewWriter(file)); err != nil {
 			return fmt.Errorf("--json: %w", err)
 		}
 	}

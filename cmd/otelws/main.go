@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -23,11 +25,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	cmd := newRootCommand()
 	cmd.SetArgs(args)
-	cmd.SetOut(stdout)
+	out := secret.NewWriter(stdout)
+	defer out.Flush()
+	cmd.SetOut(out)
 	cmd.SetErr(stderr)
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(stderr, "otelws:", strings.ReplaceAll(text, "\n", "; "))
+			fmt.Fprintln(stderr, "otelws:", secret.Hide(strings.ReplaceAll(text, "\n", "; ")))
 		}
 		return exitCode(err)
 	}

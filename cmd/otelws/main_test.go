@@ -51,6 +51,7 @@ func testContext(t *testing.T) context.Context {
 type running struct {
 	url     string // of the WebSockets
 	metrics string
+	words   []string // that a proxy printed
 	stop    func() error
 }
 

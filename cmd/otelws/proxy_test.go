@@ -54,7 +54,8 @@ func startProxy(t *testing.T, args ...string) *running {
 // readProxyPlaces reads the lines that a proxy prints at its start.
 func readProxyPlaces(t *testing.T, out io.Reader) *running {
 	t.Helper()
-	r, words := &running{}, readWords(t, out, 3)
+	words := readWords(t, out, 4)
+	r := &running{words: words}
 	for i, word := range words[:max(0, len(words)-1)] {
 		switch word {
 		case "Proxy:":

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
 // globalFlags are the flags of every command.
@@ -13,7 +15,7 @@ type globalFlags struct {
 }
 
 func (f *globalFlags) logger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.logLevel}))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.logLevel, ReplaceAttr: secret.Attr}))
 }
 
 func newRootCommand() *cobra.Command {

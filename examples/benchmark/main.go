@@ -7,6 +7,7 @@
 //	go run ./examples/benchmark -quick          # half a minute, and no figures to quote
 //	go run ./examples/benchmark -loads echo-64 -gomaxprocs 1,2
 //	go run ./examples/benchmark -loads '' -connections 1,100,10000
+//	go run ./examples/benchmark proxies         # otelws proxy beside HAProxy and nginx
 //
 // Each server is a process of its own, which reports its CPU time and its
 // allocations; the clients are in this process, the same for all. CPU time of
@@ -63,6 +64,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal kills
+	if len(args) > 0 && args[0] == proxiesCommand {
+		return report(stderr, compareProxies(ctx, args[1:], stdout, stderr))
+	}
 	return report(stderr, benchmark(ctx, args, stdout, stderr))
 }
 

@@ -9,18 +9,32 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
-// idleConns is how many idle connections to the backend are kept. More requests
-// at a time than that open connections anew.
+// idleConns is how many idle connections to the backend are kept at most. More
+// requests at a time than that open connections anew.
 const idleConns = 256
 
 // target is where the backend is.
 type target struct {
 	url              *url.URL // http or https
 	network, address string   // that is dialed
-	tls              *tls.Config
+	files            TLSFiles
+	socketBytes      int                        // of what a connection has received
+	tls              atomic.Pointer[tls.Config] // nil without TLS
+}
+
+// String is the backend, of which there is nothing secret: it has neither a user nor
+// a query.
+func (t *target) String() string {
+	if t.network == "unix" {
+		return "unix:" + t.address
+	}
+	return t.url.String()
 }
 
 func newTarget(backend string, files TLSFiles) (*target, error) {
@@ -36,23 +50,33 @@ func newTarget(backend string, files TLSFiles) (*target, error) {
 	}
 	if t.url.Scheme != "https" {
 		if files != (TLSFiles{}) {
-			return nil, fmt.Errorf("backend %q speaks no TLS: use https or wss, or leave out its TLS settings", backend)
+			return nil, fmt.Errorf("backend %s speaks no TLS: use https or wss, or leave out its TLS settings", t)
 		}
 		return t, nil
 	}
-	var err error
-	t.tls, err = files.client()
-	if err != nil {
-		return nil, err
+	t.files = files
+	return t, t.loadTLS()
+}
+
+// loadTLS reads the authorities, if the backend speaks TLS, and keeps what there is
+// where they cannot be read.
+func (t *target) loadTLS() error {
+	if t.url.Scheme != "https" {
+		return nil
 	}
-	t.tls.ServerName = cmp.Or(t.tls.ServerName, t.url.Hostname())
-	return t, nil
+	cfg, err := t.files.client()
+	if err != nil {
+		return err
+	}
+	cfg.ServerName = cmp.Or(cfg.ServerName, t.url.Hostname())
+	t.tls.Store(cfg)
+	return nil
 }
 
 func (t *target) parse(backend string) error {
 	u, err := url.Parse(backend)
 	if err != nil || u.Hostname() == "" {
-		return fmt.Errorf("backend %q: use a URL such as http://localhost:3000, or unix: and the path of a socket", backend)
+		return fmt.Errorf("backend %q: use a URL such as http://localhost:3000, or unix: and the path of a socket", secret.Hide(backend))
 	}
 	switch u.Scheme {
 	case "http", "https":
@@ -61,14 +85,14 @@ func (t *target) parse(backend string) error {
 	case "wss":
 		u.Scheme = "https"
 	default:
-		return fmt.Errorf("backend %q: use the scheme http, https, ws or wss", backend)
+		return fmt.Errorf("backend %q: use the scheme http, https, ws or wss", secret.Hide(backend))
 	}
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return fmt.Errorf("backend %s: use scheme, host and path only", u.Redacted())
+		return fmt.Errorf("backend %q: use scheme, host and path only", secret.Hide(backend))
 	}
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return fmt.Errorf("backend %q: use a port from 1 to 65535", backend)
+		return fmt.Errorf("backend %q: use a port from 1 to 65535", secret.Hide(backend))
 	}
 	t.url, t.address = u, net.JoinHostPort(u.Hostname(), port)
 	return nil
@@ -77,7 +101,30 @@ func (t *target) parse(backend string) error {
 // dial connects without TLS.
 func (t *target) dial(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	d := net.Dialer{Timeout: timeout}
-	return d.DialContext(ctx, t.network, t.address)
+	c, err := d.DialContext(ctx, t.network, t.address)
+	if b, ok := c.(interface{ SetReadBuffer(int) error }); ok && t.socketBytes > 0 {
+		_ = b.SetReadBuffer(t.socketBytes)
+	}
+	return c, err
+}
+
+// dialTLS connects with TLS.
+func (t *target) dialTLS(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 2*timeout) // TLS has as long as the connection
+		defer cancel()
+	}
+	c, err := t.dial(ctx, timeout)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(c, t.tls.Load())
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // newTransport returns a transport that asks for nothing which the client did
@@ -87,12 +134,11 @@ func newTransport(t *target, connect, response time.Duration) *http.Transport {
 	http1.SetHTTP1(true)
 	return &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx, connect) },
-		TLSClientConfig:        t.tls,
-		TLSHandshakeTimeout:    connect,
+		DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dialTLS(ctx, connect) },
 		ResponseHeaderTimeout:  response,
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    idleConns,
+		MaxIdleConnsPerHost:    descriptorRoom(maxDescriptors()).idle,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
 		Protocols:              &http1,

@@ -21,10 +21,18 @@ const statusClientClosed = 499
 // errCut is the cause of contexts that a drain ends.
 var errCut = errors.New("the proxy is shutting down")
 
+const reasonShutdown = "shutdown"
+
 // failure is why there is no response of the backend.
 type failure struct {
 	reason string // one of a few
 	status int
+}
+
+// ofBackend says whether the failure is the backend's, and neither the client's nor
+// the proxy's own.
+func (f failure) ofBackend() bool {
+	return f.status >= http.StatusInternalServerError && f.reason != reasonShutdown
 }
 
 func (f failure) text() string {
@@ -34,8 +42,9 @@ func (f failure) text() string {
 	return http.StatusText(f.status)
 }
 
-// classify takes the error of a request with context ctx.
-func classify(ctx context.Context, err error) failure {
+// classify takes the error of a request with context ctx, and what was wrong with
+// the client's body.
+func classify(ctx context.Context, err, body error) failure {
 	var (
 		op      *net.OpError
 		dns     *net.DNSError
@@ -46,9 +55,11 @@ func classify(ctx context.Context, err error) failure {
 	)
 	switch {
 	case errors.Is(context.Cause(ctx), errCut):
-		return failure{"shutdown", http.StatusServiceUnavailable}
+		return failure{reasonShutdown, http.StatusServiceUnavailable}
 	case ctx.Err() != nil:
 		return failure{"client_closed", statusClientClosed}
+	case body != nil:
+		return classifyBody(body)
 	case errors.Is(err, errUpgrade):
 		return failure{"wrong_upgrade", http.StatusBadGateway}
 	case errors.Is(err, errAccept):
@@ -74,6 +85,16 @@ func classify(ctx context.Context, err error) failure {
 	return failure{"malformed_response", http.StatusBadGateway}
 }
 
+// maxLogged is how much of a path is logged, which a client chose.
+const maxLogged = 1 << 10
+
+func loggedPath(path string) string {
+	if len(path) > maxLogged {
+		return path[:maxLogged] + "..."
+	}
+	return path
+}
+
 // logEvery is how often a reason is logged.
 const logEvery = 10 * time.Second
 
@@ -96,16 +117,13 @@ func newFailureLog(l *slog.Logger) *failureLog {
 }
 
 func (l *failureLog) log(r *http.Request, backend string, f failure, err error) {
-	if f.status == statusClientClosed {
-		return
-	}
 	left, ok := l.due(f.reason)
 	if !ok {
 		return
 	}
 	l.logger.Warn("the backend did not answer",
 		"reason", f.reason, "status", f.status, "backend", backend,
-		"method", r.Method, "path", r.URL.Path, "remote_addr", r.RemoteAddr,
+		"method", r.Method, "path", loggedPath(r.URL.Path), "remote_addr", r.RemoteAddr,
 		"err", err, "left_out", left)
 }
 

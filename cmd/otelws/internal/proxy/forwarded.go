@@ -1,26 +1,28 @@
 package proxy
 
 import (
-	"fmt"
+	"errors"
 	"net/http/httputil"
 )
 
-// Forwarded says what becomes of the headers by which proxies tell of the
-// client: X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and Forwarded.
+// Forwarded says what becomes of the headers by which proxies tell of the client.
 type Forwarded uint8
 
 const (
-	// ForwardedAppend adds the client's address to X-Forwarded-For, and keeps
-	// the others where there are any: for a proxy behind a proxy.
-	ForwardedAppend Forwarded = iota
-	// ForwardedReplace drops what the client sent: for a proxy that clients
-	// reach themselves.
+	// ForwardedAuto is ForwardedAppend where there are trusted proxies, and
+	// else ForwardedReplace.
+	ForwardedAuto Forwarded = iota
+	// ForwardedAppend keeps what a trusted proxy says, and adds that proxy's
+	// address to X-Forwarded-For. For others it is ForwardedReplace.
+	ForwardedAppend
+	// ForwardedReplace drops what anybody said, and says it anew.
 	ForwardedReplace
-	// ForwardedOff leaves all as it is.
+	// ForwardedOff leaves all as it is: the backend sees the client's words.
 	ForwardedOff
 )
 
 var forwardedNames = [...]string{
+	ForwardedAuto:    "auto",
 	ForwardedAppend:  "append",
 	ForwardedReplace: "replace",
 	ForwardedOff:     "off",
@@ -36,21 +38,31 @@ func (f *Forwarded) Set(s string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("use append, replace or off")
+	return errors.New("use auto, append, replace or off")
 }
 
 // Type is the name of the flag's value.
 func (*Forwarded) Type() string { return "policy" }
 
-// The names in their canonical form.
+// of says what becomes of the headers of a request whose peer is trusted or not.
+func (f Forwarded) of(trusted bool) Forwarded {
+	switch {
+	case f == ForwardedOff, f == ForwardedReplace:
+		return f
+	case trusted:
+		return ForwardedAppend
+	}
+	return ForwardedReplace
+}
+
+// The names in their canonical form, from which ReverseProxy has removed them.
 var (
 	forwardedSet  = []string{"X-Forwarded-Host", "X-Forwarded-Proto"}
 	forwardedKept = []string{"X-Forwarded-For", "Forwarded"}
 )
 
-// apply sets the headers of the outbound request, from which ReverseProxy has
-// removed them.
-func (f Forwarded) apply(pr *httputil.ProxyRequest) {
+// apply sets the headers of the outbound request.
+func (f Forwarded) apply(pr *httputil.ProxyRequest, trusted bool) {
 	keep := func(names []string) {
 		for _, name := range names {
 			if v, ok := pr.In.Header[name]; ok {
@@ -58,13 +70,17 @@ func (f Forwarded) apply(pr *httputil.ProxyRequest) {
 			}
 		}
 	}
-	if f != ForwardedReplace {
-		keep(forwardedKept)
-	}
-	if f != ForwardedOff {
+	switch f.of(trusted) {
+	case ForwardedReplace:
+		dropClaims(pr.Out.Header, claimsClient, false)
 		pr.SetXForwarded()
-	}
-	if f != ForwardedReplace {
+	case ForwardedAppend:
+		dropClaims(pr.Out.Header, claimsClient, true)
+		keep(forwardedKept)
+		pr.SetXForwarded()
+		keep(forwardedSet)
+	case ForwardedOff:
+		keep(forwardedKept)
 		keep(forwardedSet)
 	}
 }

@@ -53,36 +53,6 @@ func TestRequestsPassThrough(t *testing.T) {
 	}
 }
 
-func TestForwarded(t *testing.T) {
-	names := []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"}
-	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range names {
-			fmt.Fprintf(w, "%s|", strings.Join(r.Header[name], "&"))
-		}
-	}))
-	for _, tt := range []struct {
-		policy        proxy.Forwarded
-		with, without string
-	}{
-		{proxy.ForwardedAppend, "1.2.3.4, 127.0.0.1|outer.example|https|for=1.2.3.4|", "127.0.0.1|shop.example|http||"},
-		{proxy.ForwardedReplace, "127.0.0.1|shop.example|http||", "127.0.0.1|shop.example|http||"},
-		{proxy.ForwardedOff, "1.2.3.4|outer.example|https|for=1.2.3.4|", "||||"},
-	} {
-		t.Run(tt.policy.String(), func(t *testing.T) {
-			g := startProxy(t, proxy.Config{Backend: b.URL, Forwarded: tt.policy})
-			url := "http://" + g.address
-			if got := readAll(t, request(t, "GET", url, nil, "Host", "shop.example").Body); got != tt.without {
-				t.Errorf("without: %s, want %s", got, tt.without)
-			}
-			got := readAll(t, request(t, "GET", url, nil, "Host", "shop.example", "X-Forwarded-For", "1.2.3.4",
-				"X-Forwarded-Host", "outer.example", "X-Forwarded-Proto", "https", "Forwarded", "for=1.2.3.4").Body)
-			if got != tt.with {
-				t.Errorf("with: %s, want %s", got, tt.with)
-			}
-		})
-	}
-}
-
 func TestHost(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
 	g := startProxy(t, proxy.Config{Backend: b.URL, Host: "inner.example"})

@@ -24,13 +24,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-func TestMain(m *testing.M) {
-	if backend := os.Getenv(childVar); backend != "" {
-		childProxy(backend)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitLimit is for what must happen: no test waits that long unless it fails.
 const waitLimit = 20 * time.Second
@@ -75,6 +69,7 @@ func startProxy(t testing.TB, cfg proxy.Config, opts ...otelws.Option) *gateway 
 	var err error
 	cfg.WebSockets, err = otelws.New(append(opts, otelws.WithMeterProvider(g.MeterProvider()))...)
 	check(t, err)
+	cfg.MeterProvider = g.MeterProvider()
 	cfg.Logger = slog.New(slog.NewTextHandler(g.log, nil))
 	g.Proxy, err = proxy.New(cfg)
 	check(t, err)

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/otelws/otelws-go/otelws"
 )
 
@@ -29,8 +31,19 @@ type Config struct {
 	// ConnectTimeout is for the connection to the backend, TLS included,
 	// ResponseTimeout for the head of its response. 0 is no limit.
 	ConnectTimeout, ResponseTimeout time.Duration
-	// Forwarded says what becomes of the X-Forwarded headers.
+	// Upgrades are protocols that clients may switch to beside WebSocket. Nothing of
+	// them is seen but that there is a tunnel.
+	Upgrades []string
+
+	// Trusted are the networks of the proxies that clients come through.
+	Trusted Networks
+	// Forwarded says what becomes of the headers by which a proxy tells of a client.
 	Forwarded Forwarded
+	// TrustTraces has the backend see the trace that any client names, and not only
+	// that of a trusted proxy's.
+	TrustTraces bool
+	// Limits bound what clients can take.
+	Limits Limits
 
 	// ServerTLS is the certificate of the listener, which speaks TLS with one.
 	ServerTLS TLSFiles
@@ -41,6 +54,8 @@ type Config struct {
 	// routes.
 	WebSockets *otelws.Instrumentation
 	Routes     *Routes
+	// MeterProvider is for what the proxy counts itself, nil for nowhere.
+	MeterProvider metric.MeterProvider
 
 	// Logger is slog.Default() where it is nil.
 	Logger *slog.Logger
@@ -54,7 +69,16 @@ type Proxy struct {
 	reverse   *httputil.ReverseProxy
 	handler   http.Handler
 	failures  *failureLog
+	metrics   *metrics
 	cert      *certificate // nil without TLS
+
+	protocols   protocols
+	limits      Limits
+	counts      counts
+	rate        rates // of all clients
+	clientRates rates
+	requests    atomic.Int64 // under way
+	buffers     buffers
 
 	active   active
 	draining atomic.Bool
@@ -77,6 +101,9 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.ConnectTimeout < 0 || cfg.ResponseTimeout < 0 || cfg.DrainTimeout < 0 {
 		return nil, errors.New("a timeout is negative: use a positive duration, or 0")
 	}
+	if cfg.Forwarded == ForwardedAppend && len(cfg.Trusted) == 0 {
+		return nil, errors.New("forwarded append takes the word of trusted proxies: name their networks, or use replace")
+	}
 	target, err := newTarget(cfg.Backend, cfg.BackendTLS)
 	if err != nil {
 		return nil, err
@@ -88,6 +115,19 @@ func New(cfg Config) (*Proxy, error) {
 		failures:  newFailureLog(cfg.Logger),
 		linger:    linger{clientEnded, backendEnded},
 	}
+	if p.limits, err = cfg.Limits.withDefaults(); err != nil {
+		return nil, err
+	}
+	target.socketBytes = p.limits.SocketBytes
+	p.counts.most = p.limits.ClientConnections
+	p.rate.perSecond, p.clientRates.perSecond = p.limits.Handshakes, p.limits.ClientHandshakes
+	p.buffers.left.Store(p.limits.BufferBytes)
+	if p.protocols, err = newProtocols(cfg.Upgrades); err != nil {
+		return nil, err
+	}
+	if p.metrics, err = newMetrics(cfg.MeterProvider); err != nil {
+		return nil, err
+	}
 	if p.cert, err = newCertificate(cfg.ServerTLS, cfg.Logger); err != nil {
 		return nil, err
 	}
@@ -97,7 +137,7 @@ func New(cfg Config) (*Proxy, error) {
 		// instrumentation has a propagator.
 		Transport:      cfg.WebSockets.Transport(p.transport),
 		FlushInterval:  -1, // whoever sends in pieces means them to arrive in pieces
-		BufferPool:     largeBuffers,
+		BufferPool:     &p.buffers,
 		ModifyResponse: p.check,
 		ErrorHandler:   p.fail,
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
@@ -114,33 +154,59 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
+	visitor := visitorOf(r)
+	if visitor != nil {
+		visitor.asks()
+	}
 	r.Pattern = p.cfg.Routes.match(r)
-	if r.Header.Get("Upgrade") == "" {
-		p.reverse.ServeHTTP(w, r)
+	protocol, leave, rf := p.admit(r)
+	if rf != nil {
+		p.metrics.refused[rf.reason].Add(1)
+		rf.answer(w, r.ContentLength != 0 || endsConnection(r))
 		return
 	}
-	// ReverseProxy closes the backend's connection when the context is done,
-	// and the tunnel is what ends that.
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	p.reverse.ServeHTTP(&upgradable{ResponseWriter: w, proxy: p, cancel: cancel}, r.WithContext(ctx))
+	defer leave()
+	x := &exchange{ResponseWriter: w, proxy: p, visitor: visitor, closes: endsConnection(r)}
+	defer x.end()
+	ctx := r.Context()
+	if protocol != "" {
+		// ReverseProxy closes the backend's connection when the context is done,
+		// and the tunnel is what ends that.
+		ctx, x.cancel = context.WithCancel(ctx)
+		defer x.cancel()
+	}
+	r = r.WithContext(ctx)
+	if r.ContentLength != 0 {
+		x.body = &clientBody{ReadCloser: r.Body}
+		r.Body = x.body
+	}
+	p.reverse.ServeHTTP(x, r)
 }
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	pr.SetURL(p.target.url)
+	pr.Out.URL.User = nil // of a request in absolute form
 	// As it came, with what cannot be parsed.
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	pr.Out.Host = pr.In.Host
 	if p.cfg.Host != "" {
 		pr.Out.Host = p.cfg.Host
 	}
-	p.cfg.Forwarded.apply(pr)
+	trusted := p.cfg.Trusted.Trusts(pr.In)
+	p.cfg.Forwarded.apply(pr, trusted)
+	if !trusted && !p.cfg.TrustTraces {
+		dropClaims(pr.Out.Header, claimsTrace, false)
+	}
 }
 
 // check refuses a switch of protocols that the client did not ask for, or that
 // is not an answer to its request: a WebSocket client would end the connection
 // (RFC 6455 section 4.1). ReverseProxy closes what it refuses.
 func (p *Proxy) check(resp *http.Response) error {
+	if resp.StatusCode == http.StatusUpgradeRequired && resp.Request.ProtoMajor == 1 {
+		// Which must say to what (RFC 9110 section 15.5.22); what the backend said was for this hop.
+		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{webSocket}
+	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil
 	}
@@ -153,14 +219,22 @@ func (p *Proxy) check(resp *http.Response) error {
 	return nil
 }
 
-// fail answers for a backend that did not.
+// fail answers for a backend that did not, or for a client that said too little.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f := classify(r.Context(), err)
-	p.failures.log(r, p.cfg.Backend, f, err)
-	if u, ok := w.(*upgradable); ok && u.hijacked {
-		return
+	x := w.(*exchange)
+	f := classify(r.Context(), err, x.body.failed())
+	if f.ofBackend() {
+		p.failures.log(r, p.target.String(), f, err)
 	}
-	http.Error(w, fmt.Sprintf("%d %s", f.status, f.text()), f.status)
+	switch {
+	case x.hijacked:
+	case f.status == http.StatusBadRequest:
+		rf := refusal{reason: refusedBody, status: f.status, text: "the body is malformed"}
+		p.metrics.refused[rf.reason].Add(1)
+		rf.answer(w, true)
+	default:
+		http.Error(w, fmt.Sprintf("%d %s", f.status, f.text()), f.status)
+	}
 }
 
 // serverLog is for what net/http has to say of a connection.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,16 +42,15 @@ func (p *Proxy) Ready(ctx context.Context) error {
 func (p *Proxy) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	c, err := p.target.dial(ctx, probeTimeout)
-	if err == nil {
-		defer c.Close()
-		if p.target.tls != nil {
-			err = tls.Client(c, p.target.tls).HandshakeContext(ctx)
-		}
+	dial := p.target.dial
+	if p.target.tls.Load() != nil {
+		dial = p.target.dialTLS
 	}
+	c, err := dial(ctx, probeTimeout)
 	if err != nil {
-		return fmt.Errorf("the backend %s cannot be reached: %w", p.cfg.Backend, err)
+		return fmt.Errorf("the backend %s cannot be reached: %w", p.target, err)
 	}
+	_ = c.Close()
 	return nil
 }
 

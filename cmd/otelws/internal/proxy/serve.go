@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,13 +11,15 @@ import (
 )
 
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10 // net/http reads 4 KiB more before it refuses
+	idleTimeout = 2 * time.Minute
 
 	// cutTime is how long what has been cut off may take to end.
 	cutTime = 5 * time.Second
 )
+
+// Reload reads the files of certificates and authorities again. What it cannot
+// read stays as it is. Connections go on.
+func (p *Proxy) Reload() error { return errors.Join(p.cert.reload(), p.target.loadTLS()) }
 
 // Serve serves on l, which it closes, until ctx is done. It then accepts no
 // more, and lets requests and connections end within the drain timeout. What is
@@ -29,18 +32,20 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		Handler:           p,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          p.serverLog(),
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: p.limits.HandshakeTime,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		MaxHeaderBytes:    p.limits.HeaderBytes,
 	}
+	door := newDoor(p, l)
+	door.serve(srv)
 	served := make(chan error, 1)
 	go func() {
 		if p.cert == nil {
-			served <- srv.Serve(l)
+			served <- srv.Serve(door)
 			return
 		}
 		srv.TLSConfig = p.cert.config()
-		served <- srv.ServeTLS(l, "", "")
+		served <- srv.ServeTLS(door, "", "")
 	}()
 	var failure error
 	select {
@@ -66,7 +71,7 @@ func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 		return
 	}
 	p.cfg.Logger.Warn("cutting off what did not end in time", "connections", p.active.connections())
-	p.active.cut()
+	p.metrics.cut[cutDrain].Add(int64(p.active.cut()))
 	cut(errCut)
 	_ = srv.Close()
 	last, cancel := context.WithTimeout(context.Background(), cutTime)
@@ -118,8 +123,8 @@ func (a *active) connections() int {
 	return len(a.tunnels)
 }
 
-// cut ends all tunnels, and those to come.
-func (a *active) cut() {
+// cut ends all tunnels, and those to come, and says how many there were.
+func (a *active) cut() int {
 	a.mu.Lock()
 	a.cutting = true
 	all := make([]*tunnel, 0, len(a.tunnels))
@@ -130,6 +135,7 @@ func (a *active) cut() {
 	for _, t := range all {
 		t.cut()
 	}
+	return len(all)
 }
 
 // wait waits until nothing is under way, and says whether that came about

@@ -97,6 +97,21 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
+// reload reads the files whether they have changed or not. Without TLS there are
+// none.
+func (c *certificate) reload() error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	version, err := c.stat()
+	if err == nil {
+		err = c.load(version)
+	}
+	return err
+}
+
 func (c *certificate) stat() (version [2]time.Time, err error) {
 	cert, err1 := os.Stat(c.files.Cert)
 	key, err2 := os.Stat(c.files.Key)

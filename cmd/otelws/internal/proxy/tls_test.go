@@ -172,7 +172,7 @@ func TestConfigErrors(t *testing.T) {
 		{"another scheme", proxy.Config{Backend: "ftp://localhost"}, "use the scheme"},
 		{"port", proxy.Config{Backend: "http://localhost:99999"}, "port"},
 		{"query", proxy.Config{Backend: "http://localhost/?x"}, "scheme, host and path only"},
-		{"user", proxy.Config{Backend: "http://me:secret@localhost/"}, "me:xxxxx@"},
+		{"user", proxy.Config{Backend: "http://me:secret@localhost/"}, "REDACTED@"},
 		{"no socket", proxy.Config{Backend: "unix:"}, "has a path"},
 		{"TLS for http", proxy.Config{Backend: "http://localhost", BackendTLS: proxy.TLSFiles{Insecure: true}}, "speaks no TLS"},
 		{"no authorities", proxy.Config{Backend: "https://localhost", BackendTLS: proxy.TLSFiles{CA: dir + "/none"}}, "none"},

@@ -23,38 +23,82 @@ const (
 // a small one for each direction.
 const (
 	smallBuffer = 2 << 10
-	largeBuffer = 32 << 10
+	largeBuffer = 64 << 10
 )
 
-type bufferPool struct{ sync.Pool }
+// buffers are the large ones, of which there are so many bytes in all.
+type buffers struct {
+	pool sync.Pool
+	left atomic.Int64
+}
 
-func (p *bufferPool) Get() []byte  { return p.Pool.Get().(*[largeBuffer]byte)[:] }
-func (p *bufferPool) Put(b []byte) { p.Pool.Put((*[largeBuffer]byte)(b)) }
+// large returns nil where there is none left.
+func (b *buffers) large() []byte {
+	if b.left.Add(-largeBuffer) < 0 {
+		b.left.Add(largeBuffer)
+		return nil
+	}
+	if buf, ok := b.pool.Get().(*[largeBuffer]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, largeBuffer)
+}
 
-var largeBuffers = &bufferPool{sync.Pool{New: func() any { return new([largeBuffer]byte) }}}
+// Get and Put serve ReverseProxy.
+func (b *buffers) Get() []byte {
+	if buf := b.large(); buf != nil {
+		return buf
+	}
+	return make([]byte, smallBuffer)
+}
+
+func (b *buffers) Put(buf []byte) {
+	if len(buf) == largeBuffer {
+		b.pool.Put((*[largeBuffer]byte)(buf))
+		b.left.Add(largeBuffer)
+	}
+}
 
 type linger struct{ client, backend time.Duration }
 
-// upgradable is the response to a request for another protocol. Its Hijack
-// gives ReverseProxy a tunnel.
-type upgradable struct {
+// exchange is the response to a request. Its Hijack gives ReverseProxy a tunnel.
+type exchange struct {
 	http.ResponseWriter
 	proxy    *Proxy
+	visitor  *visitor
+	body     *clientBody // nil where the request has none
 	cancel   context.CancelFunc
+	closes   bool // the connection, after the response
 	hijacked bool
+	tunnel   *tunnel
 }
 
-func (u *upgradable) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+// WriteHeader sets the header as late as this: ReverseProxy clears all of them
+// after a response of 1xx.
+func (x *exchange) WriteHeader(status int) {
+	if x.closes && status >= http.StatusOK {
+		x.Header().Set("Connection", "close")
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
 
-func (u *upgradable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, brw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := http.NewResponseController(x.ResponseWriter).Hijack()
 	if err != nil {
 		return nc, brw, err
 	}
-	u.hijacked = true
-	t := &tunnel{Conn: nc, early: brw.Reader, cancel: u.cancel, linger: u.proxy.linger, active: &u.proxy.active}
-	t.active.add(t)
-	return t, brw, nil
+	x.hijacked = true
+	x.tunnel = newTunnel(x.proxy, nc, brw.Reader, x.cancel)
+	return x.tunnel, brw, nil
+}
+
+// end takes note that the tunnel has ended, of which net/http does not tell.
+func (x *exchange) end() {
+	if x.tunnel != nil && x.visitor != nil {
+		x.visitor.door.leave(innermost(x.tunnel.Conn))
+	}
 }
 
 // tunnel is the client's connection after the switch of protocols.
@@ -66,13 +110,25 @@ type tunnel struct {
 	net.Conn
 	early  *bufio.Reader
 	cancel context.CancelFunc
-	linger linger
-	active *active
+	proxy  *Proxy
 
-	moved atomic.Int64 // bytes
-	mu    sync.Mutex
-	timer *time.Timer // nil until one direction has ended
-	ended bool
+	moved    atomic.Int64 // bytes
+	mu       sync.Mutex
+	timer    *time.Timer   // nil while there is no patience
+	patience time.Duration // without a byte
+	why      cut
+	seen     int64 // of moved
+	quiet    int   // how many parts of the patience have gone by since
+	ended    bool
+}
+
+func newTunnel(p *Proxy, c net.Conn, early *bufio.Reader, cancel context.CancelFunc) *tunnel {
+	t := &tunnel{Conn: c, early: early, cancel: cancel, proxy: p}
+	p.active.add(t)
+	if p.limits.Idle > 0 {
+		t.wait(p.limits.Idle, cutIdle)
+	}
+	return t
 }
 
 // WriteTo copies from the client to the backend.
@@ -84,9 +140,9 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 	}
 	n, failed, err := t.copy(backend, t.Conn)
 	if !failed {
-		t.wait(t.linger.client)
+		t.wait(t.proxy.linger.client, cutClientEnded)
 	} else {
-		t.wait(t.linger.backend)
+		t.wait(t.proxy.linger.backend, cutBackendEnded)
 		// Closing with unread bytes would be a reset, which can overtake what
 		// the backend sent last.
 		_, err = io.Copy(io.Discard, onlyReader{t.Conn})
@@ -97,7 +153,7 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 // ReadFrom copies from the backend to the client.
 func (t *tunnel) ReadFrom(backend io.Reader) (int64, error) {
 	n, failed, err := t.copy(t.Conn, backend)
-	t.wait(t.linger.backend)
+	t.wait(t.proxy.linger.backend, cutBackendEnded)
 	if failed {
 		err = nil
 	}
@@ -112,9 +168,7 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader) (n int64, failed bool, err e
 	small := make([]byte, smallBuffer)
 	buf := small
 	defer func() {
-		if len(buf) == largeBuffer {
-			largeBuffers.Put(buf)
-		}
+		t.proxy.buffers.Put(buf)
 	}()
 	for {
 		nr, rerr := src.Read(buf)
@@ -134,38 +188,55 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader) (n int64, failed bool, err e
 		}
 		switch full := nr == len(buf); {
 		case len(buf) == smallBuffer && full:
-			buf = largeBuffers.Get()
+			if large := t.proxy.buffers.large(); large != nil {
+				buf = large
+			}
 		case len(buf) == largeBuffer && nr < smallBuffer:
-			largeBuffers.Put(buf)
+			t.proxy.buffers.Put(buf)
 			buf = small
 		}
 	}
 }
 
+// patienceParts is how often it is asked, while there is patience, whether
+// anything has moved.
+const patienceParts = 4
+
 // wait ends the tunnel once nothing has moved for d.
-func (t *tunnel) wait(d time.Duration) {
+func (t *tunnel) wait(d time.Duration, why cut) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended || t.timer != nil {
+	if t.ended || t.timer != nil && t.patience <= d {
 		return
 	}
-	before := t.moved.Load()
-	t.timer = time.AfterFunc(d, func() {
-		if t.goesOn(&before, d) {
-			return
+	t.patience, t.why = d, why
+	t.seen, t.quiet = t.moved.Load(), 0
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	var own *time.Timer
+	own = time.AfterFunc(d/patienceParts, func() {
+		if t.expired(&own) {
+			t.proxy.metrics.cut[why].Add(1)
+			t.cut()
 		}
-		t.cut()
 	})
+	t.timer = own
 }
 
-func (t *tunnel) goesOn(before *int64, d time.Duration) bool {
+// expired is for the timer own, which another may have taken the place of.
+func (t *tunnel) expired(own **time.Timer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if moved := t.moved.Load(); moved != *before && !t.ended {
-		*before = moved
-		t.timer.Reset(d)
+	if t.ended || t.timer != *own {
+		return false
+	}
+	if moved := t.moved.Load(); moved != t.seen {
+		t.seen, t.quiet = moved, 0
+	} else if t.quiet++; t.quiet >= patienceParts {
 		return true
 	}
+	t.timer.Reset(t.patience / patienceParts)
 	return false
 }
 
@@ -183,7 +254,7 @@ func (t *tunnel) Close() error {
 		t.timer.Stop()
 	}
 	t.mu.Unlock()
-	t.active.remove(t)
+	t.proxy.active.remove(t)
 	return t.Conn.Close()
 }
 

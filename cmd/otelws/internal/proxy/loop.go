@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// loopLookup is how long the backend's name may take to be resolved.
+const loopLookup = 2 * time.Second
+
+// CheckLoop returns an error where the backend is l, a listener of this process: a
+// request would go round until there are no descriptors left, and the metrics
+// would be public.
+func (p *Proxy) CheckLoop(ctx context.Context, l net.Listener) error {
+	own, ok := l.Addr().(*net.TCPAddr)
+	if !ok || p.target.network != "tcp" {
+		return nil
+	}
+	host, port, _ := net.SplitHostPort(p.target.address)
+	if n, _ := strconv.Atoi(port); n != own.Port {
+		if n, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil || n != own.Port {
+			return nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, loopLookup)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil // which is told of in another place
+	}
+	if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return reaches(a.Unmap(), own.AddrPort().Addr().Unmap()) }) {
+		return fmt.Errorf("backend %s is %s, where this process listens itself: give the address of the server behind it", p.target, own)
+	}
+	return nil
+}
+
+// reaches says whether who dials a is accepted by a listener on own.
+func reaches(a, own netip.Addr) bool {
+	switch {
+	case a == own:
+		return true
+	case a.IsUnspecified(): // which is the machine itself to a dialer
+		return own.IsUnspecified() || own.IsLoopback()
+	case !own.IsUnspecified():
+		return false
+	}
+	if a.IsLoopback() {
+		return true
+	}
+	interfaces, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(interfaces, func(i net.Addr) bool {
+		n, ok := i.(*net.IPNet)
+		return ok && n.IP.Equal(a.AsSlice())
+	})
+}

@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"context"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+)
+
+// refused is why a client was refused.
+type refused uint8
+
+const (
+	refusedHead refused = iota
+	refusedLate
+	refusedMethod
+	refusedHandshake
+	refusedBody
+	refusedConnections
+	refusedClientConnections
+	refusedRate
+	refusedClientRate
+)
+
+var refusedReasons = [...]string{
+	refusedHead:              "head",        // malformed (400) or too large (431), as net/http finds it
+	refusedLate:              "late",        // the head was not there in time (408)
+	refusedMethod:            "method",      // CONNECT, PRI (405, 505)
+	refusedHandshake:         "handshake",   // no proper WebSocket handshake (400, 405, 426)
+	refusedBody:              "body",        // a handshake with a body, or a malformed body (400)
+	refusedConnections:       "connections", // limits: 503, and 429 for those of one client
+	refusedClientConnections: "client_connections",
+	refusedRate:              "rate",
+	refusedClientRate:        "client_rate",
+}
+
+// cut is why a tunnel was ended from here.
+type cut uint8
+
+const (
+	cutIdle cut = iota
+	cutDrain
+	cutClientEnded
+	cutBackendEnded
+)
+
+var cutReasons = [...]string{
+	cutIdle:         "idle",
+	cutDrain:        "drain",
+	cutClientEnded:  "client_ended",  // the client had ended, and the backend did not
+	cutBackendEnded: "backend_ended", // the other way round
+}
+
+// metrics count what is not in those of the connections.
+type metrics struct {
+	refused [len(refusedReasons)]atomic.Int64
+	cut     [len(cutReasons)]atomic.Int64
+}
+
+const keyReason = attribute.Key("reason")
+
+// newMetrics has all reasons reported from the start: a series that begins at 1 is
+// invisible to rate().
+func newMetrics(mp metric.MeterProvider) (*metrics, error) {
+	if mp == nil {
+		mp = noop.NewMeterProvider()
+	}
+	m := new(metrics)
+	meter := mp.Meter("github.com/otelws/otelws-go/cmd/otelws/internal/proxy")
+	_, err := meter.Int64ObservableCounter("otelws.proxy.refused", metric.WithUnit("{request}"),
+		metric.WithDescription("Requests and connections that the proxy refused, by reason."),
+		metric.WithInt64Callback(observe(m.refused[:], refusedReasons[:])))
+	if err != nil {
+		return nil, err
+	}
+	_, err = meter.Int64ObservableCounter("otelws.proxy.cut", metric.WithUnit("{connection}"),
+		metric.WithDescription("WebSocket connections that the proxy ended, by reason."),
+		metric.WithInt64Callback(observe(m.cut[:], cutReasons[:])))
+	return m, err
+}
+
+func observe(counts []atomic.Int64, reasons []string) metric.Int64Callback {
+	sets := make([]metric.MeasurementOption, len(reasons))
+	for i, r := range reasons {
+		sets[i] = metric.WithAttributeSet(attribute.NewSet(keyReason.String(r)))
+	}
+	return func(_ context.Context, o metric.Int64Observer) error {
+		for i := range counts {
+			o.Observe(counts[i].Load(), sets[i])
+		}
+		return nil
+	}
+}

@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Networks are those of proxies whose word on a client is taken. They are a flag
+// that may be repeated.
+type Networks []netip.Prefix
+
+func (ns Networks) String() string {
+	var all []string
+	for _, n := range ns {
+		all = append(all, n.String())
+	}
+	return strings.Join(all, ",")
+}
+
+// Set adds networks such as 10.0.0.0/8, or addresses.
+func (ns *Networks) Set(list string) error {
+	for s := range strings.SplitSeq(list, ",") {
+		s = strings.TrimSpace(s)
+		n, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, addrErr := netip.ParseAddr(s)
+			if addrErr != nil || a.Zone() != "" {
+				return fmt.Errorf("use a network such as 10.0.0.0/8, or an address")
+			}
+			n = netip.PrefixFrom(a, a.BitLen())
+		}
+		if n.Addr().Is4In6() {
+			return fmt.Errorf("write an IPv4 network as such, as 10.0.0.0/8")
+		}
+		*ns = append(*ns, n.Masked())
+	}
+	return nil
+}
+
+// Type is the name of the flag's value.
+func (*Networks) Type() string { return "network" }
+
+func (ns Networks) contain(a netip.Addr) bool {
+	for _, n := range ns {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Trusts says whether a request comes from one of the networks.
+func (ns Networks) Trusts(r *http.Request) bool {
+	return len(ns) > 0 && ns.contain(peerOf(r.RemoteAddr))
+}
+
+// peerOf is the zero address for what is none.
+func peerOf(remoteAddr string) netip.Addr {
+	ap, _ := netip.ParseAddrPort(remoteAddr)
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// clientOf returns the address of a request's client: the peer's, or where that is
+// trusted the last in X-Forwarded-For that is not.
+func (ns Networks) clientOf(r *http.Request) netip.Addr {
+	client := peerOf(r.RemoteAddr)
+	if !ns.contain(client) {
+		return client
+	}
+	chain := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for len(chain) > 0 {
+		last := strings.TrimSpace(chain[len(chain)-1])
+		chain = chain[:len(chain)-1]
+		a, err := netip.ParseAddr(last)
+		if err != nil {
+			if a = peerOf(last); !a.IsValid() { // some write the port as well
+				return client
+			}
+		}
+		if client = a.Unmap().WithZone(""); !ns.contain(client) {
+			return client
+		}
+	}
+	return client
+}

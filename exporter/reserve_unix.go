@@ -1,0 +1,29 @@
+//go:build unix
+
+package exporter
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// isWanted waits until a client of l is to be accepted, for as long as d.
+func isWanted(l net.Listener, d time.Duration) (wanted bool, err error) {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return false, errors.ErrUnsupported
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	err = rc.Control(func(fd uintptr) {
+		n, pollErr := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(d.Milliseconds()))
+		wanted = n > 0 && pollErr == nil
+	})
+	return wanted, err
+}

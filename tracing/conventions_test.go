@@ -1,0 +1,44 @@
+package tracing_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/tracing"
+)
+
+// What a peer chose is cut, in memory of its own.
+func TestAttributeLimit(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	c := tracing.NewConnections(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), carriers, false, nil)
+	long := strings.Repeat("é", 40<<10)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.URL.Path = "/" + long
+	r.Host = long + ":80"
+	r.Header.Set("User-Agent", long)
+	h, passed := c.Accept(r)
+	h.End(passed, http.StatusForbidden)
+	h, passed = c.Dial(r)
+	h.End(passed, http.StatusForbidden)
+	for _, span := range spans.Ended() {
+		long := 0
+		for _, a := range span.Attributes() {
+			n := len(a.Value.String())
+			if n > tracing.MaxAttribute || strings.ContainsRune(a.Value.String(), '\uFFFD') {
+				t.Errorf("%s %s has %d bytes", span.SpanKind(), a.Key, n)
+			}
+			if n > tracing.MaxAttribute/2 {
+				long++
+			}
+		}
+		if want := map[trace.SpanKind]int{trace.SpanKindServer: 3, trace.SpanKindClient: 1}[span.SpanKind()]; long < want {
+			t.Errorf("%s: %d attributes are cut, want %d", span.SpanKind(), long, want)
+		}
+	}
+}
