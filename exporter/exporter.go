@@ -12,10 +12,9 @@ import (
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 
-	"github.com/otelws/otelws-go/exporter/internal/histogram"
+	"github.com/otelws/otelws-go/exporter/counted"
 )
 
 // Exporter owns a Prometheus registry, a MeterProvider that is read through it, and the handler
@@ -23,7 +22,8 @@ import (
 // global MeterProvider is touched.
 type Exporter struct {
 	cfg      config
-	provider *meterProvider
+	sdk      *sdkmetric.MeterProvider
+	provider metric.MeterProvider // sdk, with counted histograms
 	handler  http.Handler
 
 	shutdownOnce sync.Once
@@ -64,8 +64,8 @@ func New(opts ...Option) (*Exporter, error) {
 			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
 		}
 	}
-	histograms := new(histogram.Registry)
-	reader, err := newReader(reg, cfg.scopeLabels, histograms.Producer(metricdata.CumulativeTemporality))
+	histograms := counted.New()
+	reader, err := newReader(reg, cfg.scopeLabels, histograms.Producer(sdkmetric.DefaultTemporalitySelector))
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +83,8 @@ func New(opts ...Option) (*Exporter, error) {
 	for _, r := range readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
-	return &Exporter{
-		cfg: cfg,
-		provider: &meterProvider{
-			MeterProvider: sdkmetric.NewMeterProvider(sdkOpts...),
-			histograms:    histograms,
-			views:         cfg.views,
-			exact:         histograms.Producers() == 1+len(readers) && standardHistograms(),
-		},
-		handler: handler,
-	}, nil
+	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
+	return &Exporter{cfg: cfg, sdk: sdk, provider: histograms.Wrap(sdk), handler: handler}, nil
 }
 
 func newReader(reg prometheus.Registerer, scopeLabels bool, histograms sdkmetric.Producer) (sdkmetric.Reader, error) {
@@ -141,7 +133,7 @@ func (e *Exporter) Handler() http.Handler { return e.handler }
 // return the first one's error.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() {
-		if err := e.provider.Shutdown(ctx); err != nil {
+		if err := e.sdk.Shutdown(ctx); err != nil {
 			e.shutdownErr = fmt.Errorf("failed to shut down the MeterProvider: %w", err)
 		}
 	})

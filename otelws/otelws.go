@@ -75,6 +75,9 @@ func (i *Instrumentation) identity() any {
 			provider = *set
 		}
 	}
+	if wrapped, ok := provider.(interface{ Unwrap() metric.MeterProvider }); ok {
+		provider = wrapped.Unwrap()
+	}
 	if !reflect.ValueOf(provider).Comparable() {
 		return i
 	}
