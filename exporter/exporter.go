@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/otlptranslator"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -23,7 +22,8 @@ import (
 type Exporter struct {
 	cfg      config
 	sdk      *sdkmetric.MeterProvider
-	provider metric.MeterProvider // sdk, with counted histograms
+	provider metric.MeterProvider     // sdk, with counted histograms
+	front    *sdkmetric.MeterProvider // of the scrape
 	handler  http.Handler
 
 	shutdownOnce sync.Once
@@ -43,31 +43,28 @@ func New(opts ...Option) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A scrape is all of reg; what a producer gives is the part without the MeterProvider.
-	reg, collected := prometheus.NewRegistry(), prometheus.NewRegistry()
-	both := registerers{reg}
-	if len(cfg.readers) > 0 {
-		both = append(both, collected)
+	histograms := counted.New()
+	scraped := sdkmetric.NewManualReader(sdkmetric.WithProducer(histograms.Producer(sdkmetric.DefaultTemporalitySelector)))
+	translator := newTranslator(scraped, cfg.scopeLabels, cfg.logger)
+	collected, instruments := prometheus.NewRegistry(), prometheus.NewRegistry()
+	front, err := newFront(instruments, res, translator)
+	if err != nil {
+		return nil, err
 	}
 	// Before any other collector: promhttp panics on a name that is taken.
-	handler, err := newHandler(reg, both, cfg, res)
+	handler, err := newHandler(&gatherer{collected: collected, instruments: instruments, translator: translator, logger: cfg.logger}, collected, cfg, res)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.runtimeMetrics {
-		if err := registerRuntime(both); err != nil {
+		if err := registerRuntime(collected); err != nil {
 			return nil, err
 		}
 	}
 	for _, c := range cfg.collectors {
-		if err := both.Register(c); err != nil {
+		if err := collected.Register(c); err != nil {
 			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
 		}
-	}
-	histograms := counted.New()
-	reader, err := newReader(reg, cfg.scopeLabels, histograms.Producer(sdkmetric.DefaultTemporalitySelector))
-	if err != nil {
-		return nil, err
 	}
 	// Last, since they may have begun to work.
 	readers, err := newReaders(cfg.readers, newProducerFunc(collected, histograms, cfg.logger))
@@ -78,30 +75,27 @@ func New(opts ...Option) (*Exporter, error) {
 	sdkOpts := []sdkmetric.Option{
 		sdkmetric.WithResource(res),
 		sdkmetric.WithView(cfg.views...),
-		sdkmetric.WithReader(reader),
+		sdkmetric.WithReader(scraped),
 	}
 	for _, r := range readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
 	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
-	return &Exporter{cfg: cfg, sdk: sdk, provider: histograms.Wrap(sdk), handler: handler}, nil
+	return &Exporter{cfg: cfg, sdk: sdk, front: front, provider: histograms.Wrap(sdk), handler: handler}, nil
 }
 
-func newReader(reg prometheus.Registerer, scopeLabels bool, histograms sdkmetric.Producer) (sdkmetric.Reader, error) {
-	opts := []otelprometheus.Option{
+// newFront returns a MeterProvider without instruments, whose Prometheus reader collects what the translator has.
+func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) (*sdkmetric.MeterProvider, error) {
+	reader, err := otelprometheus.New(
 		otelprometheus.WithRegisterer(reg),
-		// Pinned, so that names depend neither on the scraper nor on a global of another library.
-		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
-		otelprometheus.WithProducer(histograms),
-	}
-	if !scopeLabels {
-		opts = append(opts, otelprometheus.WithoutScopeInfo())
-	}
-	reader, err := otelprometheus.New(opts...)
+		otelprometheus.WithTranslationStrategy(translation),
+		otelprometheus.WithoutScopeInfo(), // the translator has it where it is wanted
+		otelprometheus.WithProducer(t),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("failed to create the Prometheus reader: %w", err)
 	}
-	return reader, nil
+	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)), nil
 }
 
 // mergeResource lays the caller's resource over the default one, which has the OTEL_SERVICE_NAME
@@ -133,7 +127,7 @@ func (e *Exporter) Handler() http.Handler { return e.handler }
 // return the first one's error.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() {
-		if err := e.sdk.Shutdown(ctx); err != nil {
+		if err := errors.Join(e.sdk.Shutdown(ctx), e.front.Shutdown(ctx)); err != nil {
 			e.shutdownErr = fmt.Errorf("failed to shut down the MeterProvider: %w", err)
 		}
 	})

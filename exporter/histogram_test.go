@@ -73,7 +73,7 @@ func histogramLines(text, name string) string {
 
 func TestOrdinaryHistogram(t *testing.T) {
 	for name, opt := range map[string]exporter.Option{
-		"a view": exporter.WithView(sdkmetric.NewView(sdkmetric.Instrument{Name: "size*"}, sdkmetric.Stream{Name: "bytes"})),
+		"a view": exporter.WithView(sdkmetric.NewView(sdkmetric.Instrument{Name: "size.observed"}, sdkmetric.Stream{Name: "bytes"})),
 		"a reader without a producer": exporter.WithReader(func(exporter.ProducerFunc) (sdkmetric.Reader, error) {
 			return sdkmetric.NewManualReader(), nil
 		}),

@@ -75,29 +75,3 @@ func (ps producers) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, err
 	}
 	return scopes, nil
 }
-
-// registerers registers with each of them.
-type registerers []prometheus.Registerer
-
-func (rs registerers) Register(c prometheus.Collector) error {
-	for _, r := range rs {
-		if err := r.Register(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (rs registerers) MustRegister(cs ...prometheus.Collector) {
-	for _, r := range rs {
-		r.MustRegister(cs...)
-	}
-}
-
-func (rs registerers) Unregister(c prometheus.Collector) bool {
-	known := false
-	for _, r := range rs {
-		known = r.Unregister(c) || known
-	}
-	return known
-}

@@ -228,7 +228,6 @@ func TestFailuresCostOnlyTheirOwnSeries(t *testing.T) {
 	}{
 		{"error", failing{gauge("sensor")}, "sensor unplugged"},
 		{"panic", panicking{gauge("sensor")}, "sensor on fire"},
-		{"duplicate of an instrument", gauge("jobs_active"), "collected metric jobs_active"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log logBuffer
@@ -252,17 +251,6 @@ func TestFailuresCostOnlyTheirOwnSeries(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestSameInstrumentInTwoScopes(t *testing.T) {
-	exp := newExporter(t)
-	for _, scope := range []string{"example.com/a", "example.com/b"} {
-		c, err := exp.MeterProvider().Meter(scope).Int64Counter("shared")
-		check(t, err)
-		c.Add(context.Background(), 1)
-	}
-	record(t, sampled, exp)
-	wantSeries(t, scrape(t, serveHandler(t, exp), textAccept), "shared_total 1", "jobs_active 2")
 }
 
 func TestCallbackErrorKeepsOtherSeries(t *testing.T) {

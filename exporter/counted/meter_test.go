@@ -30,10 +30,12 @@ type stopped struct{ aggregation sdkmetric.AggregationSelector }
 func (stopped) Temporality(k sdkmetric.InstrumentKind) metricdata.Temporality {
 	return sdkmetric.DefaultTemporalitySelector(k)
 }
-func (e stopped) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation { return e.aggregation(k) }
-func (stopped) Export(context.Context, *metricdata.ResourceMetrics) error      { return nil }
-func (stopped) ForceFlush(context.Context) error                               { return nil }
-func (stopped) Shutdown(context.Context) error                                 { return nil }
+func (e stopped) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+	return e.aggregation(k)
+}
+func (stopped) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+func (stopped) ForceFlush(context.Context) error                          { return nil }
+func (stopped) Shutdown(context.Context) error                            { return nil }
 
 func exponential(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	if k == sdkmetric.InstrumentKindHistogram {

@@ -1,0 +1,109 @@
+package exporter
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// gatherer gathers all that Prometheus can parse. A registry lets through a few things that it cannot.
+type gatherer struct {
+	collected   prometheus.Gatherer // all that the MeterProvider does not know
+	instruments prometheus.Gatherer // of translator
+	translator  *translator
+	logger      *slog.Logger
+	overflowed  sync.Map // names of instruments
+}
+
+func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
+	collected, collectedErr := g.collected.Gather()
+	g.translator.reserve(collected)
+	instruments, instrumentsErr := g.instruments.Gather()
+	help := make(map[string]*string)
+	for _, f := range collected {
+		help[f.GetName()] = f.Help
+	}
+	for _, f := range instruments {
+		if of, shared := help[f.GetName()]; shared {
+			f.Help = of
+		}
+	}
+	families, err := prometheus.Gatherers{gathered(collected, collectedErr), gathered(instruments, instrumentsErr)}.Gather()
+	for _, f := range families {
+		if help := strings.ToValidUTF8(f.GetHelp(), "\uFFFD"); help != f.GetHelp() {
+			f.Help = &help
+		}
+		if f.GetType() == dto.MetricType_HISTOGRAM {
+			f.Metric = slices.DeleteFunc(f.Metric, func(m *dto.Metric) bool { return !freeLE(m) })
+		}
+		g.warnOfOverflow(f)
+	}
+	return families, err
+}
+
+func gathered(families []*dto.MetricFamily, err error) prometheus.GathererFunc {
+	return func() ([]*dto.MetricFamily, error) { return families, err }
+}
+
+// freeLE gives a label of a histogram another name that would be the one of its buckets, and says whether it could.
+func freeLE(m *dto.Metric) bool {
+	const taken, free = "le", "exported_le"
+	i := slices.IndexFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == taken })
+	if i < 0 {
+		return true
+	}
+	if slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == free }) {
+		return false
+	}
+	m.Label = slices.Clone(m.Label) // it is the collector's
+	m.Label[i] = &dto.LabelPair{Name: new(free), Value: m.Label[i].Value}
+	slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return true
+}
+
+// warnOfOverflow logs, once for each name, that the SDK has put series into one.
+func (g *gatherer) warnOfOverflow(f *dto.MetricFamily) {
+	if !slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool {
+		return slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == overflowLabel })
+	}) {
+		return
+	}
+	if _, known := g.overflowed.LoadOrStore(f.GetName(), true); !known {
+		g.logger.Warn("an instrument has more attribute sets than its cardinality limit: all further ones are in one series, without their labels",
+			"metric", f.GetName(), "series", f.GetName()+"{"+overflowLabel+`="true"}`,
+			"remedy", "record fewer attribute values, or raise the limit by exporter.WithCardinalityLimit")
+	}
+}
+
+const overflowLabel = "otel_metric_overflow"
+
+// distinct gathers families whose names differ in OpenMetrics as well, where a counter has the name of its family
+// without _total.
+type distinct struct{ prometheus.Gatherer }
+
+func (d distinct) Gather() ([]*dto.MetricFamily, error) {
+	families, err := d.Gatherer.Gather()
+	names := make(map[string]bool)
+	for _, f := range families {
+		names[f.GetName()] = true
+	}
+	for i, f := range families {
+		base, counter := strings.CutSuffix(f.GetName(), "_total")
+		if counter && f.GetType() == dto.MetricType_COUNTER && names[base] {
+			families[i] = untyped(f)
+		}
+	}
+	return families, err
+}
+
+func untyped(f *dto.MetricFamily) *dto.MetricFamily {
+	metrics := make([]*dto.Metric, len(f.Metric))
+	for i, m := range f.Metric {
+		metrics[i] = &dto.Metric{Label: m.Label, Untyped: &dto.Untyped{Value: m.GetCounter().Value}, TimestampMs: m.TimestampMs}
+	}
+	return &dto.MetricFamily{Name: f.Name, Help: f.Help, Type: dto.MetricType_UNTYPED.Enum(), Metric: metrics}
+}
