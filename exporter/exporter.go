@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/otelws/otelws-go/exporter/counted"
+	"github.com/otelws/otelws-go/exporter/internal/identity"
 )
 
 // Exporter owns a Prometheus registry, a MeterProvider that is read through it, and the handler
@@ -39,7 +40,7 @@ func New(opts ...Option) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := mergeResource(cfg.resource)
+	res, err := identity.Resource(cfg.resource)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func New(opts ...Option) (*Exporter, error) {
 		return nil, err
 	}
 	// Before any other collector: promhttp panics on a name that is taken.
-	handler, err := newHandler(&gatherer{collected: collected, instruments: instruments, translator: translator, logger: cfg.logger}, collected, cfg, res)
+	handler, err := newHandler(&gatherer{collected: collected, instruments: instruments, translator: translator}, collected, cfg, res)
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +97,6 @@ func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) 
 		return nil, fmt.Errorf("failed to create the Prometheus reader: %w", err)
 	}
 	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)), nil
-}
-
-// mergeResource lays the caller's resource over the default one, which has the OTEL_SERVICE_NAME
-// and OTEL_RESOURCE_ATTRIBUTES of the environment.
-func mergeResource(res *resource.Resource) (*resource.Resource, error) {
-	merged, err := resource.Merge(resource.Default(), res)
-	// The merge is whole without its schema URL, and Prometheus has no place for one.
-	if err != nil && !errors.Is(err, resource.ErrSchemaURLConflict) {
-		return nil, fmt.Errorf("failed to merge the resource: %w", err)
-	}
-	return merged, nil
 }
 
 // MeterProvider returns the provider whose instruments a scrape shows. It belongs to the Exporter;

@@ -1,10 +1,8 @@
 package exporter
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -15,8 +13,6 @@ type gatherer struct {
 	collected   prometheus.Gatherer // all that the MeterProvider does not know
 	instruments prometheus.Gatherer // of translator
 	translator  *translator
-	logger      *slog.Logger
-	overflowed  sync.Map // names of instruments
 }
 
 func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
@@ -40,7 +36,6 @@ func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
 		if f.GetType() == dto.MetricType_HISTOGRAM {
 			f.Metric = slices.DeleteFunc(f.Metric, func(m *dto.Metric) bool { return !freeLE(m) })
 		}
-		g.warnOfOverflow(f)
 	}
 	return families, err
 }
@@ -64,22 +59,6 @@ func freeLE(m *dto.Metric) bool {
 	slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return true
 }
-
-// warnOfOverflow logs, once for each name, that the SDK has put series into one.
-func (g *gatherer) warnOfOverflow(f *dto.MetricFamily) {
-	if !slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool {
-		return slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == overflowLabel })
-	}) {
-		return
-	}
-	if _, known := g.overflowed.LoadOrStore(f.GetName(), true); !known {
-		g.logger.Warn("an instrument has more attribute sets than its cardinality limit: all further ones are in one series, without their labels",
-			"metric", f.GetName(), "series", f.GetName()+"{"+overflowLabel+`="true"}`,
-			"remedy", "record fewer attribute values, or raise the limit by exporter.WithCardinalityLimit")
-	}
-}
-
-const overflowLabel = "otel_metric_overflow"
 
 // distinct gathers families whose names differ in OpenMetrics as well, where a counter has the name of its family
 // without _total.

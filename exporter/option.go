@@ -137,7 +137,7 @@ func WithLogger(l *slog.Logger) Option {
 
 // WithResource describes the process in target_info and to further readers. Its attributes win
 // over those of the environment (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES), which win over the
-// SDK's defaults.
+// SDK's defaults. Where none of them has a service.instance.id, that is a random UUID of the process.
 func WithResource(res *resource.Resource) Option {
 	return optionFunc(func(c *config) { c.resource = res })
 }

@@ -63,13 +63,15 @@ var (
 	exemplarTime  = regexp.MustCompile(`(?m)( # \{.*\} \S+) \S+$`)
 	exemplarOrder = regexp.MustCompile(`\{(span_id="\w+"),(trace_id="\w+")\}`)
 	sdkVersion    = regexp.MustCompile(`telemetry_sdk_version="[^"]*"`)
+	instanceID    = regexp.MustCompile(`service_instance_id="[0-9a-f-]{36}"`)
 )
 
-// mask hides what changes with the clock and the SDK's version, and orders the labels of
+// mask hides what changes with the clock, the process and the SDK's version, and orders the labels of
 // exemplars, which come in any order.
 func mask(body string) string {
 	body = exemplarOrder.ReplaceAllString(body, "{$2,$1}")
 	body = exemplarTime.ReplaceAllString(body, "$1 TIME")
+	body = instanceID.ReplaceAllString(body, `service_instance_id="UUID"`)
 	return sdkVersion.ReplaceAllString(body, `telemetry_sdk_version="VERSION"`)
 }
 

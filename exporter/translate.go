@@ -18,6 +18,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/otelws/otelws-go/exporter/internal/points"
 )
 
 // Pinned, so that names depend neither on the scraper nor on a global of another library.
@@ -34,6 +36,7 @@ type translator struct {
 	reader      *sdkmetric.ManualReader
 	scopeLabels bool // on every series
 	log         *errorLog
+	overflows   points.OverflowLog
 
 	mu     sync.Mutex
 	owners map[string]string // families by the names of their samples, once given
@@ -46,6 +49,7 @@ func newTranslator(reader *sdkmetric.ManualReader, scopeLabels bool, logger *slo
 		reader:      reader,
 		scopeLabels: scopeLabels,
 		log:         &errorLog{logger: logger, msg: "failed to collect all metrics for a scrape"},
+		overflows:   points.OverflowLog{Logger: logger},
 		owners:      make(map[string]string),
 		help:        make(map[string]string),
 		others:      make(map[string]bool),
@@ -58,6 +62,7 @@ func (t *translator) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, er
 	if err := t.reader.Collect(ctx, &data); err != nil && !errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		t.log.Println(err)
 	}
+	t.overflows.Check(data.ScopeMetrics)
 	return t.translate(data.ScopeMetrics), nil
 }
 
@@ -129,7 +134,7 @@ func (t *translator) translate(scopes []metricdata.ScopeMetrics) []metricdata.Sc
 				labels = scopeLabels(p.scope)
 			}
 			p.metric.Description = t.help[name]
-			eachPoint(p.metric.Data, func(attrs *attribute.Set, _ time.Time) { *attrs = labelsOf(*attrs, labels) })
+			points.Each(p.metric.Data, func(attrs *attribute.Set, _ time.Time) { *attrs = labelsOf(*attrs, labels) })
 		}
 	}
 	for i := range scopes {
@@ -149,7 +154,7 @@ func inOrderOfCreation(a, b placed) int {
 }
 
 func startOf(m *metricdata.Metrics) (first time.Time) {
-	eachPoint(m.Data, func(_ *attribute.Set, start time.Time) {
+	points.Each(m.Data, func(_ *attribute.Set, start time.Time) {
 		if first.IsZero() || start.Before(first) {
 			first = start
 		}
@@ -192,46 +197,6 @@ func kindOf(data metricdata.Aggregation) (kind string, typ otlptranslator.Metric
 		return "gauge", otlptranslator.MetricTypeGauge
 	}
 	return "histogram", otlptranslator.MetricTypeHistogram
-}
-
-// eachPoint calls f with the attributes and the start of every data point.
-func eachPoint(data metricdata.Aggregation, f func(attrs *attribute.Set, start time.Time)) {
-	switch d := data.(type) {
-	case metricdata.Sum[int64]:
-		eachNumber(d.DataPoints, f)
-	case metricdata.Sum[float64]:
-		eachNumber(d.DataPoints, f)
-	case metricdata.Gauge[int64]:
-		eachNumber(d.DataPoints, f)
-	case metricdata.Gauge[float64]:
-		eachNumber(d.DataPoints, f)
-	case metricdata.Histogram[int64]:
-		eachHistogram(d.DataPoints, f)
-	case metricdata.Histogram[float64]:
-		eachHistogram(d.DataPoints, f)
-	case metricdata.ExponentialHistogram[int64]:
-		eachExponential(d.DataPoints, f)
-	case metricdata.ExponentialHistogram[float64]:
-		eachExponential(d.DataPoints, f)
-	}
-}
-
-func eachNumber[N int64 | float64](points []metricdata.DataPoint[N], f func(*attribute.Set, time.Time)) {
-	for i := range points {
-		f(&points[i].Attributes, points[i].StartTime)
-	}
-}
-
-func eachHistogram[N int64 | float64](points []metricdata.HistogramDataPoint[N], f func(*attribute.Set, time.Time)) {
-	for i := range points {
-		f(&points[i].Attributes, points[i].StartTime)
-	}
-}
-
-func eachExponential[N int64 | float64](points []metricdata.ExponentialHistogramDataPoint[N], f func(*attribute.Set, time.Time)) {
-	for i := range points {
-		f(&points[i].Attributes, points[i].StartTime)
-	}
 }
 
 const scopeLabelPrefix = "otel_scope_"

@@ -168,7 +168,7 @@ func TestOverflowIsLogged(t *testing.T) {
 	for range 3 {
 		wantSeries(t, scrape(t, url, textAccept), `logins_total{otel_metric_overflow="true"} 3`)
 	}
-	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "logins_total") || !strings.Contains(got, "WithCardinalityLimit") {
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "instrument=logins scope=a") || !strings.Contains(got, "WithCardinalityLimit") {
 		t.Errorf("the log is %q", got)
 	}
 }
