@@ -45,7 +45,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
-	meter := cfg.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
+	meter := cfg.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(tracing.SchemaURL))
 	i := &Instrumentation{
 		config: cfg,
 		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace),
