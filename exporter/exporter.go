@@ -45,7 +45,11 @@ func New(opts ...Option) (*Exporter, error) {
 		return nil, err
 	}
 	histograms := counted.New()
-	scraped := sdkmetric.NewManualReader(sdkmetric.WithProducer(histograms.Producer(sdkmetric.DefaultTemporalitySelector)))
+	scrapedOpts := []sdkmetric.ManualReaderOption{sdkmetric.WithProducer(histograms.Producer(sdkmetric.DefaultTemporalitySelector))}
+	if cfg.native {
+		scrapedOpts = append(scrapedOpts, sdkmetric.WithAggregationSelector(exponential))
+	}
+	scraped := sdkmetric.NewManualReader(scrapedOpts...)
 	translator := newTranslator(scraped, cfg.scopeLabels, cfg.logger)
 	collected, instruments := prometheus.NewRegistry(), prometheus.NewRegistry()
 	front, err := newFront(instruments, res, translator)
@@ -78,11 +82,23 @@ func New(opts ...Option) (*Exporter, error) {
 		sdkmetric.WithView(cfg.views...),
 		sdkmetric.WithReader(scraped),
 	}
+	if cfg.cardinality != nil {
+		sdkOpts = append(sdkOpts, sdkmetric.WithCardinalityLimit(*cfg.cardinality))
+	}
 	for _, r := range readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
 	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
 	return &Exporter{cfg: cfg, sdk: sdk, front: front, provider: histograms.Wrap(sdk), handler: handler}, nil
+}
+
+// exponential selects the exponential histograms that the OTLP exporters have by
+// base2_exponential_bucket_histogram.
+func exponential(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+	if k == sdkmetric.InstrumentKindHistogram {
+		return sdkmetric.AggregationBase2ExponentialHistogram{MaxSize: 160, MaxScale: 20}
+	}
+	return sdkmetric.DefaultAggregationSelector(k)
 }
 
 // newFront returns a MeterProvider without instruments, whose Prometheus reader collects what the translator has.

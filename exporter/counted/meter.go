@@ -105,3 +105,30 @@ func (p provider) takesAsIs(i sdkmetric.Instrument) bool {
 	}
 	return true
 }
+
+// CardinalityLimit returns how many attribute sets of one instrument the SDK has data points for, of which one is that
+// of the overflow: the least of the readers' limits, 0 where there is none. ok is false where it is not known.
+func (p provider) CardinalityLimit() (limit int, ok bool) {
+	pipelines, ok := pipelinesOf(p.MeterProvider)
+	for _, pipe := range pipelines {
+		limit = leastLimit(limit, pipe.cardinalityLimit())
+	}
+	return limit, ok && len(pipelines) > 0
+}
+
+// ExponentialHistogram says whether every reader has a histogram of this name with exponential buckets, as which it is
+// one native histogram in Prometheus.
+func (m *meter) ExponentialHistogram(name, description, unit string) bool {
+	pipelines, _ := pipelinesOf(m.provider.MeterProvider)
+	for _, pipe := range pipelines {
+		all, _ := pipe.aggregations(sdkmetric.Instrument{
+			Name: name, Description: description, Kind: sdkmetric.InstrumentKindHistogram, Unit: unit, Scope: m.scope,
+		})
+		for _, a := range all {
+			if _, exponential := a.(sdkmetric.AggregationBase2ExponentialHistogram); !exponential {
+				return false
+			}
+		}
+	}
+	return len(pipelines) > 0
+}
