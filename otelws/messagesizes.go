@@ -75,5 +75,6 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 		return false
 	}
 	s.exemplars[d] = exemplars
+	s.registrations = append(s.registrations, registration)
 	return true
 }
