@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -19,16 +20,7 @@ func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
 	collected, collectedErr := g.collected.Gather()
 	g.translator.reserve(collected)
 	instruments, instrumentsErr := g.instruments.Gather()
-	help := make(map[string]*string)
-	for _, f := range collected {
-		help[f.GetName()] = f.Help
-	}
-	for _, f := range instruments {
-		if of, shared := help[f.GetName()]; shared {
-			f.Help = of
-		}
-	}
-	families, err := prometheus.Gatherers{gathered(collected, collectedErr), gathered(instruments, instrumentsErr)}.Gather()
+	families, err := merge(collected, instruments)
 	for _, f := range families {
 		if help := strings.ToValidUTF8(f.GetHelp(), "\uFFFD"); help != f.GetHelp() {
 			f.Help = &help
@@ -37,11 +29,32 @@ func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
 			f.Metric = slices.DeleteFunc(f.Metric, func(m *dto.Metric) bool { return !freeLE(m) })
 		}
 	}
-	return families, err
+	return families, errors.Join(collectedErr, instrumentsErr, err)
 }
 
-func gathered(families []*dto.MetricFamily, err error) prometheus.GathererFunc {
-	return func() ([]*dto.MetricFamily, error) { return families, err }
+// merge returns the families of both in the order of their names. Where both have one, it has the help of a's.
+func merge(a, b []*dto.MetricFamily) ([]*dto.MetricFamily, error) {
+	byName := func(x, y *dto.MetricFamily) int { return strings.Compare(x.GetName(), y.GetName()) }
+	all := slices.Concat(a, b)
+	slices.SortStableFunc(all, byName)
+	var errs []error
+	merged := all[:0]
+	for _, f := range all {
+		last := len(merged) - 1
+		if last < 0 || merged[last].GetName() != f.GetName() {
+			merged = append(merged, f)
+			continue
+		}
+		f.Help = merged[last].Help
+		both, err := prometheus.Gatherers{gathered(merged[last]), gathered(f)}.Gather()
+		errs = append(errs, err)
+		merged[last] = both[0]
+	}
+	return merged, errors.Join(errs...)
+}
+
+func gathered(f *dto.MetricFamily) prometheus.GathererFunc {
+	return func() ([]*dto.MetricFamily, error) { return []*dto.MetricFamily{f}, nil }
 }
 
 // freeLE gives a label of a histogram another name that would be the one of its buckets, and says whether it could.

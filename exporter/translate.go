@@ -239,13 +239,20 @@ func labelsOf(attrs attribute.Set, further []attribute.KeyValue) attribute.Set {
 // label returns kv with a name and a value that a label can have, and whether it had others. What Prometheus keeps for
 // itself, and what labels of scopes are called, comes under the name that Prometheus gives to labels that are taken.
 func label(kv attribute.KeyValue, scoped bool) (_ attribute.KeyValue, changed bool) {
-	var namer otlptranslator.LabelNamer
-	name, err := namer.Build(string(kv.Key))
-	if err != nil || strings.HasPrefix(name, "__") || scoped && strings.HasPrefix(name, scopeLabelPrefix) {
+	if !canBeLabel(string(kv.Key), scoped) {
 		kv.Key, changed = "exported_"+kv.Key, true
 	}
 	if v := kv.Value.String(); !utf8.ValidString(v) {
 		kv.Value, changed = attribute.StringValue(strings.ToValidUTF8(v, "\uFFFD")), true
 	}
 	return kv, changed
+}
+
+func canBeLabel(key string, scoped bool) bool {
+	if !scoped && key != "" && (key[0] >= 'a' && key[0] <= 'z' || key[0] >= 'A' && key[0] <= 'Z') {
+		return true // as nearly all do
+	}
+	var namer otlptranslator.LabelNamer
+	name, err := namer.Build(key)
+	return err == nil && !strings.HasPrefix(name, "__") && !(scoped && strings.HasPrefix(name, scopeLabelPrefix))
 }
