@@ -3,10 +3,12 @@ package otelws
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/otelws/otelws-go/otelws/internal/count"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // DefaultSeriesBudget is the number of time series above which New refuses a
@@ -14,14 +16,10 @@ import (
 // scrape is to be above it.
 const DefaultSeriesBudget = 20_000
 
-// maxCombinations is how many attribute sets of one instrument the SDK keeps apart: of
-// its limit of 2000, one is the overflow's.
-const maxCombinations = 1999
-
 // factor is one label in the product that makes an instrument's series.
 type factor struct {
-	name string
-	n    int
+	name   string
+	values []string
 }
 
 // worstCase is the most that one instrument can come to.
@@ -35,7 +33,7 @@ type worstCase struct {
 func (w worstCase) sets() int64 {
 	n := int64(1)
 	for _, f := range w.factors {
-		n = min(n*min(int64(f.n), 1e9), 1e9)
+		n = min(n*min(int64(len(f.values)), 1e9), 1e9)
 	}
 	return n
 }
@@ -47,18 +45,34 @@ func (w worstCase) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: ", w.name)
 	for _, f := range w.factors {
-		fmt.Fprintf(&b, "%d %s × ", f.n, f.name)
+		fmt.Fprintf(&b, "%d %s × ", len(f.values), f.name)
 	}
 	fmt.Fprintf(&b, "%d series = %d", w.points, w.series())
 	return b.String()
 }
 
-func checkBudget(c *config) error {
-	all := append(worstCases(server, c), worstCases(client, c)...)
+// all yields the attribute sets, as text.
+func (w worstCase) all(yield func(set string)) {
+	var product func(set string, rest []factor)
+	product = func(set string, rest []factor) {
+		if len(rest) == 0 {
+			yield(set)
+			return
+		}
+		for _, v := range rest[0].values {
+			product(set+rest[0].name+"="+v+"\xff", rest[1:])
+		}
+	}
+	product("", w.factors)
+}
+
+// checkBudget refuses a configuration that alone comes to too many attribute sets of one instrument, or to too many
+// time series.
+func checkBudget(c *config, all []worstCase) error {
 	total := int64(0)
 	for _, w := range all {
-		if n := w.sets(); n > maxCombinations {
-			return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values (%s)", n, maxCombinations, w)
+		if err := c.limit.check(w.sets(), w.String()); err != nil {
+			return err
 		}
 		total += w.series()
 	}
@@ -74,11 +88,48 @@ func checkBudget(c *config) error {
 		total, c.budget, strings.Join(worst, "; "), len(all)-len(worst))
 }
 
+// cardinalityLimit is how many attribute sets of one instrument the SDK has data points for, 0 for any number.
+type cardinalityLimit int
+
+// The SDK's own, and the variable that gives it another.
+const (
+	defaultCardinalityLimit  cardinalityLimit = 2000
+	cardinalityLimitVariable                  = "OTEL_GO_X_CARDINALITY_LIMIT"
+)
+
+// cardinalityLimitOf returns what the provider says, or else the environment.
+func cardinalityLimitOf(mp metric.MeterProvider) cardinalityLimit {
+	if p, ok := mp.(interface{ CardinalityLimit() (limit int, ok bool) }); ok {
+		if n, ok := p.CardinalityLimit(); ok {
+			return cardinalityLimit(n)
+		}
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(os.Getenv(cardinalityLimitVariable))); err == nil {
+		return cardinalityLimit(max(n, 0))
+	}
+	return defaultCardinalityLimit
+}
+
+// maxSets bounds the attribute sets of one instrument where the SDK does not: each takes memory from the beginning.
+const maxSets = 100_000
+
+// check refuses more attribute sets of an instrument than the SDK keeps apart: of its limit, one is the overflow's.
+func (l cardinalityLimit) check(sets int64, of string) error {
+	if sets > maxSets {
+		return fmt.Errorf("more than %d attribute sets of one instrument: declare fewer values (%s)", maxSets, of)
+	}
+	if l <= 0 || sets <= int64(l)-1 {
+		return nil
+	}
+	return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values, or raise its cardinality limit (%s)",
+		sets, l-1, of)
+}
+
 // worstCases computes what the connections of one side can come to.
-func worstCases(r role, c *config) []worstCase {
+func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 	var app []factor
 	for _, e := range enumsOf(r, c.enums) {
-		app = append(app, factor{string(e.key), len(e.values)})
+		app = append(app, factor{string(e.key), e.values})
 	}
 	on := func(g Group, own ...factor) []factor {
 		if c.groups&g == 0 {
@@ -88,12 +139,12 @@ func worstCases(r role, c *config) []worstCase {
 	}
 	withApp := func(own ...factor) []factor { return append(slices.Clone(app), own...) }
 
-	code := factor{string(keyCode), len(c.codes.values)}
-	initiator := factor{string(keyInitiator), len(initiators)}
-	opcode := factor{string(keyOpcode), len(opcodes)}
-	direction := factor{string(keyDirection), count.Directions}
-	status := factor{string(keyStatus), len(statuses)}
-	errorType := factor{string(keyErrorType), len(errorTypes)}
+	code := factor{string(keyCode), c.codes.values}
+	initiator := factor{string(keyInitiator), initiators[:]}
+	opcode := factor{string(keyOpcode), opcodes[:]}
+	direction := factor{string(keyDirection), directionNames[:]}
+	status := factor{string(keyStatus), texts(statuses[:])}
+	errorType := factor{string(keyErrorType), errorTypes}
 
 	type instrument struct {
 		definition definition
@@ -112,7 +163,7 @@ func worstCases(r role, c *config) []worstCase {
 		{frames, on(Traffic, direction, opcode)},
 		{ioBytes, on(Traffic, direction)},
 		{writeTime, on(Traffic)},
-		{drainConnections, []factor{{string(keyOutcome), len(drainOutcomes)}}},
+		{drainConnections, []factor{{string(keyOutcome), drainOutcomes[:]}}},
 		{protocolErrors, []factor{errorType}},
 	}
 	if c.decoded {
@@ -123,11 +174,28 @@ func worstCases(r role, c *config) []worstCase {
 	worst := make([]worstCase, len(cases))
 	for i, k := range cases {
 		worst[i] = worstCase{name: k.definition.name(r), factors: k.factors, points: 1}
-		if b := k.definition.bounds; b != nil {
+		if b := k.definition.bounds; b != nil && !isExponential(meter, k.definition, r) {
 			worst[i].points = len(b) + 3 // a bucket each, +Inf, sum and count
 		}
 	}
 	return worst
+}
+
+// isExponential says whether the meter knows that a histogram has exponential buckets in every reader: it is one
+// native histogram then.
+func isExponential(meter metric.Meter, d definition, r role) bool {
+	m, ok := meter.(interface {
+		ExponentialHistogram(name, description, unit string) bool
+	})
+	return ok && m.ExponentialHistogram(d.name(r), d.description, d.unit)
+}
+
+func texts(numbers []int) []string {
+	all := make([]string, len(numbers))
+	for i, n := range numbers {
+		all[i] = strconv.Itoa(n)
+	}
+	return all
 }
 
 func enumsOf(r role, all []*enum) []*enum {

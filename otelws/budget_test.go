@@ -18,6 +18,14 @@ func values(n int) []string {
 	return all
 }
 
+func TestCardinalityLimitOfEnvironment(t *testing.T) {
+	t.Setenv("OTEL_GO_X_CARDINALITY_LIMIT", " 60 ")
+	_, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))
+	if err == nil || !strings.Contains(err.Error(), "more than the 59 that the SDK keeps apart") {
+		t.Errorf("with a limit of 60: %v", err)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	off := otelws.WithMeterProvider(noop.NewMeterProvider())
 	tests := []struct {
@@ -67,7 +75,7 @@ func TestBudget(t *testing.T) {
 		{
 			"more sets than the SDK keeps apart",
 			[]otelws.Option{otelws.WithEnum("tier", nil, values(99)...), otelws.WithSeriesBudget(1 << 40)},
-			[]string{"2000 attribute sets of one instrument are more than the 1999 that the SDK keeps apart: declare fewer values (ws.connections.closed: 100 tier × 20 code × 1 series = 2000)"},
+			[]string{"2000 attribute sets of one instrument are more than the 1999 that the SDK keeps apart: declare fewer values, or raise its cardinality limit (ws.connections.closed: 100 tier × 20 code × 1 series = 2000)"},
 		},
 		{
 			"a product beyond all numbers",
@@ -75,7 +83,27 @@ func TestBudget(t *testing.T) {
 				otelws.WithEnum("a", nil, values(5000)...), otelws.WithEnum("b", nil, values(5000)...), otelws.WithEnum("c", nil, values(5000)...),
 				otelws.WithEnum("d", nil, values(5000)...), otelws.WithEnum("e", nil, values(5000)...), otelws.WithEnum("f", nil, values(5000)...),
 			},
-			[]string{"are more than the 1999 that the SDK keeps apart"},
+			[]string{"more than 100000 attribute sets of one instrument"},
+		},
+		{
+			"a limit given",
+			[]otelws.Option{otelws.WithCardinalityLimit(60)},
+			[]string{"60 attribute sets of one instrument are more than the 59 that the SDK keeps apart", "ws.connection.duration: 20 code × 3 initiator"},
+		},
+		{
+			"a limit that is just enough",
+			[]otelws.Option{otelws.WithCardinalityLimit(61)},
+			nil,
+		},
+		{
+			"no limit",
+			[]otelws.Option{otelws.WithEnum("tier", nil, values(99)...), otelws.WithSeriesBudget(1 << 40), otelws.WithCardinalityLimit(0)},
+			nil,
+		},
+		{
+			"a limit that is none",
+			[]otelws.Option{otelws.WithCardinalityLimit(-1)},
+			[]string{"cardinality limit -1 is negative"},
 		},
 	}
 	for _, tt := range tests {

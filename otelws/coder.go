@@ -11,7 +11,7 @@ import (
 // [Instrumentation.Handler] around it; inside one it watches no second time.
 // Its arguments, its result and its errors are those of websocket.Accept.
 func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, error) {
-	if c := i.watching(r); c != nil || !watchable(r) {
+	if c := i.watching(r); c != nil || !i.watches(r) {
 		if c != nil {
 			c.pass(r)
 		}

@@ -29,7 +29,7 @@ import "net/http"
 // A Handler inside a Handler watches once.
 func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !watchable(r) || i.watching(r) != nil {
+		if !i.watches(r) || i.watching(r) != nil {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -41,9 +41,9 @@ func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// watchable says whether r asks for a WebSocket that will be hijacked.
-func watchable(r *http.Request) bool {
-	return r.ProtoMajor == 1 && asksForWebSocket(r.Header)
+// watches says whether r asks for a WebSocket that will be hijacked, and i is not closed.
+func (i *Instrumentation) watches(r *http.Request) bool {
+	return r.ProtoMajor == 1 && asksForWebSocket(r.Header) && !i.closed.Load()
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {

@@ -174,22 +174,19 @@ type instruments struct {
 	duration  metric.Float64Histogram
 	handshake metric.Float64Histogram
 
-	// Nil without WithDecodedSizes.
+	// Observed by WithDecodedSizes alone.
 	compressionWire    metric.Int64ObservableCounter
 	compressionDecoded metric.Int64ObservableCounter
 }
 
 func (in *instruments) observables() []metric.Observable {
-	all := []metric.Observable{
+	return []metric.Observable{
 		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.drain, in.protocol,
+		in.compressionWire, in.compressionDecoded,
 	}
-	if in.compressionWire != nil {
-		all = append(all, in.compressionWire, in.compressionDecoded)
-	}
-	return all
 }
 
-func newInstruments(meter metric.Meter, r role, decoded bool) (*instruments, error) {
+func newInstruments(meter metric.Meter, r role) (*instruments, error) {
 	f := factory{role: r}
 	in := &instruments{
 		active:   create(&f, connectionsActive, meter.Int64ObservableUpDownCounter),
@@ -205,10 +202,9 @@ func newInstruments(meter metric.Meter, r role, decoded bool) (*instruments, err
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),
-	}
-	if decoded {
-		in.compressionWire = create(&f, compressionWire, meter.Int64ObservableCounter)
-		in.compressionDecoded = create(&f, compressionDecoded, meter.Int64ObservableCounter)
+
+		compressionWire:    create(&f, compressionWire, meter.Int64ObservableCounter),
+		compressionDecoded: create(&f, compressionDecoded, meter.Int64ObservableCounter),
 	}
 	return in, errors.Join(f.errs...)
 }

@@ -11,14 +11,14 @@ import (
 )
 
 // histogramObserver is a Meter that reads a histogram from whoever counts it,
-// which no API has a method for: that of this project's exporter, told by its
+// which no API has a method for: that of package exporter/counted, told by its
 // signature. With any other, messages are recorded by ordinary instruments.
 type histogramObserver interface {
 	ObservableInt64Histogram(
 		name string,
 		observe func(yield func(attrs attribute.Set, counts []uint64, sum, least, greatest int64)),
 		opts ...metric.Int64HistogramOption,
-	) (exemplars func(attribute.Set) func(ctx context.Context, value int64), ok bool)
+	) (exemplars func(attribute.Set) func(ctx context.Context, value int64), registration metric.Registration)
 }
 
 // messageSeries is the series of message sizes of one attribute set.
@@ -57,7 +57,7 @@ func (s *side) newMessages(meter metric.Meter) error {
 }
 
 func (s *side) observeMessages(o histogramObserver, d count.Direction, def definition) bool {
-	exemplars, ok := o.ObservableInt64Histogram(def.name(s.role),
+	exemplars, registration := o.ObservableInt64Histogram(def.name(s.role),
 		func(yield func(attribute.Set, []uint64, int64, int64, int64)) {
 			if !s.inUse.Load() {
 				return
@@ -71,8 +71,10 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 		metric.WithDescription(def.description),
 		metric.WithExplicitBucketBoundaries(def.bounds...),
 	)
-	if ok {
-		s.exemplars[d] = exemplars
+	if registration == nil {
+		return false
 	}
-	return ok
+	s.exemplars[d] = exemplars
+	s.registrations = append(s.registrations, registration)
+	return true
 }

@@ -51,6 +51,7 @@ type config struct {
 	groups     Group
 	closeCodes []websocket.StatusCode
 	budget     int
+	limit      cardinalityLimit
 	onClose    []func(context.Context, Summary)
 	heartbeat  *heartbeatConfig
 	drain      []DrainOption
@@ -65,7 +66,7 @@ type config struct {
 }
 
 func newConfig(opts []Option) (*config, error) {
-	c := &config{budget: DefaultSeriesBudget}
+	c := &config{budget: DefaultSeriesBudget, limit: -1}
 	for _, o := range opts {
 		if o == nil {
 			return nil, errors.New("option is nil")
@@ -81,7 +82,10 @@ func newConfig(opts []Option) (*config, error) {
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
-	return c, checkBudget(c)
+	if c.limit < 0 {
+		c.limit = cardinalityLimitOf(c.provider)
+	}
+	return c, nil
 }
 
 func (c *config) addEnum(key attribute.Key, of func(*handshake) string, values []string) *enum {
@@ -246,14 +250,30 @@ func WithDecodedSizes() Option {
 }
 
 // WithSeriesBudget sets the greatest number of time series, buckets included,
-// that New accepts as the worst case of its configuration. Without it that is
-// [DefaultSeriesBudget].
+// that New accepts as the worst case of its configuration, together with all that
+// other Instrumentations have declared on the same MeterProvider. Without it that
+// is [DefaultSeriesBudget]. A histogram that the MeterProvider is known to have
+// exponential buckets for is one series.
 func WithSeriesBudget(n int) Option {
 	return optionFunc(func(c *config) {
 		if n <= 0 {
 			c.errs = append(c.errs, fmt.Errorf("series budget %d is not a positive number", n))
 		}
 		c.budget = n
+	})
+}
+
+// WithCardinalityLimit says how many attribute sets of one instrument the SDK has data points for, where
+// sdkmetric.WithCardinalityLimit has set it or the limit of a reader; 0 stands for any number. New refuses
+// what would go beyond it: the SDK would put that into one series, without any attribute. It is not needed with
+// package exporter, nor with a MeterProvider that counted.Wrap has returned, whose limit New reads. With any
+// other New takes it from OTEL_GO_X_CARDINALITY_LIMIT, and else for the SDK's default of 2000.
+func WithCardinalityLimit(n int) Option {
+	return optionFunc(func(c *config) {
+		if n < 0 {
+			c.errs = append(c.errs, fmt.Errorf("cardinality limit %d is negative", n))
+		}
+		c.limit = cardinalityLimit(n)
 	})
 }
 

@@ -22,10 +22,13 @@ const Version = tracing.Version
 // by [New], once for a process as a rule, and is safe for concurrent use.
 //
 // Several on one MeterProvider add up: each connection counts once, by the
-// outermost Handler or Transport that it passes.
+// outermost Handler or Transport that it passes. [Instrumentation.Close] takes one
+// away again.
 type Instrumentation struct {
 	config   *config
 	delegate atomic.Pointer[metric.MeterProvider] // of a stand-in, once it is set
+	members  *members
+	closed   atomic.Bool
 	server   *side
 	client   *side
 	spans    *tracing.Connections
@@ -45,15 +48,11 @@ func New(opts ...Option) (*Instrumentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
-	meter := cfg.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
 	i := &Instrumentation{
 		config: cfg,
 		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
 	}
-	if i.server, err = newSide(i, meter, server); err != nil {
-		return nil, fmt.Errorf("otelws: %w", err)
-	}
-	if i.client, err = newSide(i, meter, client); err != nil {
+	if err := i.join(); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
 	if cfg.heartbeat != nil {
@@ -74,6 +73,9 @@ func (i *Instrumentation) identity() any {
 		if set := i.delegate.Load(); set != nil {
 			provider = *set
 		}
+	}
+	if wrapped, ok := provider.(interface{ Unwrap() metric.MeterProvider }); ok {
+		provider = wrapped.Unwrap()
 	}
 	if !reflect.ValueOf(provider).Comparable() {
 		return i

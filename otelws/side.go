@@ -32,7 +32,8 @@ type side struct {
 
 	// Of messages in each direction: nil where an instrument records them.
 	exemplars       [count.Directions]func(attribute.Set) func(context.Context, int64)
-	recordsMessages bool // by an instrument
+	recordsMessages bool                  // by an instrument
+	registrations   []metric.Registration // of histograms that are not
 
 	// What follows is made by use, and is there once inUse says so.
 	useOnce sync.Once
@@ -114,7 +115,7 @@ func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue
 
 func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 	cfg := of.config
-	in, err := newInstruments(meter, r, cfg.decoded)
+	in, err := newInstruments(meter, r)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +126,7 @@ func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 		codes:       cfg.codes,
 		enums:       enumsOf(r, cfg.enums),
 	}
-	if err := s.newMessages(meter); err != nil {
-		return nil, err
-	}
-	_, err = meter.RegisterCallback(s.observe, in.observables()...)
-	return s, err
+	return s, s.newMessages(meter)
 }
 
 // use makes what the side counts in, once: for dialed connections only where
@@ -245,11 +242,10 @@ func (s *side) combinationOf(h *handshake) *combination {
 	return s.combinations[i]
 }
 
-// observe is the callback of all observable instruments of the side. It
-// returns no error, since one would drop other producers' data from the scrape.
-func (s *side) observe(_ context.Context, o metric.Observer) error {
+// observe reports all observable instruments of the side.
+func (s *side) observe(o metric.Observer) {
 	if !s.inUse.Load() {
-		return nil
+		return
 	}
 	for _, t := range s.combinations {
 		s.observeLifecycle(o, t)
@@ -267,7 +263,6 @@ func (s *side) observe(_ context.Context, o metric.Observer) error {
 		p := &s.protocol[i]
 		o.ObserveInt64(s.instruments.protocol, p.count.Load(), p.observe...)
 	}
-	return nil
 }
 
 // observeLifecycle reports opened, closed and active from the same loads:
@@ -296,7 +291,7 @@ func (s *side) observeTraffic(o metric.Observer, t *trafficSeries) {
 	sum := count.Sum(t.counts)
 	for d := range count.Directions {
 		o.ObserveInt64(s.instruments.io, sum.Bytes[d], t.io[d].observe...)
-		if s.instruments.compressionWire != nil {
+		if s.in.config.decoded {
 			o.ObserveInt64(s.instruments.compressionWire, sum.Wire[d], t.io[d].observe...)
 			o.ObserveInt64(s.instruments.compressionDecoded, sum.Decoded[d], t.io[d].observe...)
 		}

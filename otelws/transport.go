@@ -36,7 +36,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !asksForWebSocket(r.Header) || t.watched(r) {
+	if !asksForWebSocket(r.Header) || t.in.closed.Load() || t.watched(r) {
 		return base.RoundTrip(r)
 	}
 
