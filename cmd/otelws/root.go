@@ -41,6 +41,7 @@ func newRootCommand() *cobra.Command {
 	cmd.AddCommand(
 		newCheckCommand(),
 		newDemoCommand(&global),
+		newHealthcheckCommand(),
 		newLoadCommand(),
 		newProxyCommand(&global),
 		newVersionCommand(),
