@@ -39,7 +39,7 @@ func heartbeat(ws *otelws.Instrumentation, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	defer c.CloseNow()
-	_ = ws.Heartbeat(r.Context(), c)
+	_ = ws.Heartbeat(r.Context())
 }
 
 func trace(ctx context.Context, r *http.Request, c *websocket.Conn, answer func(context.Context, []byte) []byte) error {

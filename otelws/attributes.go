@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
@@ -19,6 +20,7 @@ const (
 	keyInitiator   = attribute.Key("initiator")
 	keyOpcode      = attribute.Key("opcode")
 	keyDirection   = attribute.Key("network.io.direction")
+	keyOutcome     = attribute.Key("outcome")
 	keyErrorType   = attribute.Key("error.type")
 	keyStatus      = attribute.Key("http.response.status_code")
 	keyRoute       = attribute.Key("http.route")
@@ -31,34 +33,36 @@ const Other = "other"
 // NoSubprotocol is the attribute value of a connection without a subprotocol.
 const NoSubprotocol = "none"
 
-var opcodes = [...]struct {
-	opcode frame.Opcode
-	name   string
-}{
-	{frame.Continuation, "continuation"},
-	{frame.Text, "text"},
-	{frame.Binary, "binary"},
-	{frame.Close, "close"},
-	{frame.Ping, "ping"},
-	{frame.Pong, "pong"},
+// opcodes are the values of the opcode attribute, in the order of [count.Opcodes].
+var opcodes = [len(count.Opcodes)]string{"continuation", "text", "binary", "close", "ping", "pong"}
+
+// directionNames are the values of the direction attribute.
+var directionNames = [count.Directions]string{count.Receive: "receive", count.Transmit: "transmit"}
+
+// drainOutcomes are the values of the outcome attribute.
+var drainOutcomes = [...]string{drainClosed: "closed", drainCut: "cut"}
+
+var drainOptions = [len(drainOutcomes)]options{
+	newOptions(keyOutcome.String(drainOutcomes[drainClosed])),
+	newOptions(keyOutcome.String(drainOutcomes[drainCut])),
 }
 
-// opcodeIndex is the place in opcodes of each opcode that a Parser returns.
-var opcodeIndex = func() (index [16]uint8) {
-	for i, o := range opcodes {
-		index[o.opcode] = uint8(i)
+// errorTypes are the values of the error.type attribute: those of a violation of
+// RFC 6455, and internalError.
+var errorTypes = func() []string {
+	var names []string
+	for _, e := range frame.Errors {
+		names = append(names, e.String())
 	}
-	return index
+	return append(names, "internal")
 }()
 
-type direction uint8
+// internalError is the place in errorTypes of a fault of the tap, which has
+// stopped reading the connection.
+var internalError = len(errorTypes) - 1
 
-const (
-	receive direction = iota
-	transmit
-)
-
-var directions = [...]string{receive: "receive", transmit: "transmit"}
+// errorType returns the place in errorTypes of a violation.
+func errorType(e frame.Error) int { return slices.Index(frame.Errors, e) }
 
 // statuses are the values of the status attribute: those that say different things
 // of a handshake. 0 stands for no response. A status that is not among them is
@@ -131,7 +135,7 @@ func (e *enum) fold(v string) int {
 // function that panics must not end the connection: it is reported, and the
 // value is Other.
 func (e *enum) evaluate(h *handshake) (i int) {
-	if v, ok := h.set[e.key]; ok {
+	if v, ok := h.values[e.key]; ok {
 		return e.fold(v)
 	}
 	if e.of == nil {
@@ -150,7 +154,7 @@ func (e *enum) evaluate(h *handshake) (i int) {
 // Prometheus label.
 func checkLabels(enums []*enum) error {
 	used := slices.Clone(reservedLabels)
-	for _, k := range []attribute.Key{keyCode, keyInitiator, keyOpcode, keyDirection, keyErrorType, keyStatus} {
+	for _, k := range []attribute.Key{keyCode, keyInitiator, keyOpcode, keyDirection, keyErrorType, keyOutcome, keyStatus} {
 		used = append(used, label(k))
 	}
 	for _, e := range enums {

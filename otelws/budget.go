@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
 // DefaultSeriesBudget is the number of time series above which New refuses a
@@ -14,9 +14,9 @@ import (
 // scrape is to be above it.
 const DefaultSeriesBudget = 20_000
 
-// maxSets is how many attribute sets of one instrument the SDK keeps apart: of
+// maxCombinations is how many attribute sets of one instrument the SDK keeps apart: of
 // its limit of 2000, one is the overflow's.
-const maxSets = 1999
+const maxCombinations = 1999
 
 // factor is one label in the product that makes an instrument's series.
 type factor struct {
@@ -57,8 +57,8 @@ func checkBudget(c *config) error {
 	all := append(worstCases(server, c), worstCases(client, c)...)
 	total := int64(0)
 	for _, w := range all {
-		if n := w.sets(); n > maxSets {
-			return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values (%s)", n, maxSets, w)
+		if n := w.sets(); n > maxCombinations {
+			return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values (%s)", n, maxCombinations, w)
 		}
 		total += w.series()
 	}
@@ -91,9 +91,9 @@ func worstCases(r role, c *config) []worstCase {
 	code := factor{string(keyCode), len(c.codes.values)}
 	initiator := factor{string(keyInitiator), len(initiators)}
 	opcode := factor{string(keyOpcode), len(opcodes)}
-	direction := factor{string(keyDirection), len(directions)}
+	direction := factor{string(keyDirection), count.Directions}
 	status := factor{string(keyStatus), len(statuses)}
-	errorType := factor{string(keyErrorType), len(frame.Errors)}
+	errorType := factor{string(keyErrorType), len(errorTypes)}
 
 	type instrument struct {
 		definition definition
@@ -112,6 +112,7 @@ func worstCases(r role, c *config) []worstCase {
 		{frames, on(Traffic, direction, opcode)},
 		{ioBytes, on(Traffic, direction)},
 		{writeTime, on(Traffic)},
+		{drainConnections, []factor{{string(keyOutcome), len(drainOutcomes)}}},
 		{protocolErrors, []factor{errorType}},
 	}
 	if c.decoded {

@@ -237,12 +237,12 @@ func TestTransportHeartbeat(t *testing.T) {
 	base := roundTripperFunc(func(r *http.Request) (*http.Response, error) {
 		return transport.RoundTrip(r.Clone(ctx))
 	})
-	c, _, err := websocket.Dial(ctx, s.ws(), dialOptions(ws.Transport(base)))
+	c, resp, err := websocket.Dial(ctx, s.ws(), dialOptions(ws.Transport(base)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.CloseRead(ctx)
-	if err := ws.Heartbeat(ctx, c, patient...); err != nil {
+	if err := ws.Heartbeat(resp.Request.Context(), patient...); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {

@@ -1,14 +1,11 @@
 package otelws
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/coder/websocket"
-
-	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
 // registeredCodes are the close codes that a peer may send, or that stand for
@@ -74,34 +71,4 @@ func (cc *closeCodes) fold(c websocket.StatusCode) int {
 		return n - 2
 	}
 	return n - 1
-}
-
-// invalidCode stands for whatever a close frame carried that is no code which
-// may be sent. It is folded to "other".
-const invalidCode websocket.StatusCode = -1
-
-// parseClose reads the payload of a close frame (RFC 6455 section 5.5.1).
-// 1005 and 1006 are never read from a frame: they stand for its absence.
-func parseClose(payload []byte) (code websocket.StatusCode, reason string, err frame.Error) {
-	switch len(payload) {
-	case 0:
-		return websocket.StatusNoStatusRcvd, "", frame.None
-	case 1:
-		return invalidCode, "", frame.ClosePayload
-	}
-	code = websocket.StatusCode(binary.BigEndian.Uint16(payload))
-	reason = string(payload[2:])
-	if !sendable(code) {
-		return invalidCode, reason, frame.CloseCode
-	}
-	return code, reason, frame.None
-}
-
-// sendable says whether a close frame may carry code (RFC 6455 section 7.4).
-func sendable(code websocket.StatusCode) bool {
-	switch code {
-	case 1004, websocket.StatusNoStatusRcvd, websocket.StatusAbnormalClosure, websocket.StatusTLSHandshake:
-		return false
-	}
-	return code >= 1000 && code <= 1014 || code >= 3000 && code <= 4999
 }

@@ -3,14 +3,11 @@ package otelws_test
 import (
 	"bytes"
 	"compress/flate"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
@@ -331,41 +328,4 @@ func FuzzDecoded(f *testing.F) {
 			}
 		}
 	})
-}
-
-// A Decoder cannot go back to where a deadline interrupted a write: from then on
-// messages are counted as they are on the wire.
-func TestDecodedAfterDeadline(t *testing.T) {
-	ws, m := newInstrumentation(t, otelws.WithDecodedSizes())
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	transport := &pausing{near, -1}
-	ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		c, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_, _ = io.WriteString(c, strings.Replace(switchingHead, "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1))
-		hello := unmasked(fin|0x40|opText, "\xf2\x48\xcd\xc9\xc9\x07\x00") // RFC 7692 section 7.2.3.1
-		_, _ = c.Write(hello)
-		transport.until = 4
-		n, err := c.Write(hello)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("got %v", err)
-		}
-		_, _ = c.Write(hello[n:])
-		_, _ = c.Write(frames(hello, hello))
-	})).ServeHTTP(pipeWriter{httptest.NewRecorder(), transport}, upgrade())
-	for sample, want := range map[string]float64{
-		"ws_message_sent_bytes_count":                                         4,
-		"ws_message_sent_bytes_sum":                                           5 + 7 + 7 + 7,
-		`ws_compression_wire_bytes_total{network_io_direction="transmit"}`:    7,
-		`ws_compression_decoded_bytes_total{network_io_direction="transmit"}`: 5,
-	} {
-		if v, _ := m.Value(sample); v != want {
-			t.Errorf("%s is %v, want %v", sample, v, want)
-		}
-	}
 }

@@ -1,132 +1,268 @@
 package otelws
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// Drain closes the connections known from Accept, Dial and Heartbeat, each by a
-// close handshake with the code 1001, going away. Those that have not ended
-// when ctx is done have their transport closed. It returns once all have
-// ended: nil, or an error that says how many had to be cut off.
+// DrainOption configures a drain.
+type DrainOption interface{ applyDrain(*drainConfig) }
+
+type drainOptionFunc func(*drainConfig)
+
+func (f drainOptionFunc) applyDrain(c *drainConfig) { f(c) }
+
+type drainConfig struct {
+	code     websocket.StatusCode
+	reason   string
+	spread   time.Duration
+	random   bool
+	progress func(DrainProgress)
+}
+
+// DrainCode sets the close code and the reason that peers are told, such as
+// [websocket.StatusServiceRestart]. Without it they are told
+// [websocket.StatusGoingAway], "going away". A reason has 123 bytes at most.
+func DrainCode(code websocket.StatusCode, reason string) DrainOption {
+	return drainOptionFunc(func(c *drainConfig) { c.code, c.reason = code, reason })
+}
+
+// DrainSpread spreads the close frames over a time, so that clients do not all
+// come back at once. The oldest connections are told first. Without it all are told
+// at once.
+func DrainSpread(d time.Duration) DrainOption {
+	return drainOptionFunc(func(c *drainConfig) { c.spread = d })
+}
+
+// DrainRandom tells connections in a random order, instead of the oldest first.
+func DrainRandom() DrainOption {
+	return drainOptionFunc(func(c *drainConfig) { c.random = true })
+}
+
+// DrainProgress is how far a drain has come.
+type DrainProgress struct {
+	Open   int // connections that are open
+	Closed int // connections that have closed since the drain began
+	Cut    int // connections whose transport the drain has closed
+}
+
+// OnDrainProgress has f called during a drain and at its end, ten times a second at
+// most, where something has changed. f must return at once.
+func OnDrainProgress(f func(DrainProgress)) DrainOption {
+	return drainOptionFunc(func(c *drainConfig) { c.progress = f })
+}
+
+func newDrainConfig(opts ...[]DrainOption) (*drainConfig, error) {
+	c := &drainConfig{code: websocket.StatusGoingAway, reason: "going away"}
+	for _, o := range slices.Concat(opts...) {
+		if o == nil {
+			return nil, errors.New("drain option is nil")
+		}
+		o.applyDrain(c)
+	}
+	switch {
+	case !tap.Sendable(c.code):
+		return nil, fmt.Errorf("drain code %d is not a code that a close frame may carry: use 1001, 1012 or one from 3000 to 4999", c.code)
+	case len(c.reason) > maxReason:
+		return nil, fmt.Errorf("drain reason of %d bytes is longer than the %d that a close frame holds", len(c.reason), maxReason)
+	case c.spread < 0:
+		return nil, fmt.Errorf("drain spread %v is negative", c.spread)
+	}
+	return c, nil
+}
+
+// maxReason is the longest reason of a close frame (RFC 6455 section 5.5).
+const maxReason = 123
+
+// Drain closes every connection that is watched, accepted or dialed, whatever
+// library opened it: the tap writes a close frame with the code 1001, going away,
+// between two messages of the library's. Nothing follows that frame. When the peer
+// has answered it, the transport is closed. Connections that have not ended when
+// ctx is done are cut: their transport is closed at once. opts change what the
+// options of [WithDrain] say.
 //
-// It does not know of a connection that a library opened by itself behind a
-// Handler or a Transport, unless that has a heartbeat: those stay open, and are
-// not in the error.
+// Drain returns when all have ended and every function of [WithOnClose] has
+// returned, or a moment after ctx is done: nil, or an error that says how many were
+// cut.
 //
 // It is for the shutdown of a service, after [net/http.Server.Shutdown], which
-// stops the listener and does nothing for WebSocket connections. It is final:
-// a connection that becomes known later is closed at once, with the same code.
-// Drain may be called again, and waits for those as well.
-func (i *Instrumentation) Drain(ctx context.Context) error {
-	accepted := i.drain.begin()
-	var closing sync.WaitGroup
-	open := make(map[*conn]struct{})
-	closeKnown := func() {
-		i.conns.Range(func(ws, c any) bool {
-			if _, ok := open[c.(*conn)]; !ok {
-				open[c.(*conn)] = struct{}{}
-				closing.Go(func() {
-					goAway(ws.(*websocket.Conn))
-					i.awaitEnd(ws)
-				})
-			}
-			return true
-		})
+// stops the listener and does nothing for WebSocket connections. It is final: a
+// connection that opens later is told at once. Drain may be called again, and waits
+// for those as well.
+func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error {
+	cfg, err := newDrainConfig(i.config.drain, opts)
+	if err != nil {
+		return fmt.Errorf("otelws: %w", err)
 	}
-	closeKnown()
-	select {
-	case <-accepted:
-	case <-ctx.Done():
-	}
-	closeKnown()
-	all := make(chan struct{})
-	go func() {
-		closing.Wait()
-		close(all)
-	}()
+	i.draining.Store(cfg)
+	d := &drain{in: i, config: cfg, begun: time.Now(), closedBefore: i.drained(drainClosed)}
+	return d.run(ctx)
+}
 
-	cut := 0
-	var cutting sync.WaitGroup
-	select {
-	case <-all:
-	case <-ctx.Done():
-		for c := range open {
-			if c.state.Load() == live {
-				cut++
-				cutting.Go(func() { _ = c.Close() })
-			}
-		}
-		cutting.Wait()
-		<-all
+// The outcomes of a drain for a connection, in the order of drainOutcomes.
+const (
+	drainClosed = iota // the connection has ended before the deadline
+	drainCut           // the drain has closed its transport
+)
+
+// drained returns how many connections have come to an outcome.
+func (i *Instrumentation) drained(outcome int) int {
+	return int(i.server.drained[outcome].Load() + i.client.drained[outcome].Load())
+}
+
+// told says what a drain has done to a connection.
+type told uint32
+
+const (
+	notTold told = iota
+	goodbye      // it was told
+	cut          // its transport is being closed
+)
+
+// drain is one call of Drain.
+type drain struct {
+	in           *Instrumentation
+	config       *drainConfig
+	begun        time.Time
+	all          []*connection // that were open, in the order in which they are told
+	told         int           // how many of all were told
+	closedBefore int
+	reported     DrainProgress
+}
+
+const (
+	drainTick  = 20 * time.Millisecond
+	drainLooks = 5 // ticks from one look after those who were told to the next
+	// drainPatience is how long a drain waits for the end of a message before it says
+	// goodbye in the middle.
+	drainPatience = time.Second
+	// drainGrace is how long Drain goes on after its deadline for the transports that
+	// it cuts to close.
+	drainGrace = 250 * time.Millisecond
+	// lateLimit is how long the peer of a connection that opened too late may take to
+	// answer.
+	lateLimit = 5 * time.Second
+)
+
+func (d *drain) run(ctx context.Context) error {
+	d.all = slices.Collect(d.in.table.All)
+	slices.SortFunc(d.all, func(a, b *connection) int { return cmp.Compare(a.ID(), b.ID()) })
+	if d.config.random {
+		rand.Shuffle(len(d.all), func(i, j int) { d.all[i], d.all[j] = d.all[j], d.all[i] })
 	}
-	if cut > 0 {
-		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", cut, len(open), context.Cause(ctx))
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		d.tell()
+		if n%drainLooks == 0 {
+			d.look()
+			d.report()
+		}
+		if d.done() {
+			d.report()
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return d.cut(ctx, tick)
+		}
+	}
+}
+
+// done says whether every connection has ended, and every function of WithOnClose
+// has returned.
+func (d *drain) done() bool {
+	return d.in.opening.Load() == 0 && d.in.table.Len() == 0 && d.in.ending.Load() == 0
+}
+
+// tell says goodbye to those whose time has come.
+func (d *drain) tell() {
+	due := len(d.all)
+	if spread := d.config.spread; spread > 0 {
+		due = int(float64(due) * min(float64(time.Since(d.begun))/float64(spread), 1))
+	}
+	for ; d.told < due; d.told++ {
+		d.all[d.told].sayGoodbye(d.config)
+	}
+}
+
+// sayGoodbye has the tap say goodbye, in the background: a transport may be stuck.
+func (c *connection) sayGoodbye(cfg *drainConfig) {
+	c.told.CompareAndSwap(uint32(notTold), uint32(goodbye))
+	go c.Goodbye(cfg.code, cfg.reason, false)
+}
+
+// leave is the drain of a connection that opens once a drain has begun.
+func (c *connection) leave(cfg *drainConfig) {
+	c.sayGoodbye(cfg)
+	end := time.Now().Add(lateLimit)
+	for tick := time.NewTicker(drainTick); ; <-tick.C {
+		if !c.Signs().Open || c.Answered() || time.Now().After(end) {
+			tick.Stop()
+			_ = c.Cut()
+			return
+		}
+	}
+}
+
+// look closes the transports of those who have answered, and hurries those in the
+// middle of a message once everybody had some time.
+func (d *drain) look() {
+	hurry := time.Since(d.begun) > d.config.spread+drainPatience
+	for c := range d.in.table.All {
+		switch {
+		case told(c.told.Load()) == notTold:
+		case c.Answered():
+			go func() { _ = c.Cut() }()
+		case hurry:
+			go c.Goodbye(d.config.code, d.config.reason, true)
+		}
+	}
+}
+
+// cut closes the transports of all that are still open.
+func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
+	n := 0
+	for c := range d.in.table.All {
+		n++
+		c.told.Store(uint32(cut))
+		go func() { _ = c.Cut() }()
+	}
+	for end := time.Now().Add(drainGrace); !d.done() && time.Now().Before(end); {
+		<-tick.C
+	}
+	d.report()
+	switch ending := d.in.ending.Load(); {
+	case n > 0:
+		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", n, max(len(d.all), n), context.Cause(ctx))
+	case ending > 0:
+		return fmt.Errorf("otelws: all connections have closed, but %d calls of functions of WithOnClose have not returned in time: %w", ending, context.Cause(ctx))
 	}
 	return nil
 }
 
-// awaitEnd returns once the connection of ws has ended, is counted, and all have
-// been told. Close does not wait for that where the application is closing it as
-// well.
-func (i *Instrumentation) awaitEnd(ws any) {
-	for known := true; known; _, known = i.conns.Load(ws) {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func goAway(ws *websocket.Conn) { _ = ws.Close(websocket.StatusGoingAway, "going away") }
-
-// drain counts the calls of Accept in progress, whose connections are not known
-// although their clients have the response.
-type drain struct {
-	mu        sync.Mutex
-	accepting int
-	begun     bool
-	idle      []chan struct{} // closed when accepting is 0
-}
-
-// begin begins the drain, and returns a channel that is closed when the calls
-// in progress have returned.
-func (d *drain) begin() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.begun = true
-	idle := make(chan struct{})
-	d.idle = append(d.idle, idle)
-	d.settle()
-	return idle
-}
-
-func (d *drain) hasBegun() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.begun
-}
-
-func (d *drain) enter() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.accepting++
-}
-
-func (d *drain) leave() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.accepting--
-	d.settle()
-}
-
-func (d *drain) settle() {
-	if d.accepting > 0 {
+// report tells the caller how far the drain has come, where that has changed.
+func (d *drain) report() {
+	if d.config.progress == nil {
 		return
 	}
-	for _, idle := range d.idle {
-		close(idle)
+	now := DrainProgress{
+		Open:   d.in.table.Len(),
+		Closed: d.in.drained(drainClosed) - d.closedBefore,
+		Cut:    d.in.drained(drainCut),
 	}
-	d.idle = nil
+	if now != d.reported {
+		d.reported = now
+		d.config.progress(now)
+	}
 }

@@ -56,6 +56,13 @@ func TestDropped(t *testing.T) {
 	})
 }
 
+// joined has the values of values and the end of until.
+func joined(values, until context.Context) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(values))
+	context.AfterFunc(until, cancel)
+	return ctx
+}
+
 // Of a connection that has ended nothing is kept, for as long as its heartbeat's
 // context may last.
 func TestEndedConnectionIsCollected(t *testing.T) {
@@ -63,15 +70,15 @@ func TestEndedConnectionIsCollected(t *testing.T) {
 	forever, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	freed := make(chan struct{})
-	s := startServer(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := ws.Accept(w, r, nil)
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer c.CloseNow()
 		runtime.AddCleanup(c, func(freed chan struct{}) { close(freed) }, freed)
-		if err := ws.Heartbeat(forever, c, otelws.Every(time.Hour)); err != nil {
+		if err := ws.Heartbeat(joined(r.Context(), forever), otelws.Every(time.Hour)); err != nil {
 			t.Error(err)
 		}
 		_, _, _ = c.Read(r.Context())

@@ -1,10 +1,6 @@
 package otelws
 
-import (
-	"net/http"
-	"reflect"
-	"sync"
-)
+import "net/http"
 
 // Handler returns a handler that watches the WebSocket connections which next
 // accepts, with whatever library hijacks the request. It is placed around a
@@ -30,11 +26,10 @@ import (
 // connection beneath it by a method NetConn, as [crypto/tls.Conn] does. What is
 // read, written or closed there is not seen, and whoever has that alone has let go.
 //
-// A Handler inside a Handler watches once, unless a middleware between them both
-// hides its ResponseWriter, for lack of an Unwrap, and clones the header.
+// A Handler inside a Handler watches once.
 func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !watchable(r) || watched(i, w, r) != nil {
+		if !watchable(r) || i.watching(r) != nil {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -52,53 +47,16 @@ func watchable(r *http.Request) bool {
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
-	rw := &responseWriter{ResponseWriter: w, handshake: new(handshake), header: headerOf(r)}
-	rw.handshake.outer = handshakeUnderWay(rw.header)
-	underWay.Store(rw.header, rw.handshake)
-	return rw, rw.handshake.begin(i.server, r)
+	rw := &responseWriter{inner: w, connection: new(connection)}
+	return rw, rw.connection.begin(i.server, r)
 }
 
-// underWay has the handshakes of servers that have come to no connection and no
-// end, the innermost for each request, by its header: copies of a request share
-// that.
-var underWay sync.Map // of uintptr to *handshake
-
-func headerOf(r *http.Request) uintptr { return reflect.ValueOf(r.Header).Pointer() }
-
-func handshakeUnderWay(header uintptr) *handshake {
-	h, _ := underWay.Load(header)
-	innermost, _ := h.(*handshake)
-	return innermost
-}
-
-func (w *responseWriter) forget() {
-	if outer := w.handshake.outer; outer != nil && !outer.isSettled() {
-		underWay.CompareAndSwap(w.header, w.handshake, outer)
-	} else {
-		underWay.CompareAndDelete(w.header, w.handshake)
-	}
-}
-
-// watched returns the handshake of r that another Handler or Accept of the same
-// provider watches.
-//
-// It is found under w, or where something in between hides that, among those
-// under way. A handshake that is over says nothing: its request may have been
-// handed on.
-func watched(i *Instrumentation, w http.ResponseWriter, r *http.Request) *handshake {
-	for {
-		if t, ok := w.(interface{ watched() *handshake }); ok && sameProvider(t.watched().side.in, i) {
-			return t.watched()
-		}
-		u, ok := w.(unwrapper)
-		if !ok {
-			break
-		}
-		w = u.Unwrap()
-	}
-	for h := handshakeUnderWay(headerOf(r)); h != nil; h = h.outer {
-		if sameProvider(h.side.in, i) && !h.isSettled() {
-			return h
+// watching returns the connection of r that another Handler or Accept of the same
+// provider watches, nil where there is none.
+func (i *Instrumentation) watching(r *http.Request) *connection {
+	for c := underWay(r); c != nil; c = c.outer {
+		if sameProvider(c.side.in, i) && !c.isOver() {
+			return c
 		}
 	}
 	return nil

@@ -18,7 +18,6 @@ import (
 	"github.com/coder/websocket"
 	gobwas "github.com/gobwas/ws"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
@@ -397,31 +396,6 @@ func TestResponseController(t *testing.T) {
 	w := connectWire(t, s)
 	w.send(handshakeRequest())
 	w.response()
-}
-
-// A request is passed on as it came unless something of the handshake has to be
-// in its context: a copy is kept for as long as the connection.
-func TestRequestPassed(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		opts   []otelws.Option
-		copied bool
-	}{
-		{"nothing to find", []otelws.Option{otelws.WithRoutes("/ws"), otelws.WithTracerProvider(noop.NewTracerProvider())}, false},
-		{"Set", []otelws.Option{otelws.WithEnum("tier", nil, "free")}, true},
-		{"spans", []otelws.Option{otelws.WithTracerProvider(sdktrace.NewTracerProvider())}, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ws, _ := newInstrumentation(t, c.opts...)
-			given := upgrade()
-			var passed *http.Request
-			ws.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r })).
-				ServeHTTP(httptest.NewRecorder(), given)
-			if copied := passed != given; copied != c.copied {
-				t.Errorf("the request is copied: %v", copied)
-			}
-		})
-	}
 }
 
 // Nor is a refused handshake counted twice.

@@ -1,79 +1,99 @@
 package otelws
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// handshake is one request for a WebSocket, from its arrival to the response,
-// and what the connection that comes of it has to know of it.
+// handshake is one request for a WebSocket, from its arrival to the response.
 type handshake struct {
 	side    *side
-	outer   *handshake // of the same request, by another provider
-	start   instant
-	request *http.Request // as the handler sees it, until it is settled
-	conn    *conn         // once the transport is known
+	outer   *connection // of the same request, by another provider
+	start   clock.Instant
+	request *http.Request // as the handler sees it, until the handshake is over
+	body    *requestBody  // nil where the request has none
 	span    *tracing.HandshakeSpan
 
-	// Under the conn's locks of inbound and outbound, until it is open.
-	waiting *bytes.Buffer // what has come from the peer
-	head    *bytes.Buffer // of a response that the library writes itself, so far
-
 	mu          sync.Mutex
-	set         map[attribute.Key]string
+	values      map[attribute.Key]string
 	subprotocol string // from the response
-	rsv         byte   // the RSV bits that the negotiated extensions may set
-	settled     bool
+	over        bool
 }
 
-// handshakeKey is the key of the *handshake in a request's context.
-type handshakeKey struct{}
+// connectionKey is the key of the *connection in a request's context.
+type connectionKey struct{}
 
-func handshakeFrom(ctx context.Context) *handshake {
-	h, _ := ctx.Value(handshakeKey{}).(*handshake)
-	return h
+func connectionFrom(ctx context.Context) *connection {
+	c, _ := ctx.Value(connectionKey{}).(*connection)
+	return c
 }
 
-// begin begins the handshake of r, and returns the request to pass on. Where
-// somebody may look for the handshake in its context, or the span, it is a copy
-// of r, which a handler keeps for as long as its connection.
-func (h *handshake) begin(s *side, r *http.Request) *http.Request {
-	h.side, h.start = s, now()
+// begin begins the handshake of r, and returns the request to pass on: a copy of r
+// in whose context the connection is found.
+func (c *connection) begin(s *side, r *http.Request) *http.Request {
+	h := &c.handshake
+	h.side, h.start = s, clock.Now()
 	if s.role == server {
+		h.outer = underWay(r)
 		h.span, r = s.in.spans.Accept(r)
 	} else {
 		h.span, r = s.in.spans.Dial(r)
 	}
-	if h.span != nil || s.role == client || s.settable() {
-		r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
+	r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
+	if s.role == server && hasBody(r) {
+		h.body = &requestBody{ReadCloser: r.Body}
+		r.Body = h.body
 	}
 	h.request = r
 	return r
 }
 
-// kept returns the request that the application's handle of the connection keeps
-// for the Summary, nil where there will be none.
-func (h *handshake) kept() *http.Request {
-	if len(h.side.in.config.onClose) == 0 {
+// underWay returns the innermost connection whose handshake r is and is under way,
+// nil where nobody watches r. A handshake that is over says nothing: its request
+// may have been handed on, as ReverseProxy does.
+func underWay(r *http.Request) *connection {
+	c := connectionFrom(r.Context())
+	if c == nil || c.handshake.side.role != server || c.handshake.isOver() {
 		return nil
 	}
-	return h.request
+	return c
 }
 
-// withoutBody has the request lose its body, through which net/http would have
-// the connection refer to itself.
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// requestBody is the body of a request, which net/http reads through the buffer
+// that a library takes over with the connection.
+type requestBody struct {
+	io.ReadCloser
+	read atomic.Bool // to its end
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.read.Store(true)
+	}
+	return n, err
+}
+
+// bodyMayBeRead says whether somebody may still read the body.
+func (h *handshake) bodyMayBeRead() bool { return h.body != nil && !h.body.read.Load() }
+
+// withoutBody has the request lose its body, through which net/http would have the
+// connection refer to itself.
 func (h *handshake) withoutBody() {
-	if r := h.request; r.Body != nil && r.Body != http.NoBody {
+	if r := h.request; hasBody(r) {
 		h.request = r.WithContext(r.Context())
 		h.request.Body = http.NoBody
 	}
@@ -83,7 +103,7 @@ func (h *handshake) withoutBody() {
 func (h *handshake) pass(r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.settled {
+	if !h.over {
 		h.request = r
 	}
 }
@@ -93,21 +113,20 @@ func (h *handshake) pass(r *http.Request) {
 // known only after authentication. A value that is not declared is recorded as
 // [Other].
 //
-// It returns an error, and changes nothing, where ctx is not one that the
-// [Instrumentation.Handler] of an Instrumentation with a WithEnum made, where no
-// WithEnum declared name, and after the response to the handshake, when
-// attributes are final. Where Handlers of several providers are around a handler,
-// it is for all that declare name.
+// It returns an error, and changes nothing, where ctx is not one that an
+// [Instrumentation.Handler] made, where no WithEnum declared name, and after the
+// response to the handshake, when attributes are final. Where Handlers of several
+// providers are around a handler, it is for all that declare name.
 func Set(ctx context.Context, name, value string) error {
-	h := handshakeFrom(ctx)
-	if h == nil {
-		return fmt.Errorf("otelws: failed to set %s: the context is not that of a WebSocket request behind the Handler of an Instrumentation with a WithEnum", name)
+	c := connectionFrom(ctx)
+	if c == nil {
+		return fmt.Errorf("otelws: failed to set %s: the context is not the context of a WebSocket request behind a Handler", name)
 	}
 	declared, set := false, false
-	for ; h != nil; h = h.outer {
-		if h.side.declares(attribute.Key(name)) {
+	for ; c != nil; c = c.handshake.outer {
+		if c.side.declares(attribute.Key(name)) {
 			declared = true
-			set = h.setValue(attribute.Key(name), value) || set
+			set = c.handshake.setValue(attribute.Key(name), value) || set
 		}
 	}
 	switch {
@@ -123,79 +142,40 @@ func Set(ctx context.Context, name, value string) error {
 func (h *handshake) setValue(key attribute.Key, value string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.settled {
+	if h.over {
 		return false
 	}
-	if h.set == nil {
-		h.set = make(map[attribute.Key]string)
+	if h.values == nil {
+		h.values = make(map[attribute.Key]string)
 	}
-	h.set[key] = value
+	h.values[key] = value
 	return true
 }
 
-// maxWaiting bounds what is kept while the response has not gone out. A peer
-// that goes beyond is no WebSocket's.
-const maxWaiting = 64 << 10
-
-// hold keeps b, which the peer has sent, until the response has gone out, unless
-// it is too much.
-func (h *handshake) hold(b []byte) bool {
-	if h.waiting == nil {
-		h.waiting = new(bytes.Buffer)
-	}
-	if h.waiting.Len()+len(b) > maxWaiting {
-		return false
-	}
-	h.waiting.Write(b)
-	return true
-}
-
-// settle makes the attributes final, and says whether it was this call that
-// did: who settles a handshake records it.
-func (h *handshake) settle() bool {
+// finish makes the attributes final, and says whether it was this call that did.
+func (h *handshake) finish() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	was := h.settled
-	h.settled = true
+	was := h.over
+	h.over = true
 	return !was
 }
 
-// end records a handshake that came to no connection, unless it is settled.
-func (h *handshake) end(status int) {
-	if h.settle() {
-		h.record(h.side.setOf(h), status)
-		h.request = nil
-	}
+func (h *handshake) isOver() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.over
 }
 
-// record takes the measurements of a settled handshake, and ends its span.
-func (h *handshake) record(t *set, status int) {
+// record takes the measurements of a handshake that is over, and ends its span.
+func (h *handshake) record(in *combination, status int) {
 	h.span.End(h.request, status)
 	h.span = nil
 	at := foldStatus(status)
-	opts := t.handshakes[at].get(t.attrs, keyStatus.Int(statuses[at]))
+	opts := in.handshakes[at].get(in.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())
-	h.side.instruments.handshake.Record(ctx, (now() - h.start).Seconds(), opts.record...)
-}
-
-func (h *handshake) isSettled() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.settled
-}
-
-// answered takes from the response what the connection needs to know.
-func (h *handshake) answered(header http.Header) {
-	h.subprotocol = header.Get("Sec-WebSocket-Protocol")
-	h.rsv = 0
-	for extension := range tokens(header, "Sec-WebSocket-Extensions") {
-		name, _, _ := strings.Cut(extension, ";")
-		if strings.TrimSpace(name) == "permessage-deflate" {
-			h.rsv |= frame.RSV1
-		} else {
-			h.rsv |= frame.RSV1 | frame.RSV2 | frame.RSV3
-		}
-	}
+	h.side.instruments.handshake.Record(ctx, (clock.Now() - h.start).Seconds(), opts.record...)
+	h.request = nil // its context may lead to the connection
 }
 
 // spanContextOnly returns a context with the sampled span context of ctx and
@@ -212,32 +192,5 @@ func spanContextOnly(ctx context.Context) context.Context {
 // asksForWebSocket says whether a request opens a WebSocket (RFC 6455 section
 // 4.1), right or wrong in its details.
 func asksForWebSocket(header http.Header) bool {
-	return hasToken(header, "Upgrade", "websocket") && hasToken(header, "Connection", "upgrade")
-}
-
-// switchedToWebSocket says whether a response agrees to the WebSocket.
-func switchedToWebSocket(status int, header http.Header) bool {
-	return status == http.StatusSwitchingProtocols && hasToken(header, "Upgrade", "websocket")
-}
-
-func hasToken(h http.Header, name, token string) bool {
-	for t := range tokens(h, name) {
-		if strings.EqualFold(t, token) {
-			return true
-		}
-	}
-	return false
-}
-
-// tokens yields the elements of a header that is a comma-separated list.
-func tokens(h http.Header, name string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for _, line := range h.Values(name) {
-			for t := range strings.SplitSeq(line, ",") {
-				if t = strings.TrimSpace(t); t != "" && !yield(t) {
-					return
-				}
-			}
-		}
-	}
+	return tap.HasToken(header, "Upgrade", "websocket") && tap.HasToken(header, "Connection", "upgrade")
 }

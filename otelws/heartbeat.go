@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/wheel"
 )
 
 // HeartbeatOption configures a heartbeat.
@@ -22,6 +26,9 @@ type heartbeatConfig struct {
 	every   time.Duration
 	timeout time.Duration
 	misses  int
+
+	wheel    *wheel.Wheel
+	releases sync.Map // of *heartbeat to the func() bool that lets go of its context
 }
 
 // Every sets the time from one ping to the next, which varies by a tenth. It is
@@ -31,15 +38,13 @@ func Every(d time.Duration) HeartbeatOption {
 }
 
 // PongTimeout sets how long a pong may take, at most the time between two
-// pings. It is 10 seconds by default, or that time if it is shorter. For the
-// application's own write to end, a ping waits no longer than that, and five
-// seconds at most.
+// pings. It is 10 seconds by default, or that time if it is shorter.
 func PongTimeout(d time.Duration) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.timeout = d })
 }
 
-// Misses sets how many pongs may be missed, with none between them, late ones
-// too, before the connection is ended. It is 2 by default.
+// Misses sets how many pongs in a row may be missed before the connection is
+// ended. It is 2 by default.
 func Misses(n int) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.misses = n })
 }
@@ -66,171 +71,178 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 	return c, nil
 }
 
-// Heartbeat pings the peer of ws on a schedule, so that ws.heartbeat.rtt is
-// recorded, and ends the connection of a peer that stopped answering: its
-// transport is closed at once, which is counted as 1006, by timeout. It returns
-// at once; the heartbeat ends with the connection or with ctx, whichever comes
-// first. The context of a request is cancelled when its handler returns.
+// Heartbeat pings the peer of the connection that the request with context ctx
+// has become, whatever library opened it, so that ws.heartbeat.rtt is recorded.
+// It ends the connection of a peer that is dead: the transport is closed at once,
+// which is counted as 1006, by timeout. [WithHeartbeat] does the same for every
+// connection.
 //
-// A pong is missed if it has not come in time, and nothing else has, although
-// this side was reading. An application that is slow to read does not look like
-// a dead peer, nor does a peer whose bytes keep coming; an application that only
-// writes must call [websocket.Conn.CloseRead], or else no pong is read.
+// Heartbeat returns at once. The heartbeat ends with the connection or with ctx,
+// whichever comes first; the context of a request is cancelled when its handler
+// returns.
 //
-// A pong is also missed if the ping could not be written for a Write of the
-// application that goes on. As many misses in a row as the option Misses allows
-// are those of one Write: one that lasts from ping to ping looks like a peer that
-// takes nothing, so that what is large is written in parts. A ping that is itself
-// stuck in the transport ends the connection at once, after the timeout or five
-// seconds: coder/websocket closes it then.
+// The tap writes the pings itself, between two frames of the library's, and does
+// not pass on the pongs that answer them. A peer is dead when Misses pings in a
+// row were missed. A ping is missed when its time has passed, and
 //
-// It returns an error for a wrong option, for a connection that has ended or
-// has a heartbeat, and for one that is not watched, by a Handler, a Transport,
-// Accept or Dial, as far as it can tell: a transport of the application's own
-// between the library and the tap hides that.
+//   - no pong has come, nor a late one,
+//   - nothing else has come that is a message or more than a few bytes a second,
+//   - and of what was written before the ping, nothing has got to the peer that is
+//     more than a few bytes a second: a slow client that takes a large message is
+//     not dead.
 //
-// An idle connection costs a timer, and a goroutine only while a ping is
-// unanswered.
-func (i *Instrumentation) Heartbeat(ctx context.Context, ws *websocket.Conn, opts ...HeartbeatOption) error {
+// Where this side does not read, nothing is missed as long as the kernel receives
+// something; the kernel is asked on Linux alone. Where the kernel cannot be asked,
+// writes of more than 64 KiB are made in parts, to see whether they get on.
+//
+// It returns an error for a wrong option, for a context without an open
+// connection, as behind no [Instrumentation.Handler], and for a connection that
+// has a heartbeat.
+func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption) error {
+	c := connectionFrom(ctx)
+	for c != nil && !sameProvider(c.side.in, i) {
+		c = c.outer
+	}
+	if c == nil {
+		return errors.New("otelws: failed to start heartbeat: the context is not the context of a request that is watched: put Handler around the handler, use the context of the response's request of a client, or give New WithHeartbeat")
+	}
+	return i.heartbeat(ctx, c, opts)
+}
+
+// HeartbeatOn is [Instrumentation.Heartbeat] for a [net.Conn] that is watched: one
+// that Hijack or a library gives out.
+func (i *Instrumentation) HeartbeatOn(ctx context.Context, nc net.Conn, opts ...HeartbeatOption) error {
+	c, _ := tap.Of(nc).(*connection)
+	if c == nil {
+		return errors.New("otelws: failed to start heartbeat: the connection is not watched")
+	}
+	return i.heartbeat(ctx, c, opts)
+}
+
+func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []HeartbeatOption) error {
 	cfg, err := newHeartbeatConfig(opts)
 	if err != nil {
 		return fmt.Errorf("otelws: %w", err)
 	}
-	if ws == nil {
-		return errors.New("otelws: failed to start heartbeat: the connection is nil")
-	}
-	c := i.lookup(ws)
-	if c == nil {
-		c = i.tapBeneath(ws)
-	}
-	if c == nil {
-		return errors.New("otelws: failed to start heartbeat: the connection is not watched: put Handler or Transport around it, or open it by Accept or Dial")
-	}
-	if err := i.beat(ctx, ws, c, cfg); err != nil {
+	cfg.wheel = i.wheels.of(cfg)
+	if err := c.beat(ctx, cfg); err != nil {
 		return fmt.Errorf("otelws: failed to start heartbeat: %w", err)
 	}
 	return nil
 }
 
-// heartbeat is that of one connection.
-type heartbeat struct {
-	conn    *conn
-	ws      *websocket.Conn
-	config  *heartbeatConfig
-	timer   *time.Timer
-	release func() bool // lets go of the context
-	stopped atomic.Bool
-
-	misses   int
-	answered uint32 // pongs by the end of the last ping
-	stuck    uint64 // the writing that kept the last missed ping from being written
+// wheels are the timers of heartbeats, one for each tick.
+type wheels struct {
+	mu  sync.Mutex
+	all map[time.Duration]*wheel.Wheel
 }
 
-func (i *Instrumentation) beat(ctx context.Context, ws *websocket.Conn, c *conn, cfg *heartbeatConfig) error {
-	if !c.adopt(i, ws) {
-		return errors.New("the connection has ended")
+// of returns the wheel for heartbeats like c: a coarse one for slow ones.
+func (w *wheels) of(c *heartbeatConfig) *wheel.Wheel {
+	tick := max(min(c.every, c.timeout)/20, time.Millisecond).Round(time.Millisecond)
+	tick = min(tick, 250*time.Millisecond)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all[tick] == nil {
+		if w.all == nil {
+			w.all = make(map[time.Duration]*wheel.Wheel)
+		}
+		w.all[tick] = wheel.New(tick)
 	}
-	h := &heartbeat{conn: c, ws: ws, config: cfg, release: func() bool { return true }}
-	l := &c.life
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case c.state.Load() != live:
-		return errors.New("the connection has ended")
-	case l.heartbeat != nil && !l.heartbeat.stopped.Load():
-		return errors.New("the connection has a heartbeat")
+	return w.all[tick]
+}
+
+// heartbeat is the heartbeat of one connection. An idle one is a few words.
+type heartbeat struct {
+	conn    atomic.Pointer[connection] // nil once it has stopped
+	config  *heartbeatConfig
+	before  *tap.Signs // of a ping that was due, until its time has passed
+	answers uint32     // pongs so far
+	misses  uint16     // in a row
+	wheel.Entry
+}
+
+// beat gives c a heartbeat.
+func (c *connection) beat(ctx context.Context, cfg *heartbeatConfig) error {
+	if !c.Signs().Open {
+		return errors.New("the connection is not open")
 	}
-	l.heartbeat = h
-	// The first ping comes at any time, so that connections opened together
-	// do not ping together.
-	h.timer = time.AfterFunc(rand.N(cfg.every), h.ping)
+	h := &heartbeat{config: cfg}
+	h.conn.Store(c)
+	for {
+		old := c.beats.Load()
+		if old != nil && old.conn.Load() != nil {
+			return errors.New("the connection has a heartbeat")
+		}
+		if c.beats.CompareAndSwap(old, h) {
+			break
+		}
+	}
 	if ctx.Done() != nil {
-		h.release = context.AfterFunc(ctx, h.stop)
+		cfg.releases.Store(h, context.AfterFunc(ctx, h.stop))
 	}
+	if !c.Signs().Open { // ended meanwhile
+		h.stop()
+	}
+	// The first ping comes at any time, so that connections opened together do not
+	// ping together.
+	cfg.wheel.After(rand.N(cfg.every), h)
 	return nil
 }
 
 func (h *heartbeat) stop() {
-	h.stopped.Store(true)
-	h.timer.Stop()
+	h.conn.Store(nil)
+	h.config.wheel.Stop(h)
+	if release, ok := h.config.releases.LoadAndDelete(h); ok {
+		release.(func() bool)()
+	}
 }
 
-// ping sends one ping, waits for its pong, and sets the timer for the next.
-func (h *heartbeat) ping() {
-	if h.stopped.Load() {
+// Fire is called when a ping is due, and when its time has passed.
+func (h *heartbeat) Fire() {
+	if c := h.conn.Load(); c != nil {
+		go h.next(c)
+	}
+}
+
+func (h *heartbeat) next(c *connection) {
+	if h.before == nil {
+		h.before = c.ping()
+		h.config.wheel.After(h.config.timeout, h)
 		return
 	}
-	c, begun := h.conn, time.Now()
-	before := c.signs()
-
-	// Not the context of the heartbeat: coder/websocket closes a connection
-	// whose context is cancelled during a write.
-	ctx, cancel := context.WithTimeout(context.Background(), h.config.timeout)
-	err := h.ws.Ping(ctx)
-	cancel()
-
-	// With any other error, the connection is closing.
-	missed := errors.Is(err, context.DeadlineExceeded) && h.missed(before)
-	if pongs := c.signs().pongs; pongs != h.answered {
-		h.answered, h.misses = pongs, 0 // late ones too
-	}
-	if missed {
-		c.set.heartbeat.missed.Add(1)
-		h.misses++
-	}
-	if h.misses >= h.config.misses && !h.stopped.Load() {
-		c.giveUp()
-		_ = h.ws.CloseNow()
+	before, after := h.before, c.Signs()
+	h.before = nil
+	if !after.Open {
 		return
 	}
-	if !h.stopped.Load() {
-		h.timer.Reset(jitter(h.config.every) - time.Since(begun))
+	if after.Answers != h.answers { // late ones too
+		h.answers, h.misses = after.Answers, 0
 	}
-}
-
-// missed says whether it is the peer that failed to answer a ping, before which
-// the signs of its life were as given. A Read that goes on is proof that nothing
-// has come, once it has gone on for a moment.
-func (h *heartbeat) missed(before signs) bool {
-	c, after := h.conn, h.conn.signs()
-	switch {
-	case after.reads != before.reads && !c.timedOut.Load(): // which no byte follows
-		return false
-	case after.pings == before.pings:
-		stuck := c.outbound.writing.word.Load()
-		if stuck == 0 || stuck != h.stuck {
-			h.stuck, h.misses = stuck, 0 // another Write than last time
-		}
-		return true
-	case !c.reading(after):
-		return false
+	if after.Answers == before.Answers && !after.AliveSince(*before, h.config.timeout) {
+		c.in.heartbeat.missed.Add(1)
+		h.misses = min(h.misses, math.MaxUint16-1) + 1
 	}
-	time.Sleep(min(h.config.timeout/4, 100*time.Millisecond))
-	again := c.signs()
-	return again.reads == after.reads && again.pongs == before.pongs
+	if int(h.misses) >= h.config.misses && h.conn.Load() != nil {
+		c.GiveUp()
+		return
+	}
+	h.config.wheel.After(max(jitter(h.config.every)-h.config.timeout, 0), h)
 }
 
-// signs are those of a connection's life so far.
-type signs struct {
-	reads        uint32 // that have returned
-	pings, pongs uint32 // that were sent, that answered one
-}
-
-func (c *conn) signs() signs {
-	c.life.mu.Lock()
-	defer c.life.mu.Unlock()
-	return signs{c.inbound.returned.Load(), c.life.pingsSent, c.life.pongs}
-}
-
-// reading says whether a Read is in progress that was so at the signs.
-func (c *conn) reading(at signs) bool { return c.inbound.begun.Load() != at.reads }
-
-// giveUp ends the connection of a peer that does not answer.
-func (c *conn) giveUp() {
-	c.life.mu.Lock()
-	c.life.gaveUp = true
-	c.life.mu.Unlock()
-	_ = c.Close()
+// ping has a ping written, and returns the signs of life before it.
+func (c *connection) ping() *tap.Signs {
+	before := c.Signs()
+	if !before.HasKernel {
+		go c.Ping() // it may be stuck
+		return &before
+	}
+	c.Ping()
+	after := c.Signs()
+	if before.Kernel.Written = after.Kernel.Written; after.Pings == before.Pings {
+		before.Kernel.Written = math.MaxUint64 // it is written later, behind more
+	}
+	return &before
 }
 
 // jitter varies d by a tenth either way.

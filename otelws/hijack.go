@@ -6,65 +6,67 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
 func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, brw, err := hijackerOf(w.ResponseWriter).Hijack()
+	nc, buffered, err := hijackerOf(w.inner).Hijack()
 	if err != nil {
 		// The library answers by an error; a 101 before it led nowhere.
-		w.status, w.failed = 0, true
-		return nc, brw, err
+		w.status, w.committed, w.failed = 0, false, true
+		return nc, buffered, err
 	}
 	w.hijacked = true
-	w.forget()
+	c := w.connection
+	if ofEngine(nc) {
+		tellOfEngine()
+		c.Refused(0)
+		return nc, buffered, nil
+	}
+	status := w.answered()
+	if status != 0 && !tap.SwitchesToWebSocket(status, w.Header()) {
+		c.Refused(status)
+		return nc, buffered, nil
+	}
 
-	if w.status != 0 && !switchedToWebSocket(w.status, w.Header()) {
-		w.handshake.end(w.status)
-		return nc, brw, nil
+	c.withoutBody()
+	tapped := c.WatchConn(nc, true, c, c.kept())
+	buffered = w.rebind(buffered, tapped)
+	if status == http.StatusSwitchingProtocols {
+		c.Open(w.Header())
 	}
-	w.handshake.withoutBody()
-	c, tap := newNetConn(w.handshake, nc)
-	w.handshake.conn = c
-	c.early(brw)
-	if w.status == http.StatusSwitchingProtocols {
-		w.handshake.answered(w.Header())
-		c.prepare()
-		c.open()
-	}
-	rebind(brw, tap)
-	return tap, brw, nil
+	return tapped, buffered, nil
 }
 
-// early takes note of what the server read before the response. It is the
-// first part of the inbound traffic.
-func (c *conn) early(brw *bufio.ReadWriter) {
-	if brw == nil || brw.Reader == nil {
-		return
+// rebind puts the tap under what the server has buffered. Bytes that the server
+// read before the response are the first part of what the peer sent. They stay
+// buffered, since a library may refuse them by Buffered.
+//
+// Where somebody may still read the request's body, through the same Reader, that
+// is left alone: what it holds belongs to the body.
+func (w *responseWriter) rebind(buffered *bufio.ReadWriter, tapped net.Conn) *bufio.ReadWriter {
+	if buffered == nil {
+		return nil
 	}
-	if n := brw.Reader.Buffered(); n > 0 {
-		b, _ := brw.Reader.Peek(n)
-		c.handshake.hold(b) // it is no more than a buffer of the server's
+	r := buffered.Reader
+	switch {
+	case r == nil:
+	case w.connection.bodyMayBeRead():
+		r = bufio.NewReader(tapped)
+	case r.Buffered() == 0:
+		r.Reset(tapped)
+	default:
+		early, _ := r.Peek(r.Buffered())
+		early = bytes.Clone(early)
+		w.connection.Hold(early)
+		r.Reset(io.MultiReader(bytes.NewReader(early), tapped))
+		_, _ = r.Peek(len(early))
 	}
-}
-
-// rebind puts the tap under what the server has buffered. Early bytes stay
-// buffered: a library may refuse them by Buffered.
-func rebind(brw *bufio.ReadWriter, tap net.Conn) {
-	if brw == nil {
-		return
+	if buffered.Writer != nil {
+		_ = buffered.Writer.Flush()
+		buffered.Writer.Reset(tapped)
 	}
-	if brw.Reader != nil {
-		n := brw.Reader.Buffered()
-		early, _ := brw.Reader.Peek(n)
-		if n == 0 {
-			brw.Reader.Reset(tap)
-		} else {
-			brw.Reader.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(early)), tap))
-			_, _ = brw.Reader.Peek(n)
-		}
-	}
-	if brw.Writer != nil {
-		_ = brw.Writer.Flush()
-		brw.Writer.Reset(tap)
-	}
+	buffered.Reader = r
+	return buffered
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
 // definition is one row of the table of instruments: the name for accepted
@@ -25,7 +27,7 @@ func (d definition) name(r role) string {
 
 // Bucket bounds, in the unit of their instrument.
 var (
-	sizeBounds      = [...]float64{64, 256, 1024, 4096, 16384, 65536, 262144}
+	sizeBounds      = count.SizeBounds // 64 to 262144
 	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 	durationBounds  = []float64{1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400}
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
@@ -136,6 +138,13 @@ var (
 		unit:        "s",
 		description: "Time spent in writes to the transport, those in progress included.",
 	}
+	// ws_drain_connections_total
+	drainConnections = definition{
+		server:      "ws.drain.connections",
+		client:      "ws.client.drain.connections",
+		unit:        "{connection}",
+		description: "Connections that a drain has ended, by outcome.",
+	}
 	// ws_protocol_errors_total
 	protocolErrors = definition{
 		server:      "ws.protocol.errors",
@@ -146,7 +155,7 @@ var (
 )
 
 // messageSizes are the definitions by direction.
-var messageSizes = [len(directions)]definition{receive: messageReceived, transmit: messageSent}
+var messageSizes = [count.Directions]definition{count.Receive: messageReceived, count.Transmit: messageSent}
 
 // instruments are the instruments of one side. They are made once.
 type instruments struct {
@@ -157,9 +166,10 @@ type instruments struct {
 	io       metric.Int64ObservableCounter
 	write    metric.Float64ObservableCounter
 	missed   metric.Int64ObservableCounter
+	drain    metric.Int64ObservableCounter
 	protocol metric.Int64ObservableCounter
 
-	messages  [len(directions)]metric.Int64Histogram // nil where they are observed
+	messages  [count.Directions]metric.Int64Histogram // nil where they are observed
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
 	handshake metric.Float64Histogram
@@ -171,7 +181,7 @@ type instruments struct {
 
 func (in *instruments) observables() []metric.Observable {
 	all := []metric.Observable{
-		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.protocol,
+		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.drain, in.protocol,
 	}
 	if in.compressionWire != nil {
 		all = append(all, in.compressionWire, in.compressionDecoded)
@@ -189,6 +199,7 @@ func newInstruments(meter metric.Meter, r role, decoded bool) (*instruments, err
 		io:       create(&f, ioBytes, meter.Int64ObservableCounter),
 		write:    create(&f, writeTime, meter.Float64ObservableCounter),
 		missed:   create(&f, heartbeatMissed, meter.Int64ObservableCounter),
+		drain:    create(&f, drainConnections, meter.Int64ObservableCounter),
 		protocol: create(&f, protocolErrors, meter.Int64ObservableCounter),
 
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),

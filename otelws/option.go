@@ -53,6 +53,7 @@ type config struct {
 	budget     int
 	onClose    []func(context.Context, Summary)
 	heartbeat  *heartbeatConfig
+	drain      []DrainOption
 	tracer     trace.TracerProvider
 	propagator propagation.TextMapPropagator
 	queryTrace bool
@@ -259,12 +260,21 @@ func WithOnClose(f func(context.Context, Summary)) Option {
 	})
 }
 
-// WithHeartbeat starts a [Instrumentation.Heartbeat] on every connection that
-// Accept or Dial returns.
+// WithHeartbeat gives every connection, accepted or dialed, a heartbeat as
+// [Instrumentation.Heartbeat] does, from its opening to its end.
 func WithHeartbeat(opts ...HeartbeatOption) Option {
 	return optionFunc(func(c *config) {
 		h, err := newHeartbeatConfig(opts)
 		c.heartbeat = h
+		c.errs = append(c.errs, err)
+	})
+}
+
+// WithDrain sets the options of every [Instrumentation.Drain].
+func WithDrain(opts ...DrainOption) Option {
+	return optionFunc(func(c *config) {
+		_, err := newDrainConfig(opts)
+		c.drain = append(c.drain, opts...)
 		c.errs = append(c.errs, err)
 	})
 }

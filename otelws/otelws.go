@@ -3,21 +3,20 @@ package otelws
 import (
 	"fmt"
 	"reflect"
-	"sync"
 	"sync/atomic"
 
-	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/otelws/otelws-go/otelws/internal/table"
 	"github.com/otelws/otelws-go/tracing"
 )
 
 // ScopeName is the instrumentation scope of the instruments.
 const ScopeName = "github.com/otelws/otelws-go/otelws"
 
-// Version is the version of the instrumentation scope.
-const Version = "0.1.0"
+// Version is the version of the instrumentation scope, and of the module.
+const Version = tracing.Version
 
 // Instrumentation watches the connections of servers and clients. It is made
 // by [New], once for a process as a rule, and is safe for concurrent use.
@@ -31,8 +30,11 @@ type Instrumentation struct {
 	client   *side
 	spans    *tracing.Connections
 
-	conns sync.Map // of *websocket.Conn to *conn
-	drain drain
+	table    table.Table[*connection] // the open connections
+	opening  atomic.Int64             // connections whose response is going out
+	ending   atomic.Int64             // connections whose end is being told
+	draining atomic.Pointer[drainConfig]
+	wheels   wheels
 }
 
 // New returns an Instrumentation, or an error that says what is wrong with the
@@ -53,6 +55,9 @@ func New(opts ...Option) (*Instrumentation, error) {
 	}
 	if i.client, err = newSide(i, meter, client); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
+	}
+	if cfg.heartbeat != nil {
+		cfg.heartbeat.wheel = i.wheels.of(cfg.heartbeat)
 	}
 	i.server.use()
 	return i, nil
@@ -78,12 +83,4 @@ func (i *Instrumentation) identity() any {
 
 func isStandIn(mp metric.MeterProvider) bool {
 	return reflect.TypeOf(mp).String() == "*global.meterProvider"
-}
-
-func (i *Instrumentation) lookup(ws *websocket.Conn) *conn {
-	c, ok := i.conns.Load(ws)
-	if !ok {
-		return nil
-	}
-	return c.(*conn)
 }

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
 	gobwas "github.com/gobwas/ws"
+
+	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
 // cut is a transport that breaks within a write.
@@ -47,6 +50,7 @@ func TestWriteBreaksOff(t *testing.T) {
 	if err := c.Write(context.Background(), websocket.MessageText, []byte("hello")); !errors.Is(err, errCut) {
 		t.Errorf("error %v", err)
 	}
+	c.CloseNow()
 	for sample, want := range map[string]float64{
 		`ws_io_bytes_total{network_io_direction="transmit"}`:             6,
 		`ws_frames_total{network_io_direction="transmit",opcode="text"}`: 1,
@@ -97,33 +101,42 @@ func (c *pausing) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// A write that goes on after a deadline, wherever that came, is counted as one
-// that had none.
-func TestWriteGoesOn(t *testing.T) {
-	parts := [][]byte{
+// A write that stops short, at whatever byte, leaves nobody knowing where a frame
+// ends: of frames those are counted that had passed, and from then on bytes alone.
+// The peer's close frame is read all the same.
+func TestWriteStopsShort(t *testing.T) {
+	frames := [][]byte{
 		unmasked(fin|opText, "hello"),
 		unmasked(fin|opPing, "p"),
 		unmasked(opText, "in "), unmasked(fin|opContinuation, "two"),
 		unmasked(fin|opBinary, make([]byte, 300)),
-		unmasked(fin|opText, "bye"),
-		unmasked(fin|opClose, closePayload(1000, "")),
 	}
-	whole := bytes.Join(parts, nil)
-	for name, writes := range map[string][][]byte{"frame by frame": parts, "at once": {whole}} {
-		t.Run(name, func(t *testing.T) {
-			want := changedBy(t, writes, len(whole))
-			for until := range whole {
-				if got := changedBy(t, writes, until); got != want {
-					t.Fatalf("a deadline after %d bytes:\n%s\nwant\n%s", until, got, want)
-				}
+	whole := bytes.Join(frames, nil)
+	for until := 1; until < len(whole); until++ {
+		passed, end := 0, 0
+		for _, f := range frames {
+			if end += len(f); end <= until {
+				passed++
 			}
-		})
+		}
+		m := writeShort(t, whole, until)
+		counted := 0.0
+		for _, opcode := range []string{"text", "ping", "continuation", "binary"} {
+			n, _ := m.Value(`ws_frames_total{network_io_direction="transmit",opcode="` + opcode + `"}`)
+			counted += n
+		}
+		sent, _ := m.Value(`ws_io_bytes_total{network_io_direction="transmit"}`)
+		closed, _ := m.Value(`ws_connections_closed_total{code="1001"}`)
+		if counted != float64(passed) || sent != float64(2*len(whole)) || closed != 1 || strings.Contains(m.Changed(), "ws_protocol_errors") {
+			t.Fatalf("a deadline after %d of %d bytes, in frame %d:\n%s", until, len(whole), passed, m.Changed())
+		}
 	}
 }
 
-// changedBy returns what has changed once the server has written all, to a
-// transport whose deadline passes after so many bytes.
-func changedBy(t *testing.T, writes [][]byte, until int) string {
+// writeShort returns the metrics once the server has written b, the rest after a
+// deadline that passed after so many bytes, and b again, and has read a close
+// frame.
+func writeShort(t *testing.T, b []byte, until int) *otelwstest.Metrics {
 	t.Helper()
 	ws, m := newInstrumentation(t)
 	near, far := net.Pipe()
@@ -135,17 +148,21 @@ func changedBy(t *testing.T, writes [][]byte, until int) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer c.Close()
 		transport.until = until
-		for _, b := range writes {
-			n, err := c.Write(b)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				_, err = c.Write(b[n:])
-			}
-			if err != nil {
+		n, err := c.Write(b)
+		if n != until || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("the first Write: %d, %v", n, err)
+		}
+		for _, b := range [][]byte{b[n:], b} {
+			if _, err := c.Write(b); err != nil {
 				t.Fatal(err)
 			}
 		}
-		c.Close()
+		go func() { _, _ = far.Write(masked(fin|opClose, closePayload(1001, ""))) }()
+		if _, err := c.Read(make([]byte, 100)); err != nil {
+			t.Error(err)
+		}
 	})).ServeHTTP(pipeWriter{httptest.NewRecorder(), transport}, upgrade())
-	return m.Changed()
+	return m
 }

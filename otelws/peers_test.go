@@ -31,7 +31,7 @@ func pushing(ws *otelws.Instrumentation, size int, opts ...otelws.HeartbeatOptio
 			return
 		}
 		defer c.CloseNow()
-		if err := ws.Heartbeat(r.Context(), c, opts...); err != nil {
+		if err := ws.Heartbeat(r.Context(), opts...); err != nil {
 			panic(err)
 		}
 		ctx := c.CloseRead(context.Background())

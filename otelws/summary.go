@@ -1,18 +1,15 @@
 package otelws
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/coder/websocket"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
 // Initiator says who ended a connection: who sent the first close frame or,
@@ -22,14 +19,14 @@ type Initiator uint8
 const (
 	// InitiatorPeer is the other side: its close frame, an EOF, a reset or a
 	// broken pipe.
-	InitiatorPeer Initiator = iota
+	InitiatorPeer = Initiator(tap.Peer)
 	// InitiatorLocal is this side: its close frame, or a transport that it
 	// closed without one.
-	InitiatorLocal
+	InitiatorLocal = Initiator(tap.Local)
 	// InitiatorTimeout is nobody: a heartbeat without an answer, a connection
 	// that the kernel gave up, a transport closed after its deadline had passed
 	// or while a write was stuck in it.
-	InitiatorTimeout
+	InitiatorTimeout = Initiator(tap.Timeout)
 )
 
 var initiators = [...]string{
@@ -123,54 +120,4 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 			slog.String("span_id", sc.SpanID().String()))
 	}
 	return attrs
-}
-
-// summarize makes the span of the end, and calls the functions of WithOnClose.
-func (c *conn) summarize(e *ending) {
-	functions := c.side.in.config.onClose
-	received, sent := &c.sums.passed[receive], &c.sums.passed[transmit]
-	s := Summary{
-		Code:             e.code,
-		Initiator:        e.initiator,
-		Reason:           e.reason,
-		Err:              e.cause,
-		Duration:         e.at - c.start,
-		Client:           c.side.role == client,
-		Request:          cmp.Or(c.sums.request.Value(), c.sums.remains),
-		MessagesReceived: received.messages.Load(),
-		MessagesSent:     sent.messages.Load(),
-		BytesReceived:    received.bytes.Load(),
-		BytesSent:        sent.bytes.Load(),
-	}
-	if e.code == invalidCode {
-		s.Code = 0
-	}
-	if sampled := c.sums.sampled; sampled != nil {
-		c.side.in.spans.Close(sampled, tracing.Closed{
-			Code:             s.Code,
-			Initiator:        e.initiator.String(),
-			Duration:         s.Duration,
-			MessagesReceived: s.MessagesReceived,
-			MessagesSent:     s.MessagesSent,
-			BytesReceived:    s.BytesReceived,
-			BytesSent:        s.BytesSent,
-		})
-	}
-	if len(functions) == 0 {
-		return
-	}
-	ctx := context.WithoutCancel(s.Request.Context())
-	for _, f := range functions {
-		callOnClose(ctx, f, s)
-	}
-}
-
-// callOnClose calls f, whose panic must not become one of the transport's.
-func callOnClose(ctx context.Context, f func(context.Context, Summary), s Summary) {
-	defer func() {
-		if r := recover(); r != nil {
-			otel.Handle(fmt.Errorf("otelws: function of WithOnClose panicked: %v", r))
-		}
-	}()
-	f(ctx, s)
 }

@@ -4,7 +4,11 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
 // Transport returns a RoundTripper that watches the WebSocket connections
@@ -36,32 +40,33 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return base.RoundTrip(r)
 	}
 
-	h := new(handshake)
-	r = h.begin(t.in.client, r)
+	c := new(connection)
+	r = c.begin(t.in.client, r)
+	var lower net.Conn // http.Transport hides it beneath the body
+	asked := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) { lower = got.Conn },
+	}))
 	returned := false
 	defer func() {
 		if !returned { // it panicked
-			h.end(0)
+			c.Refused(0)
 		}
 	}()
-	resp, err := base.RoundTrip(r)
+	resp, err := base.RoundTrip(asked)
 	returned = true
 	if err != nil {
-		h.end(0)
+		c.Refused(0)
 		return resp, err
 	}
-	rwc, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || !switchedToWebSocket(resp.StatusCode, resp.Header) || !acceptsKey(r.Header, resp.Header) {
-		h.end(resp.StatusCode)
+	body, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok || !tap.SwitchesToWebSocket(resp.StatusCode, resp.Header) || !acceptsKey(r.Header, resp.Header) {
+		c.Refused(resp.StatusCode)
 		return resp, nil
 	}
-	c, body := newBody(h, rwc)
-	h.conn = c
-	h.answered(resp.Header)
-	c.prepare()
-	c.open()
-	resp.Body = body
+	resp.Body = c.Watch(body, false, c, c.kept())
 	resp.Request = r
+	c.Lower(lower)
+	c.Open(resp.Header)
 	return resp, nil
 }
 
@@ -76,12 +81,10 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-// watched says whether r is on its way through another Transport. Its
-// handshake is the request's own, and is under way: that of an inbound request
-// may be in the context too.
+// watched says whether r is on its way through another Transport.
 func (t *transport) watched(r *http.Request) bool {
-	h := handshakeFrom(r.Context())
-	return h != nil && h.side.role == client && !h.isSettled() && sameProvider(h.side.in, t.in)
+	c := connectionFrom(r.Context()) // of an accepted connection, in a proxy
+	return c != nil && c.side.role == client && !c.isOver() && sameProvider(c.side.in, t.in)
 }
 
 // acceptsKey says whether a response proves that it understood the request

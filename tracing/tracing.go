@@ -10,7 +10,7 @@ import (
 // ScopeName is the instrumentation scope of the spans and instruments.
 const ScopeName = "github.com/otelws/otelws-go/tracing"
 
-// Version is the version of the instrumentation scope.
+// Version is the version of the instrumentation scope, and of the module.
 const Version = "0.1.0"
 
 // Instrumentation makes the spans of messages. It is made by [New], once for a

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,37 +11,38 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-const checkHelp = `Hold the metrics of a WebSocket server against the operational checklist.
+var checkHelp = `Check the metrics of a WebSocket server against the operational checklist.
 
-It takes any endpoint that exposes ws_connections_active and its like, whatever
-wrote it: an address, which is scraped twice, a file, or - for standard input.
-Of two sources the second is the later scrape.
+The server may use any library. Give the address of its metrics: otelws scrapes
+it twice. The address may leave out http:// and /metrics. Or give a file, or -
+for standard input. Of two sources, the first is the older scrape. The text
+format and OpenMetrics are both read.
 
-Each line is an item: ok, warning, failed, or skipped where it could not be told;
-why, and what to do.
+Each line is about one item of the list:
 
-  scrape        the endpoint answers as Prometheus wants it
-  series        the expected metrics are there, with their types
-  runtime       the process's own are there; file descriptors are below their limit
-  conservation  opened = active + closed, in every label set
-  idle          with --idle, the gauge is at 0
-  counters      none went backwards between two scrapes
-  labels        none looks unbounded (users, sessions, addresses, UUIDs)
-  buckets       observations are not all in the first bucket or in +Inf
-  units         times are plausible as seconds
-  names         the conventions of Prometheus
-  exposure      the metrics have a port of their own, on no public address
+` + checklist.Help() + `
+A line is ok, a warning or failed. A line is skipped if the sources do not tell.
+A warning or a failure says why, and what to do.
 
-To find WebSockets on the metrics' port it sends up to three handshakes for a
-version that does not exist, which open nothing. With --websocket it asks that
-address for the metrics instead.
+To find out whether the port of the metrics also takes WebSockets, otelws sends
+it up to three handshakes for a version that does not exist. They open nothing.
+With --websocket it asks that address for the metrics instead.
 
---format json prints an object with target, status, series and items; an item has
-name, status, summary and findings; a finding has status, metrics, why and advice.
+--format json prints an object:
+
+  target   the source, without a password
+  status   the worst status of the items
+  series   the number of series
+  items    [{name, status, summary, findings}]
+           findings: [{status, metrics, why, advice}]
+
 A status is "ok", "warning", "failed" or "skipped".
 
-The exit code is 0 if nothing failed, 1 if something did (or, with --strict, if
-there is a warning), and 2 if there was nothing to check.`
+Exit codes:
+
+  0  nothing failed
+  1  an item failed, or with --strict there was a warning
+  2  there was nothing to check`
 
 type checkCommand struct {
 	checklist.Options
@@ -56,27 +56,30 @@ func newCheckCommand() *cobra.Command {
 	c := &checkCommand{}
 	cmd := &cobra.Command{
 		Use:   "check URL|FILE|- [URL|FILE|-]",
-		Short: "Check the metrics of a WebSocket server against the operational checklist",
+		Short: "Check the metrics of a WebSocket server, whatever its library",
 		Long:  checkHelp,
-		Example: `  otelws check http://localhost:9091/metrics
-  otelws check --idle --strict --websocket wss://example.com/ws http://10.0.0.7:9091/metrics
-  otelws check before.txt after.txt`,
-		Args: between(1, 2, "the address or the file of the metrics, such as http://localhost:9091/metrics, or two scrapes of the same"),
+		Example: `  otelws check localhost:9091
+  otelws check --strict --websocket wss://example.com/ws http://10.0.0.7:9091/m
+  otelws check before.txt after.txt
+  otelws check --format json localhost:9091 | jq .status`,
+		Args: between(1, 2, "the address of the metrics, such as http://localhost:9091/metrics, or a file"),
 		RunE: func(cmd *cobra.Command, sources []string) error { return c.run(cmd, sources) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&c.Idle, "idle", false, "the server has no connections: the gauge must be at 0")
-	f.DurationVar(&c.Interval, "interval", time.Second, "time between two scrapes of an address, 0 for one scrape")
-	f.StringVar(&c.WebSocket, "websocket", "", "`address` of the WebSockets, ws:// or wss://, where the metrics must not be")
-	f.StringVar(&c.config, "http.config.file", "", "`file` with credentials and TLS settings, as Prometheus's http_config")
-	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "time that a scrape may take")
+	f.SortFlags = false
+	f.BoolVar(&c.Idle, "idle", false, "the server has no connections now, so the gauge must be 0")
 	f.BoolVar(&c.strict, "strict", false, "exit with 1 for warnings too")
+	f.StringVar(&c.WebSocket, "websocket", "", "public `address` of the WebSockets, to see that it has no metrics")
 	c.format = choiceFlag(cmd, "format", "`form` of the output: text or json", "text", "json")
+	f.DurationVar(&c.Interval, "interval", time.Second, "time between the two scrapes of an address, 0 for one scrape")
+	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "limit on the time of a scrape")
+	f.StringVar(&c.config, "http.config.file", "", "`file` with credentials and TLS settings, as Prometheus's http_config")
 	noFiles(cmd, "interval", "timeout", "websocket")
+	common(cmd, "idle", "strict", "websocket", "format", "http.config.file")
 	return judging(cmd)
 }
 
-func (c *checkCommand) validate() error {
+func (c *checkCommand) validate() (err error) {
 	if c.Interval < 0 {
 		return fmt.Errorf("--interval %v: use a positive duration, or 0 for one scrape", c.Interval)
 	}
@@ -84,17 +87,9 @@ func (c *checkCommand) validate() error {
 		return fmt.Errorf("--timeout %v: use a positive duration", c.timeout)
 	}
 	if c.WebSocket != "" {
-		if err := validateWebSocket(c.WebSocket); err != nil {
-			return fmt.Errorf("--websocket %s: %w", c.WebSocket, err)
+		if c.WebSocket, err = webSocketAddress(c.WebSocket); err != nil {
+			return fmt.Errorf("--websocket %w", err)
 		}
-	}
-	return nil
-}
-
-func validateWebSocket(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return errors.New("use an address such as ws://localhost:8080/ws")
 	}
 	return nil
 }
@@ -104,13 +99,16 @@ func (c *checkCommand) run(cmd *cobra.Command, sources []string) error {
 		return err
 	}
 	if len(sources) == 2 && sources[0] == "-" && sources[1] == "-" {
-		return errors.New("- - : standard input can be read once")
+		return errors.New("- - : give standard input only once")
 	}
 	client, err := scrape.NewClient(c.config, c.timeout, cmd.InOrStdin())
 	if err != nil {
 		return fmt.Errorf("--http.config.file %w", err)
 	}
-	c.Sources, c.Client = sources, client
+	for _, source := range sources {
+		c.Sources = append(c.Sources, scrape.Address(source))
+	}
+	c.Client = client
 	report, err := checklist.Run(cmd.Context(), c.Options)
 	if err != nil {
 		return err
@@ -119,7 +117,7 @@ func (c *checkCommand) run(cmd *cobra.Command, sources []string) error {
 	if c.format.value == "json" {
 		err = report.WriteJSON(out)
 	} else {
-		err = report.WriteText(out, coloured(out))
+		err = report.WriteText(out, coloured(out), columns(out))
 	}
 	switch {
 	case err != nil:

@@ -22,7 +22,7 @@ type browser struct {
 	conn    *websocket.Conn
 	session string
 	id      int
-	log     []string // what the page complained about
+	log     []string // errors of the page
 }
 
 type devtoolsMessage struct {

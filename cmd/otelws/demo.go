@@ -14,26 +14,30 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-const demoHelp = `Run an instrumented WebSocket server, and its metrics on a listener of their own.
+const demoHelp = `Run a WebSocket server with metrics, and a page to try it.
 
-It echoes on /echo and has a room on /room, where everybody receives what anybody sends. Its page
-opens connections from the browser, sends messages, ends connections in several ways, and plots
-the metrics as they come, with the PromQL of each plot. Whoever reaches --listen sees them there,
-whatever --web.config.file asks for on --metrics.
+The server echoes on /echo. On /room everybody receives every message. The page
+opens connections, sends messages, ends connections in several ways, and plots
+the metrics, each with its PromQL.
 
-With --clients it has visitors from the start: some chat, some vanish, some are slow, silent or
-malformed, so that every series moves.
+Prometheus scrapes the address of --metrics. The page shows the same metrics to
+everybody who reaches --listen, even if --web.config.file protects --metrics.
 
-Metrics are pushed and traces exported by OTLP where the environment asks for it, by
-OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT.`
+With --clients there are visitors from the start. Some chat. Others vanish, read
+slowly, stay silent or send nonsense, so that every series moves.
 
-// demo is the command's flags, and what its tests set besides.
+OTLP is off. The usual variables turn it on: OTEL_EXPORTER_OTLP_ENDPOINT, or
+OTEL_METRICS_EXPORTER=otlp and OTEL_TRACES_EXPORTER=otlp.`
+
+// demo has the command's flags, and settings of its tests.
 type demo struct {
 	listen    string
 	metrics   string
 	webConfig string
 	heartbeat time.Duration
 	clients   int
+
+	logConnections bool
 
 	pace time.Duration // of the simulated clients
 }
@@ -42,19 +46,28 @@ func newDemoCommand(global *globalFlags) *cobra.Command {
 	d := demo{pace: time.Second}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run an instrumented WebSocket server to look at",
+		Short: "Run a WebSocket server with metrics, and a page to try it",
 		Long:  demoHelp,
-		Args:  between(0, 0, ""),
+		Example: `  otelws demo
+  otelws demo --clients 20 --heartbeat 5s
+  otelws demo --listen :8080 --metrics :9091`,
+		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Quiet unless somebody asks for logs, so that the address stays in sight.
+			if !d.logConnections && !cmd.Flags().Changed("log.level") {
+				global.logLevel = slog.LevelWarn
+			}
 			return d.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
 		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&d.clients, "clients", 0, "`number` of simulated clients")
 	f.StringVar(&d.listen, "listen", "localhost:8080", "`address` of the WebSocket server")
 	f.StringVar(&d.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics")
-	f.StringVar(&d.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as Prometheus exporters take it")
 	f.DurationVar(&d.heartbeat, "heartbeat", 30*time.Second, "time from one ping to the next, 0 for none")
-	f.IntVar(&d.clients, "clients", 0, "`number` of simulated clients")
+	f.BoolVar(&d.logConnections, "log.connections", false, "log each connection when it has ended")
+	f.StringVar(&d.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as for Prometheus exporters")
 	return cmd
 }
 
@@ -82,7 +95,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 		return err
 	}
 
-	// Both before anything is started.
+	// Listen on both before anything starts.
 	wsListener, err := listen("listen", d.listen)
 	if err != nil {
 		return err
@@ -95,15 +108,17 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	defer metricsListener.Close()
 
 	host, metricsURL := reachable(wsListener, d.listen), metricsURL(metricsListener, d.metrics, d.webConfig)
-	fmt.Fprintf(stdout, "Page:       http://%s/\n", host)
-	fmt.Fprintf(stdout, "WebSockets: ws://%[1]s/echo and ws://%[1]s/room\n", host)
-	fmt.Fprintf(stdout, "Metrics:    %s\n", metricsURL)
-	fmt.Fprintf(stdout, "Ctrl-C closes all connections with code 1001, and a second one ends it at once.\n")
+	fmt.Fprintf(stdout, "Ctrl-C closes all connections with code 1001. A second Ctrl-C ends the demo at once.\n\n")
+	fmt.Fprintf(stdout, "WebSockets  ws://%[1]s/echo and ws://%[1]s/room\n", host)
+	fmt.Fprintf(stdout, "Metrics     %s\n", metricsURL)
+	fmt.Fprintf(stdout, "Page        http://%s/\n", host)
 
 	srv := newServer(ws, logger)
 	clients := newSimulation(d.clients, "ws://"+host, d.pace, d.heartbeat, logger)
 	defer clients.close()
-	srv.http.Handler = newDemoHandler(ws, tel.Metrics(), clients, pageData{
+	past := newHistory(tel.Metrics(), logger, "ws_connections_active", "ws_connections_opened_total", "ws_connections_closed_total",
+		"ws_connection_duration_seconds", "ws_message_bytes", "ws_heartbeat_rtt_seconds")
+	srv.http.Handler = newDemoHandler(ws, past, clients, pageData{
 		Metrics:   metricsURL,
 		Heartbeat: d.heartbeat,
 		EchoLimit: echoLimit,
@@ -111,9 +126,10 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 		Declared:  int(closeDeclared),
 	})
 	srv.http.ConnContext = limitSendBuffer
-	// The metrics end last, so that the last scrape sees the closed connections.
+	// The metrics end last: the last scrape sees the closed connections.
 	services := []service{
 		func(ctx context.Context) error { return tel.Serve(ctx, metricsListener) },
+		past.run,
 		func(ctx context.Context) error { return srv.serve(ctx, wsListener) },
 	}
 	if d.clients > 0 {
@@ -130,7 +146,9 @@ func (d *demo) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrume
 		otelws.WithTraceContextFromQuery(),
 		otelws.WithRoutes("/echo", "/room"),
 		otelws.WithCloseCodes(closeDeclared),
-		otelws.WithOnClose(otelws.LogClosed(logger)),
+	}
+	if d.logConnections {
+		opts = append(opts, otelws.WithOnClose(otelws.LogClosed(logger)))
 	}
 	if d.heartbeat > 0 {
 		opts = append(opts, otelws.WithHeartbeat(otelws.Every(d.heartbeat)))

@@ -7,22 +7,20 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxCutForm is the size of a request that names all the connections that a
-// page may have.
+// maxCutForm is enough for a request that names all connections of a page.
 const maxCutForm = 16 << 10
 
-// cutter ends connections without a close frame, for clients that cannot: a
-// browser sends one whatever its page does. To the server that is a 1006 of the
-// initiator local.
+// cutter ends connections without a close frame. A browser cannot do that: it
+// always sends a close frame. The server counts 1006 with the initiator local.
 type cutter struct {
 	mu    sync.Mutex
-	conns map[string]*websocket.Conn // by the id that the client gave
+	conns map[string]*websocket.Conn // by the id that the client chose
 }
 
 func newCutter() *cutter { return &cutter{conns: make(map[string]*websocket.Conn)} }
 
-// watch has c be known by the id in the query of r, if there is one, until the
-// function that it returns is called. An id that is taken stays with its owner.
+// watch registers c under the id in the query of r, if there is one. The caller
+// calls forget when the connection has ended. A taken id stays with its owner.
 func (cu *cutter) watch(r *http.Request, c *websocket.Conn) (forget func()) {
 	id := r.URL.Query().Get("id")
 	cu.mu.Lock()
@@ -63,9 +61,9 @@ func (cu *cutter) find(ids []string) []*websocket.Conn {
 	return found
 }
 
-// vanisher returns a handler that has a client of s come, be answered, and
-// vanish without a close frame. To the server that is a 1006 of the initiator
-// peer.
+// vanisher returns a handler that sends in a client of s. The client gets one
+// answer, and vanishes without a close frame. The server counts 1006 with the
+// initiator peer.
 func vanisher(s *simulation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := visit{simulation: s, leaving: r.Context()}

@@ -1,9 +1,13 @@
 package main
 
-import "errors"
+import (
+	"errors"
 
-// exitError ends the command with a code of its own. Without an error, all has
-// been said.
+	"github.com/spf13/cobra"
+)
+
+// exitError ends the command with an exit code. It prints nothing if it has no
+// error.
 type exitError struct {
 	code int
 	err  error
@@ -18,11 +22,36 @@ func (e exitError) Error() string {
 
 func (e exitError) Unwrap() error { return e.err }
 
-// exitCode is 1 for an error that does not say otherwise.
+// exitCode is 1 for an error without a code.
 func exitCode(err error) int {
 	var e exitError
 	if errors.As(err, &e) {
 		return e.code
 	}
 	return 1
+}
+
+// unusable is the exit code of a command that could not do its work, and so has
+// no verdict.
+const unusable = 2
+
+// judging makes a command whose exit code 1 is a verdict on a server. Every other
+// error exits with unusable.
+func judging(cmd *cobra.Command) *cobra.Command {
+	args, run := cmd.Args, cmd.RunE
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitError{unusable, explainFlag(cmd, err)} })
+	cmd.Args = func(cmd *cobra.Command, given []string) error {
+		if err := args(cmd, given); err != nil {
+			return exitError{unusable, err}
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, given []string) error {
+		err := run(cmd, given)
+		if e := (exitError{}); err == nil || errors.As(err, &e) {
+			return err
+		}
+		return exitError{unusable, err}
+	}
+	return cmd
 }

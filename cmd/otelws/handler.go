@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	// echoLimit is the longest message that /echo takes.
+	// echoLimit is the size of the longest message that /echo takes.
 	echoLimit = 512 << 10
-	// writeTimeout is how long a client may take to read one message.
+	// writeTimeout limits the time that a client takes to read one message.
 	writeTimeout = 10 * time.Second
 )
 
-// newDemoHandler returns the handler of the demo's server ws, whose page has
-// data, the figures of metrics, and clients to its service.
-func newDemoHandler(ws *otelws.Instrumentation, metrics http.Handler, clients *simulation, data pageData) http.Handler {
+// newDemoHandler returns the handler of the demo: its WebSockets, and its page with
+// the plots of past.
+func newDemoHandler(ws *otelws.Instrumentation, past *history, clients *simulation, data pageData) http.Handler {
 	mux := http.NewServeMux()
 	cut := newCutter()
 	mux.Handle("/echo", echo(ws, cut))
 	mux.Handle("/room", newRoom(ws, cut))
 	addPage(mux, data)
-	mux.Handle("GET /signals", signals(metrics))
+	mux.Handle("GET /signals", past)
 	own := http.NewCrossOriginProtection()
 	mux.Handle("POST /cut", own.Handler(cut))
 	mux.Handle("POST /vanish", own.Handler(vanisher(clients)))
-	// Accept would do for the connections; this sees the handshakes whole, and
-	// those that ask for another path.
+	// Accept alone would watch the connections. This also sees handshakes for paths
+	// that do not exist.
 	return ws.Handler(mux)
 }
 

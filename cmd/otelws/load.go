@@ -18,30 +18,48 @@ import (
 
 const loadHelp = `Put a WebSocket server under load, and measure it.
 
-The server is expected to echo, as that of otelws demo does on /echo; with --no-echo
-nothing is expected back. Without --rate, every connection sends its next message when
-the one before has come back. With it, messages are due at fixed times, from which
-round trips are counted, so that a server which holds up one message shows in those
-behind it.
+The server must echo each message, as otelws demo does on /echo. With --no-echo
+it need not answer. The address may leave out ws://.
 
-With --verify, the server's metrics are scraped before and after, and what they went up
-by is held against what was sent and received: connections, closes by code, messages,
-bytes, frames, to the digit. That takes a server which nobody else uses meanwhile.
-With compression, bytes are not compared.
+Without --rate, each connection sends its next message when the one before has
+come back. With --rate, messages are due at fixed times, and a round trip counts
+from then: if the server holds up one message, those behind it show that too.
 
-Ctrl-C ends the run as its end would, with the results so far; a second one at once.
+With --verify, otelws scrapes the server's metrics before and after the run, and
+compares their increase with its own counts: connections, close codes, messages,
+bytes and frames, to the digit. Nobody else may use the server meanwhile. With
+compression, bytes are not compared.
 
---format json prints an object with url, interrupted, seconds, connections, messages,
-handshake, rtt, heartbeat, closes, errors and verification; times are in seconds.
+Ctrl-C ends the run early, with the results so far. A second Ctrl-C kills it.
 
-The exit code is 0 if all went well, 1 if there were errors or the metrics disagree, and
-2 if there was no result.`
+--format json prints an object. Times are in seconds:
+
+  url, settings  the target, and the flags of the run
+  interrupted    whether Ctrl-C ended the run
+  seconds        the length of the run
+  connections    {opened, failed, dropped, compressed}
+  messages       {sent, received, sent_bytes, received_bytes, unanswered,
+                 sent_per_second}
+  handshake, rtt, heartbeat
+                 {count, mean, p50, p90, p95, p99, p999, max, buckets}, or null
+                 if nothing was measured; buckets: [{to, count}]
+  closes         the number of connections by close code
+  errors         [{kind, count, example}]
+  verification   with --verify: {status, comparisons, notes}; comparisons:
+                 [{series, done, server}]; a status is "agrees", "disagrees",
+                 "disturbed" by others, or "impossible"
+
+Exit codes:
+
+  0  there was no error, and with --verify the metrics agree
+  1  there were errors, or the metrics do not agree
+  2  there was no result`
 
 type loadCommand struct {
 	load.Config
 	noEcho        bool
 	headers       []string
-	caFile        string
+	ca            string
 	insecure      bool
 	config        string
 	format        *choice
@@ -55,41 +73,43 @@ func newLoadCommand() *cobra.Command {
 	c.Sizes, _ = load.ParseSizes("64")
 	cmd := &cobra.Command{
 		Use:   "load URL",
-		Short: "Put a WebSocket server under load, and hold its metrics against it",
+		Short: "Put a WebSocket server under load, and compare its metrics",
 		Long:  loadHelp,
-		Example: `  otelws load ws://localhost:8080/echo
-  otelws load --connections 1000 --ramp 10s --rate 2 --size 64:70,1KiB:25,64KiB:5 --duration 1m wss://example.com/ws
-  otelws load --messages 1000000 --verify http://localhost:9091/metrics ws://localhost:8080/echo`,
+		Example: `  otelws load localhost:8080/echo
+  otelws load -c 1000 --ramp 10s --rate 2 -d 1m wss://example.com/ws
+  otelws load --size 64:70,1KiB:25,64KiB:5 --drop 0.1 localhost:8080/echo
+  otelws load -n 1000000 --verify localhost:9091 localhost:8080/echo`,
 		Args:              between(1, 1, "the address of the server, such as ws://localhost:8080/echo"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.IntVarP(&c.Connections, "connections", "c", 50, "`number` of connections at the same time")
-	f.DurationVar(&c.Ramp, "ramp", time.Second, "time until the last connection is begun")
-	f.DurationVar(&c.Lifetime, "lifetime", 0, "time after which a connection is replaced by another, 0 for never")
-	f.DurationVarP(&c.Duration, "duration", "d", 10*time.Second, "time to send for; none where --messages is given alone")
-	f.Int64VarP(&c.Messages, "messages", "n", 0, "`number` of messages to send in all, 0 for as many as there is time for")
-	f.Var(&c.Sizes, "size", "message sizes: one, a range, or a list with weights")
+	f.IntVarP(&c.Connections, "connections", "c", 50, "`number` of concurrent connections")
+	f.DurationVar(&c.Ramp, "ramp", time.Second, "time within which the connections begin")
+	f.DurationVar(&c.Lifetime, "lifetime", 0, "time after which another connection replaces a connection, 0 for never")
+	f.DurationVarP(&c.Duration, "duration", "d", 10*time.Second, "time to send; no limit if only --messages is given")
+	f.Int64VarP(&c.Messages, "messages", "n", 0, "`number` of messages in all, 0 for no limit")
+	f.Var(&c.Sizes, "size", "size of messages: one, a range, or a list with weights")
 	f.Float64Var(&c.Rate, "rate", 0, "messages a second for each connection, 0 for as many as possible")
 	f.BoolVar(&c.Binary, "binary", false, "send binary messages instead of text")
 	f.BoolVar(&c.Compression, "compression", false, "offer permessage-deflate")
-	f.BoolVar(&c.noEcho, "no-echo", false, "expect nothing back")
+	f.BoolVar(&c.noEcho, "no-echo", false, "expect no answer")
 	f.DurationVar(&c.Heartbeat, "heartbeat", 0, "time from one ping to the next, 0 for none")
 	f.Float64Var(&c.Drop, "drop", 0, "`share` of connections that end without a close frame, from 0 to 1")
 	f.Float64Var(&c.Slow, "slow", 0, "`share` of connections that read slowly, from 0 to 1")
 	f.DurationVar(&c.SlowPause, "slow.pause", 100*time.Millisecond, "pause of slow readers after each message")
-	f.StringArrayVarP(&c.headers, "header", "H", nil, "`header` of the handshakes, as 'Name: value'; may be repeated")
-	f.StringVar(&c.caFile, "ca-file", "", "`file` with the certificates that the server's is checked against")
-	f.BoolVar(&c.insecure, "insecure", false, "accept any certificate")
-	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "time that a handshake, a pong, and the end may take")
-	f.StringVar(&c.Verify, "verify", "", "`address` of the server's metrics, to hold them against the run")
+	f.StringArrayVarP(&c.headers, "header", "H", nil, "`header` of the handshakes, as 'Name: value' (repeatable)")
+	f.StringVar(&c.ca, "tls.ca", "", "PEM `file` with the authorities of the server's certificate, instead of the system's")
+	f.BoolVar(&c.insecure, "tls.insecure-skip-verify", false, "take any certificate of the server")
+	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "limit on a handshake, on the wait for a pong, and on the end")
+	f.StringVar(&c.Verify, "verify", "", "`address` of the server's metrics, to compare them with the run")
 	f.StringVar(&c.config, "verify.http.config.file", "", "`file` with credentials and TLS settings for the metrics, as Prometheus's http_config")
-	f.DurationVar(&c.VerifyTimeout, "verify.timeout", 10*time.Second, "time that the metrics may take to agree")
+	f.DurationVar(&c.VerifyTimeout, "verify.timeout", 10*time.Second, "limit on the wait until the metrics agree")
 	c.format = choiceFlag(cmd, "format", "`form` of the output: text or json", "text", "json")
-	f.StringVar(&c.jsonFile, "json", "", "`file` to write the result to as JSON as well")
+	f.StringVar(&c.jsonFile, "json", "", "`file` to write the result to as JSON too")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
+	common(cmd, "connections", "duration", "messages", "size", "rate", "verify")
 	noFiles(cmd, "connections", "ramp", "lifetime", "duration", "messages", "rate", "heartbeat", "drop",
 		"slow", "slow.pause", "header", "timeout", "verify", "verify.timeout")
 	sizes := cobra.FixedCompletions([]string{"64", "1KiB", "64-16KiB", "64:70,1KiB:25,64KiB:5"}, cobra.ShellCompDirectiveNoFileComp)
@@ -97,11 +117,12 @@ func newLoadCommand() *cobra.Command {
 	return judging(cmd)
 }
 
-// prepare makes the flags a configuration.
+// prepare turns the flags into a configuration.
 func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
-	c.URL, c.Echo = address, !c.noEcho
-	if err := validateWebSocket(address); err != nil {
-		return fmt.Errorf("%s: %w", address, err)
+	c.Echo = !c.noEcho
+	var err error
+	if c.URL, err = webSocketAddress(address); err != nil {
+		return err
 	}
 	if c.Messages > 0 && !cmd.Flags().Changed("duration") {
 		c.Duration = 0
@@ -110,7 +131,7 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 		return err
 	}
 	if !c.Echo && c.Slow > 0 && c.Rate == 0 {
-		return errors.New("--slow: there is nothing to read with --no-echo")
+		return errors.New("--slow: a slow reader needs an echo to read; drop --no-echo")
 	}
 	c.Header = http.Header{}
 	for _, h := range c.headers {
@@ -126,10 +147,9 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 	if c.Verify == "" {
 		return nil
 	}
-	if !scrape.IsURL(c.Verify) {
+	if c.Verify = scrape.Address(c.Verify); !scrape.IsURL(c.Verify) {
 		return fmt.Errorf("--verify %s: use an address such as http://localhost:9091/metrics", c.Verify)
 	}
-	var err error
 	if c.Metrics, err = scrape.NewClient(c.config, 10*time.Second, nil); err != nil {
 		return fmt.Errorf("--verify.http.config.file %w", err)
 	}
@@ -138,16 +158,16 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 
 func (c *loadCommand) prepareTLS() error {
 	c.TLS = &tls.Config{InsecureSkipVerify: c.insecure}
-	if c.caFile == "" {
+	if c.ca == "" {
 		return nil
 	}
-	text, err := os.ReadFile(c.caFile)
+	text, err := os.ReadFile(c.ca)
 	if err != nil {
-		return fmt.Errorf("--ca-file: %w", err)
+		return fmt.Errorf("--tls.ca: %w", err)
 	}
 	c.TLS.RootCAs = x509.NewCertPool()
 	if !c.TLS.RootCAs.AppendCertsFromPEM(text) {
-		return fmt.Errorf("--ca-file %s: holds no certificate in PEM form", c.caFile)
+		return fmt.Errorf("--tls.ca %s: the file has no certificate in PEM form", c.ca)
 	}
 	return nil
 }
@@ -156,7 +176,7 @@ func (c *loadCommand) run(cmd *cobra.Command, address string) (err error) {
 	if err := c.prepare(cmd, address); err != nil {
 		return err
 	}
-	// Before the run, not after it.
+	// A file that cannot be written shows before the run.
 	var file *os.File
 	if c.jsonFile != "" {
 		if file, err = os.Create(c.jsonFile); err != nil {

@@ -31,7 +31,7 @@ func TestLoadDemo(t *testing.T) {
 	if stderr.Len() > 0 {
 		t.Errorf("stderr: %s", stderr.String())
 	}
-	for _, want := range []string{"the server's metrics: agrees", "p99.9", "round trip", "1006"} {
+	for _, want := range []string{"the server's metrics: agrees", "p99.9", "round trip", "p95", "1006", "█", r.url + "/echo\n  20 connections"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("output lacks %q:\n%s", want, stdout.String())
 		}
@@ -62,16 +62,20 @@ func TestLoadProgress(t *testing.T) {
 	}
 }
 
-func TestProgressBar(t *testing.T) {
+func TestProgressFits(t *testing.T) {
 	s := load.Snapshot{Elapsed: 1500 * time.Millisecond, Share: 0.5, Active: 3, Sent: 20, Received: 19, Errors: 1}
-	text := " 50 %  1.5s  3 connections  20 sent  19 received  1 errors"
+	text := " 50 %  1.5s  1 errors  20 sent  19 received  3 open"
 	for columns, want := range map[int]string{
 		100: "[===============               ] " + text,
-		72:  "[=====     ] " + text,
-		40:  text[:39],
+		65:  "[=====     ] " + text,
+		52:  text,
+		40:  " 50 %  1.5s  1 errors  20 sent  3 open",
+		20:  " 50 %  1.5s  3 open",
+		25:  " 50 %  1.5s  1 errors",
+		5:   " 50 ",
 		0:   "",
 	} {
-		if got := progressBar(s, columns); got != want {
+		if got := progressLine(s, columns); got != want {
 			t.Errorf("%d columns: %q, want %q", columns, got, want)
 		}
 	}
@@ -97,11 +101,11 @@ func TestLoadErrors(t *testing.T) {
 		{[]string{"--slow", "-0.1", url}, "--slow -0.1"},
 		{[]string{"--slow", "0.1", "--no-echo", url}, "--slow"},
 		{[]string{"--header", "nonsense", url}, "--header"},
-		{[]string{"--ca-file", "no/such.pem", url}, "--ca-file"},
+		{[]string{"--tls.ca", "no/such.pem", url}, "--tls.ca"},
 		{[]string{"--json", "no/such/dir.json", url}, "--json"},
 		{[]string{"--format", "xml", url}, "--format"},
 		{[]string{"--timeout", "0s", url}, "--timeout 0s"},
-		{[]string{"--verify", "localhost", url}, "--verify localhost"},
+		{[]string{"--verify", "no/file", url}, "--verify no/file"},
 		{[]string{"--verify", "http://127.0.0.1:1/metrics", url}, "--verify http://127.0.0.1:1/metrics"},
 		{[]string{"--verify", "http://x", "--verify.http.config.file", "no/such.yml", url}, "--verify.http.config.file no/such.yml"},
 		{[]string{"--connections", "2", url}, url + ": none of 2 handshakes succeeded: dial: refused (2)"},

@@ -36,10 +36,10 @@ func TestLoadTLS(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--ca-file", ca, "--header", "X-Token: a: b"}, 0, ""},
-		{[]string{"--insecure", "-H", "X-Token: a: b"}, 0, ""},
+		{[]string{"--tls.ca", ca, "--header", "X-Token: a: b"}, 0, ""},
+		{[]string{"--tls.insecure-skip-verify", "-H", "X-Token: a: b"}, 0, ""},
 		{[]string{"-H", "X-Token: a: b"}, 2, "dial: TLS (2)"},
-		{[]string{"--insecure"}, 2, "answered 403 Forbidden (2)"},
+		{[]string{"--tls.insecure-skip-verify"}, 2, "answered 403 Forbidden (2)"},
 	} {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"load", "-q", "-c", "2", "--ramp", "0s", "-n", "100", url}, tt.args...)

@@ -1,5 +1,6 @@
-// Command otelws has tools for WebSocket servers that are watched by
-// OpenTelemetry. See otelws help.
+// Command otelws has tools for WebSocket servers: a demo, a proxy that watches
+// any server, a check of a server's metrics, and a load generator. Run it without
+// arguments for a list.
 package main
 
 import (
@@ -17,7 +18,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// From then on signals have their default effect: a second one kills.
+	// After the first signal, the next one kills.
 	context.AfterFunc(ctx, stop)
 
 	cmd := newRootCommand()

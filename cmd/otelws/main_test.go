@@ -19,7 +19,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// waitLimit is for what must happen: no test waits that long unless it fails.
+// waitLimit ends a wait for an event that must come. No test waits that long unless
+// it fails.
 const waitLimit = 30 * time.Second
 
 // A child process of a test has this variable, and is the command.
@@ -46,7 +47,7 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// running is a demo, and what it printed about where to look.
+// running is a demo with the addresses that it printed.
 type running struct {
 	url     string // of the WebSockets
 	metrics string
@@ -89,7 +90,7 @@ func startDemo(t *testing.T, d demo) *running {
 // readPlaces reads the lines that a demo prints at its start.
 func readPlaces(t *testing.T, out io.Reader) *running {
 	t.Helper()
-	r, words := &running{}, readWords(t, out, 3)
+	r, words := &running{}, readWords(t, out, 5)
 	for _, word := range words {
 		if url, ok := strings.CutSuffix(word, "/echo"); ok {
 			r.url = url

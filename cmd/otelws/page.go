@@ -14,7 +14,7 @@ import (
 //go:embed page/uplot/*.js page/uplot/*.css page/uplot/LICENSE
 var pageFiles embed.FS
 
-// contentTypes are given here, since those of the machine may be others.
+// contentTypes are fixed here, since the machine may know others.
 var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
@@ -23,21 +23,21 @@ var contentTypes = map[string]string{
 	"":      "text/plain; charset=utf-8",
 }
 
-// pagePolicy has the page ask nobody but the demo for anything.
+// pagePolicy lets the page load from the demo only.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// pageData is what the index has of this demo.
+// pageData are the settings of the demo that the index shows.
 type pageData struct {
-	Metrics   string        // where Prometheus finds them
+	Metrics   string        // the address for Prometheus
 	Heartbeat time.Duration // 0 for none
 	EchoLimit int
 	RoomLimit int
-	Declared  int // the private close code that has a series of its own
+	Declared  int // the private close code with a series of its own
 }
 
-// addPage adds the page to mux: the index as /, and what it consists of under
-// /page/, each file by its name.
+// addPage adds the index to mux as /, and the other files of the page by their
+// names under /page/.
 func addPage(mux *http.ServeMux, data pageData) {
 	index := template.Must(template.ParseFS(pageFiles, "page/index.html"))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -65,20 +65,4 @@ func setPageHeader(h http.Header, name string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache") // the next version of the command has another page
-}
-
-// signals serves the page what metrics, the exporter's handler, serves to
-// Prometheus: the same text from the same registry, on the page's own origin.
-//
-// It is for a demo on localhost. A production server keeps its metrics on their
-// own listener: here they are open to whoever reaches the WebSockets, without
-// the authentication that a web configuration asks for.
-func signals(metrics http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.URL.Path = "/metrics"
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		metrics.ServeHTTP(w, r)
-	})
 }

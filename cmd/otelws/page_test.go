@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -32,8 +33,8 @@ func TestDemoPages(t *testing.T) {
 	if resp := get(t, r.page()+"echo"); resp.status != http.StatusUpgradeRequired {
 		t.Errorf("/echo without an upgrade: status %d, want 426", resp.status)
 	}
-	if resp := get(t, r.page()+"signals"); resp.status != http.StatusOK || len(parse(t, resp.body)) != len(r.scrape(t)) {
-		t.Errorf("/signals: status %d, and not the series of the metrics", resp.status)
+	if resp := get(t, r.page()+"signals?since=yesterday"); resp.status != http.StatusBadRequest {
+		t.Errorf("/signals since yesterday: status %d, want 400", resp.status)
 	}
 }
 
@@ -79,8 +80,8 @@ func post(t *testing.T, url, origin string, form url.Values, want int) {
 	}
 }
 
-// The plotted values are those of the scrape. A rate over a minute in which a
-// counter began at 0, at the time of its last point, is its value / 60.
+// The page plots the values of the scrape. If a counter began at 0 within the last
+// minute, its rate over a minute is its value / 60.
 func TestPage(t *testing.T) {
 	r := startDemo(t, demo{heartbeat: 200 * time.Millisecond})
 	b := startBrowser(t, r.page())
@@ -152,7 +153,7 @@ func TestPageOutlivesServer(t *testing.T) {
 	b.waitFor("/echo", "opened", 2.0/60) // two were opened before the restart, none since
 }
 
-// The values are those of Prometheus 3.16 for the same samples and queries.
+// Prometheus 3.16 gave these values for the same samples and queries.
 func TestPageComputesAsPrometheus(t *testing.T) {
 	r := startDemo(t, demo{})
 	b := startBrowser(t, r.page())
@@ -194,11 +195,72 @@ func TestPageComputesAsPrometheus(t *testing.T) {
 			t.Errorf("quantile %v: %v, want %v", q, got, want)
 		}
 	}
-	got := eval[string](b, `import("/page/history.js").then(({parse}) =>
-		JSON.stringify(parse('# HELP x y\nx{a="1,}\\"\\\\\\n",b=""} 2.5e-3 17\ny +Inf\nx_z 1\n')))`)
-	if want := `[{"name":"x","labels":{"a":"1,}\"\\\n","b":""},"value":0.0025},{"name":"y","labels":{},"value":null},{"name":"x_z","labels":{},"value":1}]`; got != want {
-		t.Errorf("parsed\n%s, want\n%s", got, want)
+	got := eval[string](b, `import("/page/promql.js").then(({metric, sumBy}) => {
+		const history = {instant: () => [{labels: {code: "1006", by: "peer"}, value: 2}, {labels: {code: "1000", by: "peer"}, value: 5}]};
+		const expr = sumBy("by", metric("x", {code: "1006"}));
+		return expr.text(60) + " " + JSON.stringify(expr.at(history, 0, 60));
+	})`)
+	if want := `sum by (by) (x{code="1006"}) [{"labels":{"by":"peer"},"value":2}]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// A page that is opened later shows the time before it, and so does a page that
+// goes on after a pause.
+func TestPageShowsThePast(t *testing.T) {
+	r := startDemo(t, demo{})
+	c := r.dial(t, "/echo")
+	r.waitForPast(t, 3)
+	b := startBrowser(t, r.page())
+	b.waitFor("/echo", "active", 1)
+	b.click("#active summary")
+	const rows = `document.querySelectorAll("#active .past tbody tr").length`
+	b.waitUntil(rows + " > 0")
+	if n := eval[int](b, rows); n < 3 {
+		t.Errorf("the page begins with %d scrapes, and the server has 3", n)
+	}
+
+	b.click("#pause")
+	b.waitUntil(`document.querySelector("#pause").textContent === "Resume" && document.querySelector("#state").textContent === "Paused"`)
+	check(t, c.Close(websocket.StatusNormalClosure, ""))
+	r.waitForValue(t, `ws_connections_closed_total{code="1000",http_route="/echo"}`, 1)
+	if got := eval[float64](b, plotted("/echo", "active")); got != 1 {
+		t.Errorf("the page shows %v connections while it is paused", got)
+	}
+	b.click("#pause")
+	b.waitFor("/echo", "active", 0)
+	b.waitUntil(`document.querySelector("#pause").textContent === "Pause" && document.querySelector("#state").dataset.state === "up"`)
+}
+
+// waitForPast waits until the server has kept n scrapes.
+func (r *running) waitForPast(t *testing.T, n int) {
+	t.Helper()
+	for end := time.Now().Add(waitLimit); ; time.Sleep(20 * time.Millisecond) {
+		var past scrapes
+		check(t, json.Unmarshal([]byte(get(t, r.page()+"signals").body), &past))
+		if len(past.Times) >= n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the server kept %d scrapes", len(past.Times))
+		}
+	}
+}
+
+// The page explains a 1006 that the server counted as 1009, and plots the
+// initiators of 1006.
+func TestPageExplains(t *testing.T) {
+	r := startDemo(t, demo{})
+	b := startBrowser(t, r.page())
+	b.waitFor("/echo", "active", 0)
+	b.click("#open button")
+	b.waitFor("/echo", "active", 5)
+	b.fill("#send [name=size]", "1000000")
+	b.click("#send .primary")
+	b.waitUntil(`/with 1009|counted 1009/.test(document.querySelector("#events").innerText)`)
+	r.waitForValue(t, `ws_connections_closed_total{code="1009",http_route="/echo"}`, 5)
+	b.click("#end [value=vanish]")
+	b.waitFor("peer", "abnormal", 1)
 }
 
 func (r *running) page() string { return "http" + strings.TrimPrefix(r.url, "ws") + "/" }
@@ -219,6 +281,6 @@ func (b *browser) waitFor(line, plot string, value float64) {
 
 func (b *browser) waitForScrapes(n int) {
 	b.t.Helper()
-	const count = `performance.getEntriesByType("resource").filter(({name}) => name.endsWith("/signals")).length`
+	const count = `performance.getEntriesByType("resource").filter(({name}) => name.includes("/signals?")).length`
 	b.waitUntil(fmt.Sprintf("%s >= %d", count, eval[int](b, count)+n))
 }

@@ -8,26 +8,24 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 )
 
-// How often the progress is shown: redrawn on a terminal, else as lines.
+// The times between two reports of progress. A terminal redraws one line.
 const (
 	redrawEvery = 200 * time.Millisecond
 	lineEvery   = 5 * time.Second
 )
 
-// showProgress returns what reports the progress of a load to w.
+// showProgress returns a function that reports the progress of a load to w.
 func showProgress(w io.Writer, every time.Duration) func(context.Context, func() load.Snapshot) {
 	if !isTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return func(ctx context.Context, now func() load.Snapshot) {
-			repeat(ctx, every, func() { fmt.Fprintln(w, progressText(now())) })
+			repeat(ctx, every, func() { fmt.Fprintln(w, progressText(now(), columns(w))) })
 		}
 	}
 	return func(ctx context.Context, now func() load.Snapshot) {
-		repeat(ctx, redrawEvery, func() { fmt.Fprint(w, "\r\x1b[K"+progressBar(now(), width(w))) })
+		repeat(ctx, redrawEvery, func() { fmt.Fprint(w, "\r\x1b[K"+progressLine(now(), columns(w))) })
 		fmt.Fprint(w, "\r\x1b[K")
 	}
 }
@@ -45,23 +43,25 @@ func repeat(ctx context.Context, every time.Duration, do func()) {
 	}
 }
 
-func width(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-			return columns
+// progressText has as much as fits a line, the most important first.
+func progressText(s load.Snapshot, columns int) string {
+	text := fmt.Sprintf("%3.0f %%  %v", 100*s.Share, s.Elapsed.Round(time.Second/10))
+	for _, more := range []string{
+		fmt.Sprintf("%d errors", s.Errors),
+		fmt.Sprintf("%d sent", s.Sent),
+		fmt.Sprintf("%d received", s.Received),
+		fmt.Sprintf("%d open", s.Active),
+	} {
+		if len(text)+2+len(more) < columns {
+			text += "  " + more
 		}
 	}
-	return 80
+	return text
 }
 
-func progressText(s load.Snapshot) string {
-	return fmt.Sprintf("%3.0f %%  %v  %d connections  %d sent  %d received  %d errors",
-		100*s.Share, s.Elapsed.Round(time.Second/10), s.Active, s.Sent, s.Received, s.Errors)
-}
-
-// progressBar fits a bar and what text there is room for into a line.
-func progressBar(s load.Snapshot, columns int) string {
-	text := progressText(s)
+// progressLine puts a bar before the text if there is room for one.
+func progressLine(s load.Snapshot, columns int) string {
+	text := progressText(s, columns)
 	room := min(30, columns-len(text)-4)
 	if room < 5 {
 		return text[:min(len(text), max(columns-1, 0))]

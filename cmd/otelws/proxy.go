@@ -120,7 +120,7 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
 		return fmt.Errorf("--route: %w", err)
 	}
-	var ready lateHandler
+	var ready readiness
 	tel, err := newTelemetry(ctx, "otelws-proxy", p.webConfig, logger, exporter.WithReadiness(&ready))
 	if err != nil {
 		return err

@@ -10,16 +10,15 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// memberQueue is how many messages a member may be behind the room.
+// memberQueue is the number of messages that a member may be behind the room.
 const memberQueue = 32
 
 // room is a handler that sends every message to all its members, the sender
 // included.
 //
-// Nobody waits for a slow reader. A member whose queue is full is sent away
-// with the code 1013, try again later: it broke no policy, which 1008 would
-// say, and may come back. One that reads nothing at all never receives that
-// frame, and is cut off after writeTimeout.
+// Nobody waits for a slow reader. The room sends a member away when its queue is
+// full, with the code 1013, try again later. A member that reads nothing at all
+// never receives that frame, and the room cuts it off after writeTimeout.
 type room struct {
 	ws  *otelws.Instrumentation
 	cut *cutter
@@ -29,8 +28,8 @@ type room struct {
 }
 
 type member struct {
-	queue chan message // closed when the member is no more
-	slow  bool         // set before that
+	queue chan message // closed when the member leaves
+	slow  bool         // set before queue is closed
 }
 
 type message struct {
@@ -109,7 +108,7 @@ func (m *member) discard() {
 	}
 }
 
-// write sends the member its messages for as long as it is one.
+// write sends the member its messages until it leaves.
 func (m *member) write(c *websocket.Conn) {
 	for msg := range m.queue {
 		if err := writeMessage(c, msg); err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// drainTime is as long as a close handshake of coder/websocket may take: five
-// seconds to write the close frame, and five to be answered.
+// drainTime is the longest close handshake of coder/websocket: five seconds to
+// write the close frame, and five for the answer.
 const drainTime = 10 * time.Second
 
-// listen listens on address, which was given by flag.
+// listen listens on address, the value of flag.
 func listen(flag, address string) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("--%s %s: use host:port, such as localhost:8080 or :8080: %w", flag, address, err)
@@ -28,8 +28,8 @@ func listen(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// reachable returns the host and port of l as a client on this machine may
-// write them, with the host of the address that it was asked to listen on.
+// reachable returns a host and port of l for clients on this machine. It keeps the
+// host of the address that the user gave.
 func reachable(l net.Listener, address string) string {
 	host, _, _ := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -39,8 +39,8 @@ func reachable(l net.Listener, address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// metricsURL is where to find the metrics. With a web configuration it has no
-// scheme, which that file decides.
+// metricsURL is the address of the metrics. With a web configuration it has no
+// scheme, since that file decides between HTTP and HTTPS.
 func metricsURL(l net.Listener, address, webConfig string) string {
 	place := reachable(l, address) + "/metrics"
 	if webConfig != "" {
@@ -57,7 +57,7 @@ type server struct {
 }
 
 // newServer returns a server without a handler. Its timeouts end with the
-// handshake: a hijacked connection has none.
+// handshake, since they do not apply to hijacked connections.
 func newServer(ws *otelws.Instrumentation, logger *slog.Logger) *server {
 	return &server{ws: ws, logger: logger, http: http.Server{
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -69,8 +69,8 @@ func newServer(ws *otelws.Instrumentation, logger *slog.Logger) *server {
 	}}
 }
 
-// serve serves on l until ctx is done. It then stops accepting, and sends a
-// close frame to every client.
+// serve serves on l until ctx is done. It then accepts no more connections, and
+// sends a close frame to every client.
 func (s *server) serve(ctx context.Context, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(l) }()
@@ -85,14 +85,14 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := s.shutdown(grace); err != nil {
-		s.logger.Warn("connections were cut off", "err", err)
+		s.logger.Warn("cut off connections that did not end in time", "err", err)
 	}
 	return failure
 }
 
-// shutdown drains at once, since Shutdown can take five seconds over a
-// connection that a browser opened in advance, and again when it has returned,
-// for the WebSockets that came meanwhile.
+// shutdown drains twice. It drains at once, since Shutdown can wait five seconds
+// for a connection that a browser opened in advance. It drains again after
+// Shutdown, for the WebSockets that came meanwhile.
 func (s *server) shutdown(ctx context.Context) error {
 	first := make(chan error, 1)
 	go func() { first <- s.ws.Drain(ctx) }()

@@ -13,17 +13,16 @@ import (
 	"github.com/coder/websocket"
 )
 
-// simulation is a number of clients that visit the demo's server, one visit
+// simulation is a number of clients of the demo's server. A client makes one visit
 // after the other, each of another kind.
 //
-// They dial bare, not through otelws.Transport: the demo is a server, whose
-// scrape would show every message twice if its clients, which are elsewhere as
-// a rule, were watched as well.
+// otelws.Transport does not watch them. Clients are elsewhere as a rule, and here
+// the scrape would show every message twice.
 type simulation struct {
 	clients   int
 	url       string
-	pace      time.Duration // the unit of all that takes time
-	heartbeat time.Duration // of the server
+	pace      time.Duration // the unit of all times
+	heartbeat time.Duration // the server's
 	logger    *slog.Logger
 
 	ctx    context.Context // of the connections, which outlast run
@@ -37,10 +36,10 @@ func newSimulation(clients int, url string, pace, heartbeat time.Duration, logge
 	return s
 }
 
-// run has clients visit until leaving is done. Those inside then wait for the
-// server to send them away.
+// run sends clients in until leaving is done. Clients inside then wait until the
+// server sends them away.
 func (s *simulation) run(leaving context.Context) error {
-	// One after the other within some seconds, however many they are.
+	// All of them begin within some seconds.
 	ramp := min(s.pace/20, 10*s.pace/time.Duration(s.clients))
 	for i := range s.clients {
 		s.wg.Go(func() {
@@ -59,7 +58,7 @@ func (s *simulation) run(leaving context.Context) error {
 	return nil
 }
 
-// close drops the connections that are left.
+// close drops the remaining connections.
 func (s *simulation) close() {
 	s.cancel()
 	s.wg.Wait()
@@ -101,7 +100,7 @@ func (v *visit) enter(path string, header http.Header) error {
 	return nil
 }
 
-// listen reads until the connection ends, which closes the channel.
+// listen reads until the connection ends, and then closes the channel.
 func (v *visit) listen() <-chan struct{} {
 	over := make(chan struct{})
 	v.wg.Go(func() {
@@ -115,7 +114,7 @@ func (v *visit) listen() <-chan struct{} {
 	return over
 }
 
-// text is what all messages are cut from.
+// text is the text that all messages are cut from.
 var text = sync.OnceValue(func() []byte {
 	b := make([]byte, echoLimit+1)
 	for i := range b {
@@ -124,12 +123,12 @@ var text = sync.OnceValue(func() []byte {
 	return b
 })
 
-// fragment is the size of the frames that longer messages are cut into.
+// fragment is the size of the frames of a longer message.
 const fragment = 64 << 10
 
-// talk sends messages of up to limit bytes, most of them short, until d has
-// passed or the server ends the connection. If the client is to leave, it waits
-// for that.
+// talk sends messages of up to limit bytes, most of them short. It returns after
+// d, or when the server has ended the connection. When clients are to leave, it
+// waits until the server ends the connection.
 func (v *visit) talk(over <-chan struct{}, d time.Duration, limit int, every time.Duration) {
 	end := time.After(d)
 	for n := 0; ; n++ {

@@ -20,19 +20,19 @@ import (
 	"github.com/otelws/otelws-go/exporter/otlp"
 )
 
-// flushTime is for both signals: their backends may be down.
+// flushTime limits the last export of metrics and spans. Their backends may be down.
 const flushTime = 5 * time.Second
 
-// telemetry is what leaves a command: metrics to be scraped, and metrics and
-// traces by OTLP where the environment asks for them.
+// telemetry serves the metrics of a command to scrapers, and sends metrics and
+// traces by OTLP if the environment asks for that.
 type telemetry struct {
 	exp    *exporter.Exporter
 	push   *otlp.Exporter
 	logger *slog.Logger
 }
 
-// newTelemetry describes the process as service, unless the environment has
-// another name for it. The options go on top of what every command has.
+// newTelemetry names the process service, unless the environment names it. The
+// options come after the options of every command.
 func newTelemetry(ctx context.Context, service, webConfig string, logger *slog.Logger, opts ...exporter.Option) (*telemetry, error) {
 	res, err := resource.New(ctx,
 		resource.WithAttributes(
@@ -66,19 +66,18 @@ func (t *telemetry) TracerProvider() trace.TracerProvider { return t.push.Tracer
 
 func (t *telemetry) Propagator() propagation.TextMapPropagator { return t.push.Propagator() }
 
-// Metrics serves what a scrape shows.
+// Metrics returns the handler of a scrape.
 func (t *telemetry) Metrics() http.Handler { return t.exp.Handler() }
 
 // Serve answers scrapes on l until ctx is done.
 func (t *telemetry) Serve(ctx context.Context, l net.Listener) error { return t.exp.Serve(ctx, l) }
 
-// close exports what is left, spans first and metrics last. A ctx that is done
-// takes no time from it. A backend that is down is logged and no error: it says
-// nothing of how the command did.
+// close exports the rest, spans first and metrics last, even if ctx is done. It
+// only logs that a backend is down: the command did its work.
 func (t *telemetry) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	if err := otlp.Shutdown(ctx, t.push, t.exp); err != nil {
-		t.logger.Warn("the last telemetry was not taken", "error", err)
+		t.logger.Warn("failed to export the last telemetry", "error", err)
 	}
 }

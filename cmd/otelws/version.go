@@ -27,8 +27,8 @@ func versionLine() string {
 	return fmt.Sprintf("otelws %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// version is that of the module, which go install and a checkout know, or that
-// of the instrumentation.
+// version returns the module's version as go install or a checkout knows it, and
+// otherwise the version that the source names.
 func version() string {
 	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" && bi.Main.Version != "(devel)" {
 		return bi.Main.Version

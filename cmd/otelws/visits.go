@@ -7,11 +7,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// roomLimit is coder/websocket's default read limit, which the room leaves.
+// roomLimit is coder/websocket's default read limit. The room keeps it.
 const roomLimit = 32 << 10
 
-// The private close codes of the clients. The second is not declared, and thus
-// counted as 4xxx.
+// The private close codes of the clients. The server does not declare the second,
+// and counts it as 4xxx.
 const (
 	closeDeclared   websocket.StatusCode = 4000
 	closeUndeclared websocket.StatusCode = 4242
@@ -22,9 +22,9 @@ type visitKind struct {
 	call func(*visit) error
 }
 
-// visits are the kinds of visits in the order in which a client makes them.
-// The first client begins with the first, the second with the second: ten
-// clients show most of them at once, and each gets round to all.
+// visits are the kinds of visits, in the order in which a client makes them. The
+// first client begins with the first kind, the second client with the second, so
+// that ten clients show most kinds at once.
 var visits = []visitKind{
 	{"chat", chat},
 	{"slow reader", readSlowly},
@@ -45,8 +45,8 @@ var visits = []visitKind{
 	{"chat", chat},
 }
 
-// chatEvery is the mean time between two messages of a client to the room. With
-// many clients it is longer, so that the room gets no louder.
+// chatEvery is the mean time between two messages of a client to the room. It is
+// longer with many clients, so that the room does not get louder.
 func (v *visit) chatEvery() time.Duration {
 	return v.pace / 2 * time.Duration(max(1, v.clients/20))
 }
@@ -73,14 +73,13 @@ func echoes(code websocket.StatusCode) func(*visit) error {
 	}
 }
 
-// readSlowly lets the room get ahead, until the server sends it away.
+// readSlowly falls behind the room until the server sends it away.
 func readSlowly(v *visit) error {
 	if err := v.enter("/room", nil); err != nil {
 		return err
 	}
 	defer v.CloseNow()
-	// A number, and not a time: it is more than the queue and the kernel hold on a
-	// slow machine as well.
+	// The queue and the kernel hold fewer messages, even on a slow machine.
 	for n := 0; n < 2*memberQueue && v.leaving.Err() == nil; n++ {
 		if err := v.say(roomLimit / 2); err != nil {
 			return err
@@ -101,7 +100,7 @@ func keepSilent(v *visit) error {
 	return nil
 }
 
-// stall has the server wait for it to read an echo.
+// stall makes the server wait until it reads an echo.
 func stall(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err

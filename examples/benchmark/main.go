@@ -23,6 +23,15 @@
 // each server's metrics must agree with what the clients have done, to the
 // message, or the run fails.
 //
+// Beside the busy connections a server holds thousands of idle ones, as servers
+// do (-beside). Without them its heap is a megabyte, which the garbage collector
+// goes over so often that the few objects of the metrics show: the rows without
+// idle connections are there to see by how much.
+//
+// gorilla/websocket is compared with itself. A message above its write buffer is
+// one vectored write on a bare socket and two writes on any other connection;
+// with a WriteBufferSize of the usual message it is one on both.
+//
 // Allocations include those of scrapes. Memory of an idle connection is heap and
 // stack after a garbage collection, and the resident set beside it. Control
 // frames: there are no heartbeats unless -heartbeat asks for them.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 func TestBenchmark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	var stdout, stderr bytes.Buffer
-	args := []string{"-quick", "-rounds", "1", "-duration", "10ms", "-json", file, "-format", "markdown"}
+	args := []string{"-quick", "-rounds", "1", "-duration", "10ms", "-beside", "20", "-json", file, "-format", "markdown"}
 	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
 		t.Fatalf("%v\n%s", err, &stderr)
 	}
@@ -51,7 +52,7 @@ func TestBenchmark(t *testing.T) {
 	}
 	for _, l := range rep.Loads {
 		for _, v := range servers.Variants {
-			if v.Aside && l.Name != asideLoad || v.Node != servers.NotNode && skipped(rep.Notes) {
+			if len(v.Only) > 0 && !slices.Contains(v.Only, l.Name) || v.Node != servers.NotNode && skipped(rep.Notes) {
 				continue
 			}
 			c := l.find(v.Name, rep.gomaxprocs())
@@ -86,7 +87,7 @@ func skipped(notes []string) bool {
 
 // Scaling compares a server with itself.
 func TestScaling(t *testing.T) {
-	args := []string{"-rounds", "2", "-duration", "50ms", "-variants", "otelws,prometheus-all,otel", "-loads", "",
+	args := []string{"-rounds", "2", "-duration", "50ms", "-beside", "20", "-variants", "otelws,prometheus-all,otel", "-loads", "",
 		"-connections", "1,20", "-gomaxprocs", "1,2"}
 	var stdout, stderr bytes.Buffer
 	if err := benchmark(t.Context(), args, &stdout, &stderr); err != nil {
@@ -191,7 +192,7 @@ func TestWithoutNode(t *testing.T) {
 		}
 	}
 	var stderr bytes.Buffer
-	args := []string{"-loads", "echo-64", "-rounds", "1", "-duration", "1ms", "-variants", "bare"}
+	args := []string{"-loads", "echo-64", "-rounds", "1", "-duration", "1ms", "-beside", "0", "-variants", "bare"}
 	if err := benchmark(t.Context(), args, io.Discard, &stderr); err != nil || strings.Contains(stderr.String(), "Node") {
 		t.Errorf("%v: %v\n%s", args, err, &stderr)
 	}
@@ -220,6 +221,7 @@ func TestOptions(t *testing.T) {
 		{"-loads echo", `"echo" is none of echo-64`},
 		{"-connections 1,x", `"x" is not a positive number`},
 		{"-gomaxprocs 0", `"0" is not a positive number`},
+		{"-beside -1", "-beside must not be negative"},
 		{"-rounds 0", "-rounds, -duration and -gomaxprocs must be positive"},
 		{"-format csv", `-format "csv" is none of table, markdown and json`},
 		{"more", `unexpected argument "more"`},
@@ -230,13 +232,13 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// What is compared is linked with no other WebSocket library.
+// What is compared is linked with no other WebSocket library than those of its rows.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, never := range []string{"github.com/gorilla/websocket", "github.com/gobwas/ws"} {
+	for _, never := range []string{"github.com/gobwas/ws"} {
 		if strings.Contains(string(out), never) {
 			t.Errorf("it depends on %s", never)
 		}

@@ -22,7 +22,7 @@ func benchmark(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		}
 		return err
 	}
-	rep := &Report{Environment: environment(), Rounds: o.rounds, Seconds: o.duration.Seconds()}
+	rep := &Report{Environment: environment(), Rounds: o.rounds, Seconds: o.duration.Seconds(), Beside: o.beside}
 	note := func(format string, a ...any) {
 		rep.Notes = append(rep.Notes, fmt.Sprintf(format, a...))
 		fmt.Fprintf(stderr, format+"\n", a...)
@@ -38,7 +38,7 @@ func benchmark(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	var failed error
 	for _, l := range o.loads {
-		if room := maxConns(); l.Conns > room {
+		if room := maxConns() - o.beside; l.Conns > room {
 			note("%s has %d connections instead of %d: raise the limit of file descriptors", l.Name, room, l.Conns)
 			l.Conns = room
 		}
@@ -71,7 +71,7 @@ func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadRe
 		}
 	}()
 	for _, v := range o.variants {
-		if v.Aside && !o.chosen && l.Name != asideLoad {
+		if len(v.Only) > 0 && !o.chosen && !slices.Contains(v.Only, l.Name) {
 			continue
 		}
 		for i, procs := range o.gomaxprocs {
@@ -131,6 +131,16 @@ func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadRe
 const warmUp = 10
 
 func (o *options) round(ctx context.Context, l namedLoad, c *contender) (r Round, err error) {
+	if o.beside > 0 && !c.Alone {
+		beside, err := load.Open(ctx, c.proc.Address, load.Load{Kind: load.Idle, Conns: o.beside})
+		if err != nil {
+			return r, err
+		}
+		defer func() {
+			err = errors.Join(err, beside.Close())
+			c.counts.Add(beside.Counts())
+		}()
+	}
 	clients, err := load.Open(ctx, c.proc.Address, l.Load)
 	if err != nil {
 		return r, err

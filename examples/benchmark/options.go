@@ -32,12 +32,10 @@ var allLoads = []namedLoad{
 	{"idle", "idle connections", load.Load{Kind: load.Idle, Conns: 10_000}},
 }
 
-// asideLoad is the one under which variants aside are measured.
-const asideLoad = "echo-64"
-
 type options struct {
 	rounds      int
 	duration    time.Duration
+	beside      int
 	heartbeat   time.Duration
 	variants    []servers.Variant
 	chosen      bool // the variants were named
@@ -48,6 +46,10 @@ type options struct {
 	json        string
 	format      string
 }
+
+// besideConns make a heap like that of a server in use. On one of a megabyte the
+// garbage collector runs so often that it dominates what metrics cost.
+const besideConns = 3000
 
 // The figures of -quick.
 const (
@@ -67,6 +69,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.SetOutput(stderr)
 	f.IntVar(&o.rounds, "rounds", 10, "measure each server so often")
 	f.DurationVar(&o.duration, "duration", time.Second, "measure for so long each time")
+	f.IntVar(&o.beside, "beside", besideConns, "have each server hold so many idle connections beside the busy ones")
 	f.DurationVar(&o.heartbeat, "heartbeat", 0, "have the servers ping at this interval, some seconds since clients of an echo answer only while it is measured; 0 is never")
 	f.StringVar(&variants, "variants", "", "comma-separated `names` of servers: "+names(servers.Variants, variantName)+"; all if empty")
 	f.StringVar(&loads, "loads", names(allLoads, loadName), "comma-separated `names` of loads")
@@ -95,11 +98,13 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		errs[4] = fmt.Errorf("unexpected argument %q", f.Arg(0))
 	case o.rounds < 1 || o.duration <= 0 || o.heartbeat < 0 || len(o.gomaxprocs) == 0:
 		errs[4] = errors.New("-rounds, -duration and -gomaxprocs must be positive")
+	case o.beside < 0:
+		errs[4] = errors.New("-beside must not be negative")
 	case !slices.Contains([]string{"table", "markdown", "json"}, o.format):
 		errs[4] = fmt.Errorf("-format %q is none of table, markdown and json", o.format)
 	}
 	for _, n := range conns {
-		o.loads = append(o.loads, namedLoad{fmt.Sprintf("%s@%d", asideLoad, n), fmt.Sprintf("echo of 64 B, %d connections", n),
+		o.loads = append(o.loads, namedLoad{fmt.Sprintf("echo-64@%d", n), fmt.Sprintf("echo of 64 B, %d connections", n),
 			load.Load{Kind: load.Echo, Conns: n, Bytes: 64}})
 	}
 	if quick {
@@ -110,6 +115,9 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		}
 		if !given["duration"] {
 			o.duration = quickDuration
+		}
+		if !given["beside"] {
+			o.beside = quickConns
 		}
 		for i, l := range o.loads {
 			if l.Conns > quickConns {

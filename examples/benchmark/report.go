@@ -16,6 +16,7 @@ type Report struct {
 	Environment Environment  `json:"environment"`
 	Rounds      int          `json:"rounds"`
 	Seconds     float64      `json:"seconds_per_round"`
+	Beside      int          `json:"idle_connections_beside"`
 	Notes       []string     `json:"notes,omitempty"`
 	Loads       []LoadResult `json:"loads"`
 }
@@ -106,7 +107,7 @@ func (l *LoadResult) find(variant string, procs int) *Contender {
 	return nil
 }
 
-// compare fills in the ratios: of each server to bare, of otelws to each, and
+// compare fills in the ratios: of each server to its base, of otelws to each, and
 // of each to itself with the first GOMAXPROCS.
 func (l *LoadResult) compare() {
 	l.Ratios = nil
@@ -119,8 +120,8 @@ func (l *LoadResult) compare() {
 		}
 	}
 	for _, c := range l.Contenders {
-		add(c, l.find(servers.Bare, c.GOMAXPROCS))
-		if c.Variant != servers.Bare {
+		add(c, l.find(servers.Base(c.Variant), c.GOMAXPROCS))
+		if c.Variant != servers.Bare && servers.Base(c.Variant) == servers.Bare {
 			add(l.find(servers.Otelws, c.GOMAXPROCS), c)
 		}
 		add(c, l.find(c.Variant, l.Contenders[0].GOMAXPROCS))

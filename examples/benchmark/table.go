@@ -15,7 +15,8 @@ import (
 // print writes a table for each load, by a function for one table.
 func (rep *Report) print(w io.Writer, table func(io.Writer, string, [][]string) error) error {
 	e := rep.Environment
-	fmt.Fprintf(w, "%s, %d cores, %s %s, %s; medians of %d rounds of %g s\n", e.CPU, e.Cores, e.OS, e.Kernel, e.Go, rep.Rounds, rep.Seconds)
+	fmt.Fprintf(w, "%s, %d cores, %s %s, %s; medians of %d rounds of %g s; %d idle connections beside the busy ones\n",
+		e.CPU, e.Cores, e.OS, e.Kernel, e.Go, rep.Rounds, rep.Seconds, rep.Beside)
 	for _, name := range slices.Sorted(maps.Keys(e.Versions)) {
 		fmt.Fprintf(w, "%s %s\n", name, e.Versions[name])
 	}
@@ -53,12 +54,12 @@ func (l *LoadResult) rows() [][]string {
 		if len(c.Rounds) == 0 {
 			continue
 		}
-		bare, otelws := l.find(servers.Bare, c.GOMAXPROCS), l.find(servers.Otelws, c.GOMAXPROCS)
+		bare, otelws := l.find(servers.Base(c.Variant), c.GOMAXPROCS), l.find(servers.Otelws, c.GOMAXPROCS)
 		compared := []string{spread(l.ratio(c, bare)), spread(l.ratio(otelws, c))}
 		if c == bare {
 			compared[0] = ""
 		}
-		if c == otelws {
+		if c == otelws || servers.Base(c.Variant) != servers.Bare {
 			compared[1] = ""
 		}
 		row := append([]string{c.Title}, l.cells(c, bare, compared)...)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
 )
@@ -32,7 +33,7 @@ func main() {
 			return
 		}
 		defer c.CloseNow()
-		_ = ws.Heartbeat(r.Context(), c) // pings, and makes c known to Drain
+		_ = ws.Heartbeat(r.Context()) // pings every 30 s
 		for {
 			typ, message, err := c.Read(r.Context())
 			if err != nil || c.Write(r.Context(), typ, message) != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -29,7 +30,10 @@ func main() {
 	log.Fatal(srv.ListenAndServe()) // examples/echo shuts down in order
 }
 
-var upgrader websocket.Upgrader
+// upgrader has a buffer for the largest of the usual messages, and a pool so that
+// an idle connection holds none. A message above it is one vectored write on a
+// bare socket, and two writes on a connection that is watched, or TLS.
+var upgrader = websocket.Upgrader{WriteBufferSize: 16<<10 + 512, WriteBufferPool: new(sync.Pool)}
 
 // echo ends a connection that had no pong for pongWait, which is counted as 1006:
 // by timeout, if nothing else came either.

@@ -1,19 +1,21 @@
 // The page's own connections.
 
-// A browser opens about this many to one server, and queues the rest.
+// A browser opens about this many connections to one server, and queues the rest.
 export const most = 200;
 
 const enough = 1 << 20; // bytes that a connection may have waiting to be sent
 
 export class Connections {
-  #open = new Set(); // {socket, id, path, opened}, the oldest first
-  #said; // called with what has happened
+  #open = new Set(); // {socket, id, path, opened, longest}, the oldest first
+  #limits; // bytes of a message, by path
+  #said; // takes an event
   #due = 0; // messages that the rate asks for by now
 
   sent = 0;
   received = 0;
 
-  constructor(said) {
+  constructor(limits, said) {
+    this.#limits = limits;
     this.#said = said;
   }
 
@@ -31,7 +33,7 @@ export class Connections {
     const id = crypto.getRandomValues(new Uint32Array(2)).join("-");
     const url = new URL(`${path}?id=${id}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    const c = { socket: new WebSocket(url), id, path, opened: false };
+    const c = { socket: new WebSocket(url), id, path, opened: false, longest: 0 };
     this.#open.add(c);
     c.socket.binaryType = "arraybuffer";
     c.socket.addEventListener("open", () => {
@@ -42,8 +44,15 @@ export class Connections {
     c.socket.addEventListener("close", ({ code, reason }) => {
       this.#open.delete(c);
       if (!c.opened) this.#said(`Failed to open on ${path}`);
-      else this.#said(`Closed on ${path} with ${code}${reason && `, ${reason}`}`);
+      else this.#said(`Closed on ${path} with ${code}${reason && `, ${reason}`}${this.#tooLong(c, code)}`);
     });
+  }
+
+  // The server answers a message that is too long with 1009 and closes. It leaves the
+  // rest of the message unread, so TCP sends a reset, which can overtake the frame.
+  #tooLong({ path, longest }, code) {
+    if (code !== 1006 || longest <= this.#limits[path]) return "";
+    return " (the server counted 1009: the message was too long, and a reset overtook the close frame)";
   }
 
   // send sends a message on each connection.
@@ -52,15 +61,16 @@ export class Connections {
   }
 
   #send(connections, payload) {
-    for (const { socket } of connections) {
-      if (socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > enough) continue;
-      socket.send(payload);
+    for (const c of connections) {
+      if (c.socket.readyState !== WebSocket.OPEN || c.socket.bufferedAmount > enough) continue;
+      c.socket.send(payload);
+      c.longest = Math.max(c.longest, payload.length);
       this.sent++;
     }
   }
 
-  // keepSending sends what is due after seconds at a rate of messages a second and
-  // connection.
+  // keepSending sends the messages that are due after seconds. The rate is messages a
+  // second for each connection.
   keepSending(seconds, rate, size, binary) {
     const connections = [...this.#open].filter((c) => c.opened);
     this.#due = Math.min(this.#due + seconds * rate, Math.max(1, rate));
@@ -77,13 +87,13 @@ export class Connections {
     }
   }
 
-  // cut has the server cut the n oldest.
+  // cut asks the server to cut the n oldest.
   async cut(n) {
     const form = new URLSearchParams(this.#oldest(n).map(({ id }) => ["id", id]));
     await post("cut", form);
   }
 
-  // vanish has a client within the server vanish.
+  // vanish asks the server for a client that vanishes.
   async vanish() {
     await post("vanish");
     this.#said("A client vanished from /echo");

@@ -1,32 +1,4 @@
-// The scrapes of the last minutes, as Prometheus would have stored them.
-
-const line = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?[ \t]+(\S+)/;
-const label = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
-const escapes = { n: "\n", '"': '"', "\\": "\\" };
-
-// parse reads Prometheus's text format. It returns the samples whose name
-// begins with prefix.
-export function parse(text, prefix = "") {
-  const samples = [];
-  for (const row of text.split("\n")) {
-    if (!row.startsWith(prefix)) continue;
-    const match = line.exec(row);
-    if (!match) continue;
-    const [, name, list = "", value] = match;
-    const labels = {};
-    for (const [, key, raw] of list.matchAll(label)) {
-      labels[key] = raw.replace(/\\(.)/g, (both, c) => escapes[c] ?? both);
-    }
-    samples.push({ name, labels, value: number(value) });
-  }
-  return samples;
-}
-
-function number(text) {
-  const infinite = /^([+-]?)Inf$/.exec(text);
-  if (infinite) return infinite[1] === "-" ? -Infinity : Infinity;
-  return Number(text);
-}
+// The scrapes of the last minutes, stored as Prometheus stores them.
 
 // History holds the points of every series for keep seconds.
 export class History {
@@ -38,8 +10,8 @@ export class History {
     this.times = []; // of all scrapes, the failed ones too, in seconds
   }
 
-  // add stores a scrape of that time. One that failed has no samples: as in
-  // Prometheus, every series is stale then.
+  // add stores a scrape. A failed scrape has no samples: then, as in Prometheus,
+  // every series is stale.
   add(time, samples = []) {
     this.times.push(time);
     for (const { name, labels, value } of samples) {
@@ -71,8 +43,8 @@ export class History {
   instant(name, time) {
     const vector = [];
     for (const { labels, times, values } of this.#named(name)) {
-      const i = times.lastIndexOf(time);
-      if (i >= 0) vector.push({ labels, value: values[i] });
+      const i = countUntil(times, time) - 1;
+      if (times[i] === time) vector.push({ labels, value: values[i] });
     }
     return vector;
   }
@@ -82,10 +54,8 @@ export class History {
   range(name, from, to) {
     const matrix = [];
     for (const { labels, times, values } of this.#named(name)) {
-      let end = times.length;
-      while (end > 0 && times[end - 1] > to) end--;
-      let start = end;
-      while (start > 0 && times[start - 1] > from) start--;
+      const start = countUntil(times, from);
+      const end = countUntil(times, to);
       matrix.push({ labels, times: times.slice(start, end), values: values.slice(start, end) });
     }
     return matrix;
@@ -94,6 +64,18 @@ export class History {
   #named(name) {
     return this.#series.get(name)?.values() ?? [];
   }
+}
+
+// countUntil is the number of sorted times that are not later than time.
+function countUntil(times, time) {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 export function keyOf(labels) {

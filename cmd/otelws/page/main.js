@@ -1,10 +1,10 @@
 import { Connections } from "./connections.js";
-import { History, parse } from "./history.js";
+import { History } from "./history.js";
 import { Panel } from "./panel.js";
 import { signals } from "./signals.js";
 
-const every = 1000; // ms from one scrape to the next
-const patience = 5000; // ms that a scrape may take
+const every = 1000; // ms from one request to the next
+const patience = 5000; // ms that a request may take
 const longest = 10_000; // ms between two attempts while the server is away
 const longestRange = 300; // s
 
@@ -32,8 +32,9 @@ byId("range").addEventListener("change", ({ target }) => {
 
 byId("pause").addEventListener("click", ({ target }) => {
   paused = !paused;
-  target.setAttribute("aria-pressed", String(paused));
-  show();
+  target.textContent = paused ? "Resume" : "Pause";
+  if (paused) setState("paused");
+  else request();
 });
 
 for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
@@ -52,37 +53,70 @@ async function copy(button, text) {
   setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
-// The scrapes.
+// The scrapes. The server makes one a second, and keeps the last fifteen minutes.
 
 let wait = every;
+let last = 0; // the time of the newest scrape, by the server's clock
+let ahead = 0; // s that the server's clock is ahead of this one
+let timer;
 
-async function scrape() {
-  const time = (performance.timeOrigin + performance.now()) / 1000;
-  const samples = await fetchSamples();
-  history.add(time, samples);
-  panels.forEach((panel) => panel.add(history, range));
+const now = () => (performance.timeOrigin + performance.now()) / 1000 + ahead;
+
+async function request() {
+  const scrapes = await fetchScrapes();
+  const added = store(scrapes);
+  if (added === 1) panels.forEach((panel) => panel.add(history, range));
+  else if (added > 1) panels.forEach((panel) => panel.setRange(history, range));
+  if (paused) return;
   show();
-  wait = samples ? every : Math.min(2 * wait, longest);
-  setState(samples ? "up" : "away");
-  setTimeout(scrape, wait);
+  wait = scrapes ? every : Math.min(2 * wait, longest);
+  setState(scrapes ? "up" : "away");
+  clearTimeout(timer); // of another request, after a short pause
+  timer = setTimeout(request, wait);
 }
 
-async function fetchSamples() {
+// store adds the scrapes that are new, or a gap if there was no answer. It returns
+// their number.
+function store(scrapes) {
+  if (!scrapes) {
+    history.add(now());
+    return 1;
+  }
+  let added = 0;
+  scrapes.times.forEach((time, i) => {
+    if (time <= last) return;
+    const samples = scrapes.series.map(({ name, labels, values }) => ({ name, labels, value: values[i] }));
+    history.add(
+      time,
+      samples.filter(({ value }) => value !== null),
+    );
+    last = time;
+    added++;
+  });
+  if (added > 0) ahead += last - now();
+  return added;
+}
+
+async function fetchScrapes() {
   try {
-    const response = await fetch("signals", { cache: "no-store", signal: AbortSignal.timeout(patience) });
-    if (!response.ok) return undefined;
-    return parse(await response.text(), "ws_");
+    const response = await fetch(`signals?since=${last}`, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+    return response.ok ? await response.json() : undefined;
   } catch {
     return undefined;
   }
 }
 
+const states = {
+  up: "Scraped once a second",
+  paused: "Paused",
+  away: "The server is away: the page asks again until it is back",
+};
+
 function setState(state) {
   const element = byId("state");
   if (element.dataset.state === state) return;
   element.dataset.state = state;
-  element.textContent =
-    state === "up" ? "Scraped once a second" : "The server is away: the page asks again until it is back";
+  element.textContent = states[state];
 }
 
 // The connections.
@@ -90,13 +124,12 @@ function setState(state) {
 let events = []; // {time, text, count}, the newest first
 let announce = 0;
 
-// said writes to the list what has happened, and has screen readers say the last
-// of a burst.
+// said adds an event to the list. Screen readers say the last of a burst.
 function said(text) {
   const time = new Date().toLocaleTimeString("en-GB");
   if (events[0]?.text === text && events[0].time === time) events[0].count++;
   else events.unshift({ time, text, count: 1 });
-  events = events.slice(0, 6);
+  events = events.slice(0, 20);
   clearTimeout(announce);
   announce = setTimeout(() => (byId("announced").textContent = written(events[0])), 500);
 }
@@ -118,7 +151,8 @@ function showConnections() {
   byId("events").replaceChildren(...items);
 }
 
-const connections = new Connections(said);
+const { echoLimit, roomLimit } = byId("send").dataset;
+const connections = new Connections({ "/echo": Number(echoLimit), "/room": Number(roomLimit) }, said);
 
 byId("open").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -126,7 +160,7 @@ byId("open").addEventListener("submit", (event) => {
   connections.open(form.get("path"), Number(form.get("count")));
 });
 
-// asked returns what the form asks to send, or undefined where it is not valid.
+// asked returns the message of the form, or undefined if the form is not valid.
 function asked() {
   const form = byId("send");
   if (!form.checkValidity()) return undefined;
@@ -150,10 +184,10 @@ byId("keep").addEventListener("click", ({ target }) => {
 const tick = 50; // ms
 let ticked = performance.now();
 setInterval(() => {
-  const now = performance.now();
+  const time = performance.now();
   const form = sending && asked();
-  if (form) connections.keepSending((now - ticked) / 1000, form.rate, form.size, form.binary);
-  ticked = now;
+  if (form) connections.keepSending((time - ticked) / 1000, form.rate, form.size, form.binary);
+  ticked = time;
 }, tick);
 
 byId("end").addEventListener("submit", (event) => {
@@ -181,6 +215,6 @@ async function attempt(request) {
 
 panels.forEach((panel) => panel.setRange(history, range));
 show();
-scrape();
+request();
 showConnections();
 setInterval(showConnections, 250);

@@ -1,4 +1,4 @@
-// A signal on the page: its plot, the same values as text, and its queries.
+// A signal on the page: its plot, its values as text, and its queries.
 
 import { Plot, clock, lineStyles } from "./plot.js";
 import { buckets } from "./promql.js";
@@ -13,8 +13,8 @@ export class Panel {
   #times = []; // of the points below, in seconds
   #vectors; // for each query, its value at each time
   #lines = []; // {name, style, values}
-  #shares = []; // what is drawn as buckets, at each time
-  #cursor = null; // the time that the pointer is at
+  #shares = []; // the buckets that are drawn, at each time
+  #cursor = null; // the time under the pointer
 
   constructor(signal, template, copy) {
     this.#signal = signal;
@@ -114,7 +114,7 @@ export class Panel {
     return lines.map(({ name, values }, i) => ({ name, values, style: styles[i] }));
   }
 
-  // #point is told where the pointer is, in this plot or in another.
+  // #point takes the place of the pointer, in this plot or in another.
   #point(i) {
     this.#cursor = i;
     this.#showNow();

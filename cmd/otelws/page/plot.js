@@ -13,10 +13,10 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-// What everybody has keeps its colour, whatever else there is.
+// Common names keep their colours, whatever the other names are.
 const fixed = { 1000: 0, 1001: 1, 1006: 2, 1005: 3, "/echo": 0, "/room": 1 };
 
-// lineStyles returns a style for each name, of which no two are the same.
+// lineStyles returns a different style for each name.
 export function lineStyles(names) {
   let next = 4;
   return names.map((name, i) => {
@@ -31,7 +31,7 @@ export class Plot {
   #signal;
   #onCursor;
   #chart;
-  #lines = []; // {name, style} of those that the chart has
+  #lines = []; // {name, style} of the lines of the chart
   #heat = []; // the buckets at each time
 
   constructor(element, signal, onCursor) {
@@ -58,7 +58,7 @@ export class Plot {
     });
   }
 
-  // redraw takes up colours that have changed.
+  // redraw uses the colours of the current scheme.
   redraw() {
     this.#chart?.redraw(false, true);
   }

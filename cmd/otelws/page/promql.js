@@ -1,18 +1,22 @@
-// What of PromQL the page's queries are made of. An expression has its text and
-// computes its value, so that what is shown is what is plotted:
+// The part of PromQL that the page's queries need. An expression has its text and
+// computes its value, so that the page plots what it shows:
 //
 //   text(range)               the query, with that range
 //   at(history, time, range)  its value, a list of {labels, value}
 //
-// A range is of seconds. The values are those that Prometheus 3 computes from
-// the same samples.
+// A range is in seconds. Prometheus 3 computes the same values from the same
+// samples.
 
 import { keyOf } from "./history.js";
 
-export function metric(name) {
+// metric selects the series of name with the labels.
+export function metric(name, labels = {}) {
+  const wanted = Object.entries(labels);
+  const matchers = wanted.map(([key, value]) => `${key}="${value}"`).join(",");
   return {
-    text: () => name,
-    at: (history, time) => history.instant(name, time),
+    text: () => name + (matchers && `{${matchers}}`),
+    at: (history, time) =>
+      history.instant(name, time).filter((series) => wanted.every(([key, value]) => series.labels[key] === value)),
   };
 }
 
@@ -27,10 +31,9 @@ export function rate(name) {
   };
 }
 
-// increase extrapolates what a counter grew by between its first and its last
-// point to the whole range, unless the points begin or end well within it, and
-// never to before the counter was 0. A value below the one before it is a
-// restart from 0.
+// increase extrapolates the growth between the first and the last point to the whole
+// range. It does not if the points begin or end well within the range, nor to a time
+// before the counter was 0. A value below its predecessor is a restart from 0.
 function increase(times, values, time, range) {
   const last = times.length - 1;
   let grown = values[last] - values[0];
@@ -71,8 +74,8 @@ export function histogramQuantile(q, inner) {
   };
 }
 
-// buckets sorts the buckets of a vector by their upper bound. It returns none
-// where the last has one.
+// buckets sorts the buckets of a vector by their upper bound. It returns none if
+// +Inf is missing.
 export function buckets(vector) {
   const sorted = vector
     .filter(({ labels }) => "le" in labels)
@@ -81,8 +84,8 @@ export function buckets(vector) {
   return sorted.at(-1)?.bound === Infinity ? sorted : [];
 }
 
-// quantile supposes that observations lie evenly in their bucket. Of the last,
-// which has no upper bound, it knows the lower one alone.
+// quantile supposes that observations lie evenly in their bucket. The last bucket
+// has no upper bound, and counts as its lower one.
 function quantile(q, sorted) {
   const total = sorted.at(-1).count;
   if (sorted.length < 2 || !(total > 0)) return NaN;

@@ -1,4 +1,4 @@
-// The five signals: their queries, and how their values are written.
+// The signals: their queries, and how to write their values.
 
 import { histogramQuantile, metric, rate, sumBy } from "./promql.js";
 
@@ -19,7 +19,7 @@ export const signals = [
     id: "active",
     title: "Open connections",
     metric: "ws_connections_active",
-    what: "Descriptors and memory that clients hold. Where it climbs and does not come down, connections leak.",
+    what: "Each holds a file descriptor and memory. If the number only climbs, connections leak.",
     unit: count,
     queries: [{ expr: sumBy("http_route", metric("ws_connections_active")), name: (labels) => labels.http_route }],
   },
@@ -27,7 +27,7 @@ export const signals = [
     id: "opened",
     title: "Connections opened",
     metric: "ws_connections_opened_total",
-    what: "Arrivals a second. A spike is a crowd that comes back all at once, as after a deployment.",
+    what: "Arrivals a second. After a deployment a spike shows clients that come back all at once.",
     unit: perSecond,
     queries: [{ expr: sumBy("http_route", rate("ws_connections_opened_total")), name: (labels) => labels.http_route }],
   },
@@ -35,15 +35,28 @@ export const signals = [
     id: "closed",
     title: "Connections closed, by code",
     metric: "ws_connections_closed_total",
-    what: "How connections end. 1006 is an end without a close frame: a client that vanished, or a cut.",
+    what: "How connections end. 1006 is an end without a close frame.",
     unit: perSecond,
     queries: [{ expr: sumBy("code", rate("ws_connections_closed_total")), name: (labels) => labels.code }],
+  },
+  {
+    id: "abnormal",
+    title: "Ends with 1006, by initiator",
+    metric: "ws_connection_duration_seconds",
+    what: "All since the start. local: the server hung up. peer: the client’s socket closed. timeout: the client went silent.",
+    unit: count,
+    queries: [
+      {
+        expr: sumBy("initiator", metric("ws_connection_duration_seconds_count", { code: "1006" })),
+        name: (labels) => labels.initiator,
+      },
+    ],
   },
   {
     id: "message",
     title: "Size of messages received",
     metric: "ws_message_bytes",
-    what: "Half are below p50, 95 % below p95. The stronger a bucket's shade, the more of the messages are in it.",
+    what: "Half are below p50, 95 % below p95. The stronger its shade, the more messages are in a bucket.",
     unit: { text: bytes },
     scale: { low: 16, bounds: [64, 256, 1024, 4096, 16384, 65536, 262144], high: 1 << 20 },
     queries: histogram("ws_message_bytes"),
@@ -52,7 +65,7 @@ export const signals = [
     id: "heartbeat",
     title: "Round trip of heartbeats",
     metric: "ws_heartbeat_rtt_seconds",
-    what: "From ping to pong. On one machine all are in the first bucket, of 5 ms, where a quantile is a guess.",
+    what: "From ping to pong. Up to 5 ms is the first bucket: a quantile below that is a guess, as on one machine.",
     unit: { text: seconds },
     scale: { low: 0.001, bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5], high: 10 },
     queries: histogram("ws_heartbeat_rtt_seconds"),

@@ -143,11 +143,8 @@ func (p *Parser) Decode(d Decoder) {
 	p.whole &^= RSV1
 }
 
-// Decodes says whether there is a Decoder.
-func (p *Parser) Decodes() bool { return p.decoding != nil }
-
-// Clone returns a Parser that goes on from where p stands, independently of it.
-// It has no Decoder, and is to be given one where p has.
+// Clone returns a Parser that goes on from where p stands, independently of it
+// and without its Decoder.
 func (p *Parser) Clone() Parser {
 	c := *p
 	c.pieces, c.decoding = nil, nil
@@ -160,8 +157,28 @@ func (p *Parser) Clone() Parser {
 // BetweenMessages says whether p has read no part of a message or frame that
 // goes on, and reads what comes next.
 func (p *Parser) BetweenMessages() bool {
-	return !p.done && !p.payload && !p.open && (p.pieces == nil || p.pieces.headerLen == 0)
+	return p.BetweenFrames() && !p.open
 }
+
+// BetweenFrames says whether p has read no part of a frame that goes on, and
+// reads what comes next: a control frame may stand here.
+func (p *Parser) BetweenFrames() bool {
+	return !p.done && !p.payload && (p.pieces == nil || p.pieces.headerLen == 0)
+}
+
+// InData says whether p has read a part of a data frame that goes on.
+func (p *Parser) InData() bool {
+	if p.payload {
+		return !p.opcode.isControl()
+	}
+	return p.pieces != nil && p.pieces.headerLen > 0 && !Opcode(p.pieces.header[0]&0x0f).isControl()
+}
+
+// Stopped says whether p reads no more.
+func (p *Parser) Stopped() bool { return p.done }
+
+// Stop has p read no more, as after an impossible header.
+func (p *Parser) Stop() { p.done = true }
 
 // Whole returns the payload length of a message in one frame, with the shortest
 // header that takes it, which is all of b. It returns -1 for anything else, a

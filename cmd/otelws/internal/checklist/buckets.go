@@ -11,27 +11,26 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// enough is how many observations it takes to judge buckets.
+// enough is the number of observations that it takes to judge buckets.
 const enough = 10
 
-// distribution is a histogram's series added up. Counts are cumulative.
+// distribution is the sum of a histogram's series. Counts are cumulative.
 type distribution struct {
 	name   string
 	bounds []float64 // without +Inf
 	counts []uint64
 	count  uint64
 	sum    float64
-	broken string // what is impossible, else empty
+	broken string // says what is impossible, or is empty
 }
 
 func (d *distribution) mean() float64 { return d.sum / float64(d.count) }
 
-// distributions are those of the WebSocket histograms, under any name that is
-// meant for them.
+// distributions returns the WebSocket histograms, whatever their names.
 func distributions(s *subject) (all []distribution) {
 	for _, name := range s.now.Names() {
 		f := s.now.Families[name]
-		if f.GetType() == dto.MetricType_HISTOGRAM && strings.HasPrefix(stem(name), serverRole) {
+		if f.GetType() == dto.MetricType_HISTOGRAM && isWebSocket(name) {
 			all = append(all, newDistribution(name, f))
 		}
 	}
@@ -49,7 +48,7 @@ func newDistribution(name string, f *dto.MetricFamily) distribution {
 		for _, b := range h.GetBucket() {
 			n := b.GetCumulativeCount()
 			if n < last || n > h.GetSampleCount() {
-				d.broken = fmt.Sprintf("%s has a bucket of %d at le=%q, which no cumulative count can be",
+				d.broken = fmt.Sprintf("%s counts %d at le=%q: a cumulative count cannot fall, nor be above the total",
 					series(name, m), n, number(b.GetUpperBound()))
 			}
 			last = n
@@ -82,7 +81,7 @@ func checkBuckets(_ context.Context, s *subject, i *Item) {
 	for _, d := range distributions(s) {
 		switch {
 		case d.broken != "":
-			i.add(Failed, d.broken, "Each bucket counts all observations up to its bound", d.name)
+			i.add(Failed, d.broken, "Have each bucket count all observations up to its bound", d.name)
 		case d.count < enough:
 			few = append(few, d.name)
 		default:
@@ -90,20 +89,25 @@ func checkBuckets(_ context.Context, s *subject, i *Item) {
 			d.judge(i)
 		}
 	}
-	summary := fmt.Sprintf("%d histograms have their observations within their buckets", judged)
+	untold := ""
 	if len(few) > 0 {
-		summary += "; too few to tell in " + strings.Join(few, ", ")
+		untold = fmt.Sprintf("fewer than %d observations in %s", enough, strings.Join(few, ", "))
 	}
-	if judged+len(few)+len(i.Findings) == 0 {
+	switch {
+	case judged > 0 && untold != "":
+		i.ok("the buckets of %s tell observations apart; %s", several(judged, "histogram"), untold)
+	case judged > 0:
+		i.ok("the buckets of %s tell observations apart", several(judged, "histogram"))
+	case untold != "":
+		i.skip(untold)
+	case len(i.Findings) == 0:
 		i.skip("nothing was recorded yet")
-		return
 	}
-	i.ok("%s", summary)
 }
 
 func (d *distribution) judge(i *Item) {
 	if len(d.bounds) == 0 {
-		i.add(Failed, d.name+" has no bucket but +Inf", d.advice(), d.name)
+		i.add(Failed, d.name+" has only the bucket +Inf", d.advice(), d.name)
 		return
 	}
 	usual := slices.Equal(d.bounds, conventional(d.name))
@@ -117,19 +121,16 @@ func (d *distribution) judge(i *Item) {
 		i.add(Warning, fmt.Sprintf("%d of %d observations of %s are above its last bucket, %s (mean %s)",
 			d.count-within, d.count, d.name, number(last), number(d.mean())), d.advice(), d.name)
 	case d.counts[0] < d.count:
-	case usual && strings.HasSuffix(d.name, "_seconds"):
-		// As quick as on one machine: there is nothing to tell apart.
 	case usual:
-		i.add(Warning, fmt.Sprintf("all %d observations of %s are in its first bucket, up to %s (mean %s)",
-			d.count, d.name, number(first), number(d.mean())), d.advice(), d.name)
+		// Messages are short, or pongs quick: the buckets are there for other days.
 	default:
 		i.add(Failed, fmt.Sprintf("all %d observations of %s are in its first bucket, up to %s (mean %s)",
 			d.count, d.name, number(first), number(d.mean())), d.advice(), d.name)
 	}
 }
 
-// advice suggests the conventional buckets where the mean is within them, else
-// some around the mean.
+// advice suggests the conventional buckets if the mean is within them, and else
+// buckets around the mean.
 func (d *distribution) advice() string {
 	mean, usual := d.mean(), conventional(d.name)
 	fits := func(v float64) bool { return len(usual) > 0 && v > usual[0] && v <= usual[len(usual)-1] }
@@ -139,7 +140,7 @@ func (d *distribution) advice() string {
 	case strings.HasSuffix(d.name, "_seconds") && mean > usualLast(usual) && fits(mean/1000):
 		return "If these are milliseconds, record seconds, with the buckets " + numbers(usual)
 	}
-	return "Use buckets around what there is, such as " + numbers(suggest(mean, usual))
+	return "Use buckets around the observed values, such as " + numbers(suggest(mean, usual))
 }
 
 func usualLast(usual []float64) float64 {
@@ -149,8 +150,8 @@ func usualLast(usual []float64) float64 {
 	return usual[len(usual)-1]
 }
 
-// suggest spreads bounds around a mean: by four for sizes, else in the steps 1,
-// 2.5 and 5.
+// suggest spreads bounds around a mean: in steps of four for sizes, and in steps
+// of 1, 2.5 and 5 for others.
 func suggest(mean float64, usual []float64) (bounds []float64) {
 	if !(mean > 0) || math.IsInf(mean, 1) {
 		return usual

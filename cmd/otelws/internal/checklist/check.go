@@ -2,54 +2,67 @@ package checklist
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// Options are what Run is to do.
+// Options say what Run checks.
 type Options struct {
-	// Sources are one or two of an address, a file or "-", the older first.
+	// Sources has one or two sources: addresses, files or "-" for standard input.
+	// Of two, the first is the older scrape.
 	Sources []string
-	// Interval is the time between two scrapes of an address given alone.
+	// Interval is the time between the two scrapes of a single address.
 	Interval time.Duration
-	// Idle is whether the server has no connections, so that the gauge must
-	// be at 0.
+	// Idle says that the server has no connections, so that the gauge must be 0.
 	Idle bool
-	// WebSocket is the address of the WebSockets, empty where it is unknown.
+	// WebSocket is the address of the WebSockets, and empty if it is unknown.
 	WebSocket string
-	// Client is what scrapes.
+	// Client scrapes the addresses.
 	Client *scrape.Client
 }
 
-// subject is what the items look at.
+// subject has the scrapes that the items look at.
 type subject struct {
 	Options
-	before *scrape.Scrape // nil where there is one only
+	before *scrape.Scrape // nil if there is only one
 	now    *scrape.Scrape
-	roles  []string // prefixes of the names
+	roles  []string // the prefixes of the names
+	dotted []string // names that have been escaped
 }
 
 // items are the checklist, in its order.
 var items = []struct {
 	name string
+	asks string
 	run  func(context.Context, *subject, *Item)
 }{
-	{"scrape", checkScrape},
-	{"series", checkSeries},
-	{"runtime", checkRuntime},
-	{"conservation", checkConservation},
-	{"idle", checkIdle},
-	{"counters", checkCounters},
-	{"labels", checkLabels},
-	{"buckets", checkBuckets},
-	{"units", checkUnits},
-	{"names", checkNames},
-	{"exposure", checkExposure},
+	{"scrape", "does the endpoint answer as Prometheus expects?", checkScrape},
+	{"series", "are the expected metrics there, with their types?", checkSeries},
+	{"runtime", "is there room for more file descriptors?", checkRuntime},
+	{"conservation", "is opened = active + closed, in every label set?", checkConservation},
+	{"idle", "with --idle: is the gauge at 0?", checkIdle},
+	{"counters", "did no counter go backwards between two scrapes?", checkCounters},
+	{"labels", "is every label bounded: no users, addresses, UUIDs?", checkLabels},
+	{"buckets", "do the buckets tell observations apart?", checkBuckets},
+	{"units", "are times plausible as seconds?", checkUnits},
+	{"names", "do names follow the conventions of Prometheus?", checkNames},
+	{"exposure", "do the metrics have a port of their own, and a private address?", checkExposure},
 }
 
-// Run scrapes the sources and goes through the list. An error means that there
-// was nothing to check, and names the source.
+// Help has a line for each item, and says what the item asks.
+func Help() string {
+	var b strings.Builder
+	for _, i := range items {
+		fmt.Fprintf(&b, "  %-*s%s\n", itemWidth, i.name, i.asks)
+	}
+	return b.String()
+}
+
+// Run scrapes the sources and goes through the checklist. An error means that
+// there was nothing to check, and names the source.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	s := &subject{Options: o}
 	var err error
@@ -70,9 +83,18 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
+	target := scrape.Name(last)
+	if !about(s.now) {
+		return nil, fmt.Errorf("%s: none of its %s is about WebSockets, they are %s: is this the right address? Some libraries show a metric only after its first value",
+			target, several(len(s.now.Families), "metric"), prefixes(s.now))
+	}
+	s.dotted = escapeDots(s.now)
+	if s.before != nil {
+		escapeDots(s.before)
+	}
 	s.roles = roles(s.now)
 
-	r := &Report{Target: scrape.Name(last), Series: s.now.Series()}
+	r := &Report{Target: target, Series: s.now.Series()}
 	for _, i := range items {
 		item := Item{Name: i.name}
 		i.run(ctx, s, &item)

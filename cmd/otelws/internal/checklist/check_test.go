@@ -3,6 +3,7 @@ package checklist_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -43,14 +45,14 @@ func run(t *testing.T, o checklist.Options) *checklist.Report {
 func text(t *testing.T, r *checklist.Report) string {
 	t.Helper()
 	var b strings.Builder
-	if err := r.WriteText(&b, false); err != nil {
+	if err := r.WriteText(&b, false, 100); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
 }
 
-// sound is a scrape without any fault. Faults are made of it by replacing, so
-// that each file of testdata shows what one of them alone does.
+// sound is a scrape without any fault. A test replaces a part of it, so that each
+// file of testdata shows the effect of one fault.
 func sound(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/sound.txt")
@@ -82,9 +84,10 @@ func TestFaults(t *testing.T) {
 		{name: "sound", status: checklist.OK},
 		{name: "sound_twice", before: []string{"process_cpu_seconds_total 3", "process_cpu_seconds_total 2"}, status: checklist.OK},
 		{name: "missing", now: []string{"ws_heartbeat_rtt_seconds", "app_rtt_seconds"}, status: checklist.Failed},
+		{name: "opentelemetry", now: []string{"ws_heartbeat_rtt_seconds", "app_rtt_seconds", "app_jobs_total 7", "app_jobs_total{otel_scope_name=\"app\"} 7"}, status: checklist.Warning},
 		{name: "no_total", now: []string{"ws_connections_opened_total", "ws_connections_opened"}, status: checklist.Failed},
 		{name: "summary", now: []string{"TYPE ws_connections_active gauge", "TYPE ws_connections_active counter"}, status: checklist.Failed},
-		{name: "no_process", now: []string{"process_", "proc_"}, status: checklist.Failed},
+		{name: "no_process", now: []string{"process_", "proc_"}, status: checklist.Warning},
 		{name: "descriptors", now: []string{"process_open_fds 30", "process_open_fds 900"}, status: checklist.Warning},
 		{name: "descriptors_full", now: []string{"process_open_fds 30", "process_open_fds 1000"}, status: checklist.Failed},
 		{name: "drift", now: []string{"ws_connections_active 5", "ws_connections_active 9"}, status: checklist.Failed},
@@ -94,7 +97,13 @@ func TestFaults(t *testing.T) {
 		{name: "idle", idle: true, status: checklist.Failed},
 		{name: "backwards", before: []string{"ws_connections_opened_total 100", "ws_connections_opened_total 120"}, status: checklist.Failed},
 		{name: "another_process", before: []string{"process_start_time_seconds 1.7", "process_start_time_seconds 1.6"}, status: checklist.Warning},
-		{name: "first_bucket", now: []string{`le="64"} 10`, `le="64"} 120`, `le="256"} 60`, `le="256"} 120`, `le="1024"} 110`, `le="1024"} 120`}, status: checklist.Warning},
+		{name: "first_bucket", now: []string{`le="0.005"} 20`, `le="0.005"} 40`, `le="0.05"} 38`, `le="0.05"} 40`}, status: checklist.Failed},
+		{name: "short_messages", now: []string{`le="64"} 10`, `le="64"} 120`, `le="256"} 60`, `le="256"} 120`, `le="1024"} 110`, `le="1024"} 120`}, status: checklist.OK},
+		{name: "declared", now: []string{"ws_connections_closed_total{code=\"1000\"} 80\nws_connections_closed_total{code=\"1006\"} 15\n", "", "ws_connections_active 5", "ws_connections_active 100", "process_open_fds 30", "process_open_fds 130"}, status: checklist.Warning},
+		{name: "not_there_yet", now: []string{"ws_connections_closed_total", "app_closed_total", "ws_connections_active 5", "ws_connections_active 100", "process_open_fds 30", "process_open_fds 130"}, status: checklist.Warning},
+		{name: "never_closed", now: []string{"ws_connections_closed_total", "app_closed_total"}, status: checklist.Failed},
+		{name: "near_names", now: []string{"ws_connections_opened_total", "websocket_connections_total", "ws_connections_active", "ws_clients",
+			"ws_connections_closed_total", "chat_ws_disconnects_total", "ws_message_bytes", "websocket_message_size_bytes", "ws_heartbeat_rtt_seconds", "websocket_ping_latency_ms"}, status: checklist.Failed},
 		{name: "infinity", now: []string{`le="0.005"} 20`, `le="0.005"} 0`, `le="0.05"} 38`, `le="0.05"} 0`, `le="2.5"} 40`, `le="2.5"} 0`, "rtt_seconds_sum 0.31", "rtt_seconds_sum 1240"}, status: checklist.Failed},
 		{name: "not_cumulative", now: []string{`le="256"} 60`, `le="256"} 6`}, status: checklist.Failed},
 		{name: "camel_case", now: []string{"app_jobs", "appJobs"}, status: checklist.Warning},
@@ -116,6 +125,45 @@ func TestFaults(t *testing.T) {
 			}
 			golden(t, tt.name, strings.ReplaceAll(text(t, r), dir+"/", ""))
 		})
+	}
+}
+
+// An endpoint of something else gets one line that asks about the address.
+func TestOtherEndpoint(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node.txt")
+	write(t, path, replaced(t, sound(t), "ws_", "node_"))
+	r, err := checklist.Run(t.Context(), options(t, path))
+	if err == nil {
+		t.Fatalf("no error, and\n%s", text(t, r))
+	}
+	for _, want := range []string{path, "right address?", "11 metrics", "node_* (5), process_* (5), app_* (1)"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q lacks %q", err, want)
+		}
+	}
+}
+
+// The summary counts the lines, and no line is wider than asked.
+func TestText(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.txt")
+	write(t, path, replaced(t, sound(t), "ws_", "other_websocket_", "process_", "proc_"))
+	r := run(t, options(t, path))
+	var b strings.Builder
+	if err := r.WriteText(&b, false, 70); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(b.String()) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 70 && !strings.Contains(line, path) {
+			t.Errorf("%d columns: %s", n, line)
+		}
+		if word, _, _ := strings.Cut(line, " "); word != "" {
+			counts[word]++
+		}
+	}
+	want := fmt.Sprintf(": %d failed, %d warning, %d ok, %d skipped\n", counts["failed"], counts["warning"], counts["ok"], counts["skipped"])
+	if counts["failed"] != 5 || !strings.HasSuffix(b.String(), want) {
+		t.Errorf("want %q at the end of\n%s", want, b.String())
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// imbalance is a label set for which opened = active + closed does not hold.
+// imbalance has the three values of a label set.
 type imbalance struct {
 	labels                 string
 	opened, active, closed float64
@@ -22,11 +22,19 @@ type imbalance struct {
 func (b imbalance) excess() float64 { return b.active + b.closed - b.opened }
 
 func checkConservation(_ context.Context, s *subject, i *Item) {
-	sets := 0
+	sets, untold := 0, ""
 	for _, role := range s.roles {
-		now, n, err := imbalances(s.now, role)
-		if err != "" {
-			i.add(Failed, err, "See the item series", role+"connections_active", role+"connections_opened_total", role+"connections_closed_total")
+		active := role + "connections_active"
+		for _, m := range s.now.Families[active].GetMetric() {
+			if v := scrape.Value(m); v < 0 || math.IsNaN(v) {
+				i.add(Failed, fmt.Sprintf("%s is %v: the server decremented it too often", series(active, m), v),
+					"Decrement once for each connection, when its transport ends, and never for a refused handshake", active)
+			}
+		}
+		descriptors(s, i, role)
+		now, n, without := imbalances(s.now, role)
+		if without != "" {
+			untold = "needs " + without
 			continue
 		}
 		sets += n
@@ -37,44 +45,42 @@ func checkConservation(_ context.Context, s *subject, i *Item) {
 		for _, labels := range slices.Sorted(maps.Keys(now)) {
 			report(i, role, now[labels], before, s.before != nil)
 		}
-		for _, m := range s.now.Families[role+"connections_active"].GetMetric() {
-			if v := scrape.Value(m); v < 0 || math.IsNaN(v) {
-				i.add(Failed, fmt.Sprintf("%s is %v: more were taken off than were added", series(role+"connections_active", m), v),
-					"Decrement once a connection, where its transport ends, and not for refused handshakes", role+"connections_active")
-			}
-		}
-		descriptors(s, i, role)
+	}
+	if sets == 0 {
+		i.skip(untold)
+		return
 	}
 	i.ok("opened = active + closed holds in %s", several(sets, "label set"))
 }
 
-// report tells a drift from a scrape that was not taken at one instant: a drift
-// is there in the older scrape too.
+// report tells a drift from a scrape that was not taken at one instant. A drift
+// is in the older scrape too.
 func report(i *Item, role string, b imbalance, before map[string]imbalance, twice bool) {
 	old, had := before[b.labels]
-	why := fmt.Sprintf("opened %.0f = active %.0f + closed %.0f is wrong by %.0f%s",
+	why := fmt.Sprintf("opened %.0f is not active %.0f + closed %.0f: the difference is %.0f%s",
 		b.opened, b.active, b.closed, math.Abs(b.excess()), b.labels)
 	names := []string{role + "connections_active", role + "connections_opened_total", role + "connections_closed_total"}
 	if twice && (!had || math.Signbit(old.excess()) != math.Signbit(b.excess())) {
-		i.add(Warning, why+", in one of two scrapes only", "Check again; if it comes and goes, the three are not read at one instant", names...)
+		i.add(Warning, why+", in one of two scrapes only", "Check again. A difference that comes and goes means that the server does not read the three at one instant", names...)
 		return
 	}
-	advice := "The gauge or the closes are too high: an end is counted twice, or a path does not decrement (errors, timeouts, drops without a close frame)"
+	advice := "Look for a path that counts an end twice, or one that never decrements the gauge (errors, timeouts, ends without a close frame)"
 	if b.excess() < 0 {
-		advice = "Ends are not counted as closed on some path (errors, timeouts, drops without a close frame are 1006), or the gauge is decremented twice"
+		advice = "Look for a path that decrements the gauge twice, or one that does not count an end (errors, timeouts and ends without a close frame are 1006)"
 	}
 	i.add(Failed, why, advice, names...)
 }
 
-// imbalances returns those of a scrape by label set, and how many sets there
-// are. Where the three metrics have different labels, those that all have count.
-func imbalances(s *scrape.Scrape, role string) (map[string]imbalance, int, string) {
+// imbalances returns the label sets of a scrape that do not balance, and the
+// number of all sets. Where the three metrics have different labels, a set is
+// the labels that they share. Without one of the three it returns its name.
+func imbalances(s *scrape.Scrape, role string) (unbalanced map[string]imbalance, sets int, without string) {
 	parts := [3]string{role + "connections_opened_total", role + "connections_active", role + "connections_closed_total"}
 	var common []string
 	for n, part := range parts {
 		f := s.Families[part]
-		if f == nil || len(f.GetMetric()) == 0 {
-			return nil, 0, "can't be told without " + part
+		if f == nil {
+			return nil, 0, part
 		}
 		names := labelNames(f)
 		if n == 0 {
@@ -92,12 +98,12 @@ func imbalances(s *scrape.Scrape, role string) (map[string]imbalance, int, strin
 			all[key] = b
 		}
 	}
-	sets := len(all)
+	sets = max(1, len(all)) // three metrics that are declared, and have no series yet
 	maps.DeleteFunc(all, func(_ string, b imbalance) bool { return b.excess() == 0 })
 	return all, sets, ""
 }
 
-// descriptors finds a gauge with more connections than the process has files.
+// descriptors finds a gauge above the number of open files.
 func descriptors(s *subject, i *Item, role string) {
 	active, _ := s.now.Sum(role + "connections_active")
 	open, ok := s.now.Sum("process_open_fds")
@@ -110,13 +116,13 @@ func descriptors(s *subject, i *Item, role string) {
 			return
 		}
 	}
-	i.add(Failed, fmt.Sprintf("the gauge says %.0f connections, and the process has %.0f file descriptors open", active, open),
-		"The gauge drifts: decrement it wherever a connection ends", role+"connections_active", "process_open_fds")
+	i.add(Failed, fmt.Sprintf("the gauge shows %.0f connections, and the process has only %.0f open file descriptors", active, open),
+		"The gauge drifts. Decrement it on every path on which a connection ends", role+"connections_active", "process_open_fds")
 }
 
 func checkIdle(_ context.Context, s *subject, i *Item) {
 	if !s.Idle {
-		i.skip("the server may have connections; with --idle the gauge must be at 0")
+		i.skip("give --idle if the server has no connections now")
 		return
 	}
 	seen := false
@@ -125,18 +131,19 @@ func checkIdle(_ context.Context, s *subject, i *Item) {
 		for _, m := range s.now.Families[name].GetMetric() {
 			seen = true
 			if v := scrape.Value(m); v != 0 {
-				i.add(Failed, fmt.Sprintf("%s is %v, and the server is idle", series(name, m), v),
-					"Either it holds sockets of clients that have left (compare process_open_fds; close on every path of the handler) or the gauge drifts", name)
+				i.add(Failed, fmt.Sprintf("%s is %v on an idle server", series(name, m), v),
+					"Compare process_open_fds. If that is high too, the server holds sockets of clients that have left: close on every path of the handler. If not, the gauge drifts", name)
 			}
 		}
 	}
 	if !seen {
-		i.add(Failed, "there is no connections_active", "See the item series")
+		i.skip("needs " + s.roles[0] + "connections_active")
+		return
 	}
 	i.ok("the gauge is at 0")
 }
 
-// labelNames are those that series of the family have, without le and quantile.
+// labelNames are the labels of a family's series, without le and quantile.
 func labelNames(f *dto.MetricFamily) []string {
 	names := map[string]bool{}
 	for _, m := range f.GetMetric() {
@@ -147,7 +154,7 @@ func labelNames(f *dto.MetricFamily) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// labelSet is the labels as messages show them, and empty without any.
+// labelSet writes the labels for a message. It is empty without any label.
 func labelSet(m *dto.Metric, names []string) string {
 	if len(names) == 0 {
 		return ""
@@ -159,7 +166,7 @@ func labelSet(m *dto.Metric, names []string) string {
 	return " for {" + strings.Join(parts, ",") + "}"
 }
 
-// series is a series as it stands in a scrape.
+// series writes a series as a scrape shows it.
 func series(name string, m *dto.Metric) string {
 	var parts []string
 	for _, l := range m.GetLabel() {
@@ -170,9 +177,4 @@ func series(name string, m *dto.Metric) string {
 	}
 	slices.Sort(parts)
 	return name + "{" + strings.Join(parts, ",") + "}"
-}
-
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
 }

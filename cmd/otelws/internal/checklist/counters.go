@@ -12,13 +12,13 @@ import (
 
 func checkCounters(_ context.Context, s *subject, i *Item) {
 	if s.before == nil {
-		i.skip("takes two scrapes: give an address, or two files, the older first")
+		i.skip("needs two scrapes: give an address, or two files with the older one first")
 		return
 	}
 	was, _ := s.before.Sum("process_start_time_seconds")
 	if is, _ := s.now.Sum("process_start_time_seconds"); is != was {
 		i.add(Warning, "the second scrape is of another process than the first, by process_start_time_seconds",
-			"If nothing was restarted, this address leads to several instances by turns: scrape each by its own, never a load balancer",
+			"If nothing was restarted, this address leads to several instances by turns. Scrape each instance at its own address, never a load balancer",
 			"process_start_time_seconds")
 		return
 	}
@@ -45,12 +45,12 @@ func checkCounters(_ context.Context, s *subject, i *Item) {
 	}
 	slices.Sort(backwards)
 	if n := len(backwards); n > 0 {
-		i.add(Failed, enumerate(backwards), "A counter only goes up while a process lives: a value that falls is a gauge, or the address leads to several instances by turns")
+		i.add(Failed, enumerate(backwards), "A counter only goes up while its process lives. Either this value is a gauge, or the address leads to several instances by turns")
 	}
 	if len(gone) > 0 {
 		i.add(Warning, "gone since the first scrape: "+enumerate(gone), "Keep a counter's series for as long as the process lives")
 	}
-	i.ok("none of %d counters and histograms went backwards", compared)
+	i.ok("none of %s of counters and histograms went backwards", several(compared, "series"))
 }
 
 func total(m *dto.Metric) float64 {
@@ -60,7 +60,7 @@ func total(m *dto.Metric) float64 {
 	return scrape.Value(m)
 }
 
-// enumerate names three at most.
+// enumerate names at most three, and the number of the others.
 func enumerate(all []string) string {
 	const most = 3
 	text := ""

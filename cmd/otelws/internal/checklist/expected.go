@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"mime"
-	"regexp"
+	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -13,16 +13,16 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// expectation is a metric that a WebSocket server should have, without the
-// prefix of its role.
+// expectation is a metric that a WebSocket server should have.
 type expectation struct {
-	name   string
+	name   string // without the prefix of its role
 	typ    dto.MetricType
 	core   bool      // one of the five that every server should have
 	bounds []float64 // the conventional buckets
-	// nothing is whether the scrape shows that there was nothing to record
-	// yet: the OpenTelemetry SDK has no histogram before its first value.
-	nothing func(s *scrape.Scrape, role string) bool
+	// notYet reports that nothing has happened that the metric counts. Many
+	// libraries show a metric only after its first value.
+	notYet func(s *scrape.Scrape, role string) bool
+	words  nearWords
 }
 
 var (
@@ -32,20 +32,26 @@ var (
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 )
 
+const (
+	gauge     = dto.MetricType_GAUGE
+	counter   = dto.MetricType_COUNTER
+	histogram = dto.MetricType_HISTOGRAM
+)
+
 var expected = []expectation{
-	{"connections_active", dto.MetricType_GAUGE, true, nil, never},
-	{"connections_opened_total", dto.MetricType_COUNTER, true, nil, never},
-	{"connections_closed_total", dto.MetricType_COUNTER, true, nil, never},
-	{"message_bytes", dto.MetricType_HISTOGRAM, true, sizeBounds, noFrames("receive", "text", "binary")},
-	{"heartbeat_rtt_seconds", dto.MetricType_HISTOGRAM, true, rttBounds, noFrames("receive", "pong")},
-	{"message_sent_bytes", dto.MetricType_HISTOGRAM, false, sizeBounds, noFrames("transmit", "text", "binary")},
-	{"heartbeat_missed_total", dto.MetricType_COUNTER, false, nil, never},
-	{"connection_duration_seconds", dto.MetricType_HISTOGRAM, false, durationBounds, zero("connections_closed_total")},
-	{"handshake_duration_seconds", dto.MetricType_HISTOGRAM, false, handshakeBounds, zero("connections_opened_total")},
-	{"frames_total", dto.MetricType_COUNTER, false, nil, never},
-	{"io_bytes_total", dto.MetricType_COUNTER, false, nil, never},
-	{"write_time_seconds_total", dto.MetricType_COUNTER, false, nil, never},
-	{"protocol_errors_total", dto.MetricType_COUNTER, false, nil, never},
+	{"connections_active", gauge, true, nil, never, activeWords},
+	{"connections_opened_total", counter, true, nil, noneActive, openedWords},
+	{"connections_closed_total", counter, true, nil, noneEnded, closedWords},
+	{"message_bytes", histogram, true, sizeBounds, noFrames("receive", "text", "binary"), messageWords},
+	{"heartbeat_rtt_seconds", histogram, true, rttBounds, noFrames("receive", "pong"), rttWords},
+	{"message_sent_bytes", histogram, false, sizeBounds, noFrames("transmit", "text", "binary"), nearWords{}},
+	{"heartbeat_missed_total", counter, false, nil, never, nearWords{}},
+	{"connection_duration_seconds", histogram, false, durationBounds, zero("connections_closed_total"), nearWords{}},
+	{"handshake_duration_seconds", histogram, false, handshakeBounds, zero("connections_opened_total"), nearWords{}},
+	{"frames_total", counter, false, nil, never, nearWords{}},
+	{"io_bytes_total", counter, false, nil, never, nearWords{}},
+	{"write_time_seconds_total", counter, false, nil, never, nearWords{}},
+	{"protocol_errors_total", counter, false, nil, never, nearWords{}},
 }
 
 const (
@@ -55,14 +61,27 @@ const (
 
 func never(*scrape.Scrape, string) bool { return false }
 
+// zero reports that a counter is there, and is 0 or has no sample.
 func zero(name string) func(*scrape.Scrape, string) bool {
 	return func(s *scrape.Scrape, role string) bool {
-		n, ok := s.Sum(role + name)
-		return ok && n == 0
+		n, _ := s.Sum(role + name)
+		return s.Families[role+name] != nil && n == 0
 	}
 }
 
-// noFrames is for what is recorded with frames of the opcodes.
+func noneActive(s *scrape.Scrape, role string) bool {
+	n, ok := s.Sum(role + "connections_active")
+	return ok && n == 0
+}
+
+// noneEnded reports that all connections that were opened are still open.
+func noneEnded(s *scrape.Scrape, role string) bool {
+	active, ok := s.Sum(role + "connections_active")
+	opened, _ := s.Sum(role + "connections_opened_total")
+	return ok && s.Families[role+"connections_opened_total"] != nil && active == opened
+}
+
+// noFrames is for a metric that is recorded with frames of the opcodes.
 func noFrames(direction string, opcodes ...string) func(*scrape.Scrape, string) bool {
 	return func(s *scrape.Scrape, role string) bool {
 		if zero("connections_opened_total")(s, role) {
@@ -78,26 +97,6 @@ func noFrames(direction string, opcodes ...string) func(*scrape.Scrape, string) 
 	}
 }
 
-// roles are those of which the scrape has anything, else the server's.
-func roles(s *scrape.Scrape) (found []string) {
-	var server, client bool
-	for name := range s.Families {
-		switch name = strings.ReplaceAll(name, ".", "_"); {
-		case strings.HasPrefix(name, clientRole):
-			client = true
-		case strings.HasPrefix(name, serverRole):
-			server = true
-		}
-	}
-	if server || !client {
-		found = append(found, serverRole)
-	}
-	if client {
-		found = append(found, clientRole)
-	}
-	return found
-}
-
 func checkScrape(_ context.Context, s *subject, i *Item) {
 	i.ok("%d series in %d metrics, %d kB, %s", s.now.Series(), len(s.now.Families), (s.now.Bytes+999)/1000, form(s.now))
 	if !scrape.IsURL(s.Sources[len(s.Sources)-1]) {
@@ -105,49 +104,70 @@ func checkScrape(_ context.Context, s *subject, i *Item) {
 	}
 	media, _, err := mime.ParseMediaType(s.now.ContentType)
 	if err != nil || media != "text/plain" && media != expfmt.OpenMetricsType {
-		i.add(Warning, fmt.Sprintf("the Content-Type is %q, with which Prometheus 3 refuses a scrape", s.now.ContentType),
-			"Send text/plain; version=0.0.4")
+		i.add(Warning, fmt.Sprintf("Prometheus 3 refuses a scrape with the Content-Type %q", s.now.ContentType),
+			"Send Content-Type: text/plain; version=0.0.4")
 	}
 	if n := s.now.Series(); n > 10_000 {
-		i.add(Warning, fmt.Sprintf("%d series of one process", n), "See which metrics have most of them, and drop labels")
+		i.add(Warning, fmt.Sprintf("this one process has %d series", n), "Find the metrics with the most series, and drop labels")
 	}
 }
 
 func form(s *scrape.Scrape) string {
-	if strings.HasPrefix(s.ContentType, expfmt.OpenMetricsType) {
+	if s.OpenMetrics {
 		return "OpenMetrics"
 	}
 	return "text"
 }
 
 func checkSeries(_ context.Context, s *subject, i *Item) {
+	if len(s.dotted) > 0 {
+		i.add(Warning, "Prometheus stores the names with their dots: "+enumerate(s.dotted),
+			"Dashboards and alerts look for names with underscores. An OpenTelemetry exporter has them with the translation strategy UnderscoreEscapingWithSuffixes",
+			s.dotted...)
+	}
 	there, yet := 0, []string{}
 	for _, role := range s.roles {
-		further := false
-		for _, e := range expected {
-			if f := s.now.Families[role+e.name]; f != nil && !e.core {
-				further = true
-			}
-		}
+		further := slices.ContainsFunc(expected, func(e expectation) bool { return !e.core && s.now.Families[role+e.name] != nil })
 		for _, e := range expected {
 			name := role + e.name
-			f := s.now.Families[name]
+			f, meant := s.now.Families[name], ""
+			if f == nil {
+				meant = similar(s.now, role, e)
+			}
 			switch {
 			case f != nil && len(f.GetMetric()) > 0:
 				there++
 				checkType(i, name, e, f)
-			case e.nothing(s.now, role) && similar(s.now, name) == "":
+			case meant != "":
+				misnamed(i, s, name, meant, e)
+			case f != nil && e.typ == counter:
+				i.add(Warning, name+" is declared, and has no series yet", initialise(e), name)
+			case f != nil:
+				yet = append(yet, name)
+			case e.notYet(s.now, role) && e.typ == counter:
+				i.add(Warning, name+" is not there, perhaps because there was nothing to count yet", initialise(e), name)
+			case e.notYet(s.now, role):
 				yet = append(yet, name)
 			case e.core || further:
-				missing(i, s, name, e)
+				missing(i, s.now, name, e)
 			}
 		}
 	}
-	summary := fmt.Sprintf("all %d that can be expected are there", there)
+	summary := fmt.Sprintf("%s, all that can be expected", several(there, "metric"))
 	if len(yet) > 0 {
 		summary += "; nothing was recorded yet for " + strings.Join(yet, ", ")
 	}
 	i.ok("%s", summary)
+}
+
+// initialise says how to have a counter from the start.
+func initialise(e expectation) string {
+	const why = ", since rate() cannot see a series that begins at 1"
+	if strings.HasSuffix(e.name, "closed_total") {
+		return `When the process starts, add 0 for the codes 1000, 1001, 1005 and 1006` + why +
+			`. In prom-client: closed.inc({ code: "1006" }, 0). In client_golang: closed.WithLabelValues("1006")`
+	}
+	return "When the process starts, add 0 for each set of labels" + why
 }
 
 func checkType(i *Item, name string, e expectation, f *dto.MetricFamily) {
@@ -158,62 +178,53 @@ func checkType(i *Item, name string, e expectation, f *dto.MetricFamily) {
 	advice := "Make it a " + want
 	switch {
 	case f.GetType() == dto.MetricType_UNTYPED:
-		i.add(Warning, name+" has no type, and should be a "+want, "Say so in a # TYPE line", name)
+		i.add(Warning, fmt.Sprintf("%s has no type", name), fmt.Sprintf("Declare it by the line: # TYPE %s %s", name, want), name)
 		return
 	case f.GetType() == dto.MetricType_SUMMARY:
-		advice += ": the quantiles of instances can't be added up"
+		advice += ": nobody can add up the quantiles of several instances"
 	}
 	i.add(Failed, fmt.Sprintf("%s is a %s, and should be a %s", name, got, want), advice, name)
 }
 
 func typeName(t dto.MetricType) string { return strings.ToLower(t.String()) }
 
-func missing(i *Item, s *subject, name string, e expectation) {
-	status := Failed
-	if !e.core {
-		status = Warning
+func missing(i *Item, s *scrape.Scrape, name string, e expectation) {
+	advice := fmt.Sprintf("Add the %s", typeName(e.typ))
+	if e.name == "heartbeat_rtt_seconds" {
+		advice = "Ping the clients, and record the time until the pong. Nothing else shows a client that is slow or has vanished"
 	}
-	if other := similar(s.now, name); other != "" {
-		i.add(status, fmt.Sprintf("%s is missing; there is %s", name, other),
-			"Name it "+name+", in base units, as dashboards and alerts expect it", name)
+	if e.typ == histogram && isOpenTelemetry(s) {
+		i.add(Warning, name+" is not there. Either nothing was recorded yet, or nothing records it", advice, name)
 		return
 	}
-	why, advice := name+" is missing", fmt.Sprintf("Add the %s", typeName(e.typ))
-	if e.typ == dto.MetricType_HISTOGRAM {
-		advice += ", and record it also before there is a dashboard"
-	}
-	if strings.HasSuffix(e.name, "heartbeat_rtt_seconds") {
-		advice = "Ping the clients, and record the time to the pong: nothing else shows a slow or vanished one"
-	}
-	i.add(status, why, advice, name)
+	i.add(e.severity(), name+" is missing", advice, name)
 }
 
-var variations = regexp.MustCompile(`(_(total|count|seconds|milliseconds|microseconds|nanoseconds|millis|ms|us|ns|s|bytes|kilobytes|kb|size|connections|ratio))+$`)
-
-// stem is a name without its unit and type.
-func stem(name string) string {
-	name = strings.ToLower(strings.NewReplacer(".", "_", "-", "_").Replace(name))
-	name = strings.Replace(name, "websocket_", "ws_", 1)
-	return variations.ReplaceAllString(name, "")
-}
-
-// similar finds a metric that is probably meant to be the one called name.
-func similar(s *scrape.Scrape, name string) string {
-	for _, other := range s.Names() {
-		if other != name && stem(other) == stem(name) && !known(other) {
-			return other
-		}
+// isOpenTelemetry reports whether the metrics come from an OpenTelemetry SDK, which
+// shows a metric only after its first value.
+func isOpenTelemetry(s *scrape.Scrape) bool {
+	if s.Families["target_info"] != nil {
+		return true
 	}
-	return ""
-}
-
-func known(name string) bool {
-	for _, role := range []string{serverRole, clientRole} {
-		for _, e := range expected {
-			if name == role+e.name {
-				return true
-			}
+	for _, f := range s.Families {
+		if slices.Contains(labelNames(f), "otel_scope_name") {
+			return true
 		}
 	}
 	return false
+}
+
+func misnamed(i *Item, s *subject, name, meant string, e expectation) {
+	advice := "Rename it: dashboards and alerts look for " + name
+	if got := s.now.Families[meant].GetType(); got != e.typ && got != dto.MetricType_UNTYPED {
+		advice += fmt.Sprintf(", a %s", typeName(e.typ))
+	}
+	i.add(e.severity(), fmt.Sprintf("%s is missing. Perhaps %s is meant for it", name, meant), advice, name, meant)
+}
+
+func (e expectation) severity() Status {
+	if e.core {
+		return Failed
+	}
+	return Warning
 }

@@ -14,28 +14,32 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-const ownListener = "Give the metrics a listener of their own, which only Prometheus reaches: a scrape names your build and your load, and must answer when the public listener is saturated"
+const ownListener = "Give the metrics a listener of their own that only Prometheus reaches. A scrape tells your build and your load, and must answer when the public listener is saturated"
 
 func checkExposure(ctx context.Context, s *subject, i *Item) {
 	source := s.Sources[len(s.Sources)-1]
 	if !scrape.IsURL(source) {
-		i.skip("takes the address of the metrics")
+		i.skip("needs the address of the metrics, not a file")
 		return
 	}
 	u, err := url.Parse(source)
 	if err != nil {
-		i.skip("the address can't be read")
+		i.skip("nobody can read the address")
 		return
 	}
 	samePort(ctx, s, i, u)
-	public(ctx, s, i, u)
-	i.ok("%s has the metrics alone, and is no public address", u.Host)
+	if ips := addresses(ctx, u.Hostname()); len(ips) > 0 {
+		public(s, i, u, ips)
+		i.ok("%s serves no WebSockets, and is no public address", u.Host)
+		return
+	}
+	i.skip("this machine cannot look up " + u.Hostname())
 }
 
 func samePort(ctx context.Context, s *subject, i *Item, metrics *url.URL) {
 	if s.WebSocket == "" {
 		if path, ok := s.guess(ctx, metrics); ok {
-			i.add(Failed, fmt.Sprintf("%s also answers WebSocket handshakes, on %s: the metrics are reachable wherever it is", metrics.Host, path), ownListener)
+			i.add(Failed, fmt.Sprintf("%s also answers WebSocket handshakes, on %s: whoever reaches the WebSockets reaches the metrics", metrics.Host, path), ownListener)
 		}
 		return
 	}
@@ -50,13 +54,13 @@ func samePort(ctx context.Context, s *subject, i *Item, metrics *url.URL) {
 	// A proxy in front of both may have mapped the path.
 	at := url.URL{Scheme: strings.Replace(ws.Scheme, "ws", "http", 1), Host: ws.Host, Path: metrics.Path}
 	if _, err := s.Client.Get(ctx, at.String()); err == nil {
-		i.add(Failed, fmt.Sprintf("the metrics can be had through the WebSocket's address too, at %s", at.String()), ownListener)
+		i.add(Failed, fmt.Sprintf("the address of the WebSockets serves the metrics too, at %s", scrape.Name(at.String())), ownListener)
 	}
 }
 
-// guess asks for a version of the WebSocket protocol that does not exist. RFC
-// 6455, section 4.4, has a server name those that it speaks; no connection comes
-// of it.
+// guess asks for a version of the WebSocket protocol that does not exist. A server
+// answers with the versions that it speaks (RFC 6455, section 4.4), and opens no
+// connection.
 func (s *subject) guess(ctx context.Context, metrics *url.URL) (string, bool) {
 	for _, path := range []string{"/", "/ws", metrics.Path} {
 		at := url.URL{Scheme: metrics.Scheme, Host: metrics.Host, Path: path, User: metrics.User}
@@ -87,10 +91,10 @@ func (s *subject) guess(ctx context.Context, metrics *url.URL) (string, bool) {
 	return "", false
 }
 
-// public judges the address that the metrics were asked of: another one of the
-// same listener can't be seen from outside.
-func public(ctx context.Context, s *subject, i *Item, metrics *url.URL) {
-	for _, ip := range addresses(ctx, metrics.Hostname()) {
+// public judges the address of the scrape. Other addresses of the same listener
+// cannot be seen from outside.
+func public(s *subject, i *Item, metrics *url.URL, ips []netip.Addr) {
+	for _, ip := range ips {
 		if !isPublic(ip) {
 			continue
 		}
@@ -99,9 +103,9 @@ func public(ctx context.Context, s *subject, i *Item, metrics *url.URL) {
 			why = fmt.Sprintf("%s is a public address", ip)
 		}
 		if s.Client.Authorized || metrics.User != nil {
-			i.add(Warning, why+"; it did take credentials, if it asks for them", "Listen on a private address, or keep others out by a firewall")
+			i.add(Warning, why+". Whether it asks for credentials cannot be told, since this check sent some", "Listen on a private address, or keep others out by a firewall")
 		} else {
-			i.add(Failed, why+", and asks for no credentials", "Listen on a private address, or keep others out by a firewall and a web configuration file")
+			i.add(Failed, why+", and asks for no credentials", "Listen on a private address, or keep others out by a firewall or by credentials")
 		}
 		return
 	}

@@ -15,14 +15,14 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// The numbers of values from which on a label is too wide for whatever it is.
+// The numbers of values that are too many for any label.
 const (
 	manyValues    = 100
 	tooManyValues = 1000
-	manyCodes     = 30 // registered close codes, and some of the application's
+	manyCodes     = 30 // the registered close codes, and some of the application's
 )
 
-// usage is what one label is on, over all metrics.
+// usage is where a label is used, over all metrics.
 type usage struct {
 	metrics []string
 	series  int
@@ -32,7 +32,7 @@ type usage struct {
 func checkLabels(_ context.Context, s *subject, i *Item) {
 	labels := map[string]*usage{}
 	for _, name := range s.now.Names() {
-		// Those have one series a process, of constant labels.
+		// An info metric has one series a process, with constant labels.
 		if name == "target_info" || strings.HasSuffix(name, "_info") {
 			continue
 		}
@@ -47,10 +47,10 @@ func checkLabels(_ context.Context, s *subject, i *Item) {
 		judge(i, label, u)
 	}
 	if widest == "" {
-		i.ok("no metric has any")
+		i.ok("no metric has labels")
 		return
 	}
-	i.ok("%d labels, all with few values; %s has the most, %d", len(labels), widest, len(labels[widest].values))
+	i.ok("%s, none with many values; %s has the most, %d", several(len(labels), "label"), widest, len(labels[widest].values))
 }
 
 func collect(labels map[string]*usage, name string, f *dto.MetricFamily) {
@@ -72,27 +72,27 @@ func collect(labels map[string]*usage, name string, f *dto.MetricFamily) {
 
 func judge(i *Item, label string, u *usage) {
 	n := len(u.values)
-	where := fmt.Sprintf("label %s of %s: %d values, %d series", label, enumerate(u.metrics), n, u.series)
-	const advice = "Drop the label, or fold it to a few declared values: each value is a series for as long as Prometheus keeps it, and who it was belongs in logs and traces"
+	where := fmt.Sprintf("label %s of %s has %s, in %d series", label, enumerate(u.metrics), several(n, "value"), u.series)
+	const advice = "Drop the label, or fold it to a few declared values. Each value costs a series for as long as Prometheus keeps it; who it was belongs in logs and traces"
 	person, kind := names(label), looksLike(u.values)
 	switch {
 	case person && (n > 1 || kind != ""):
-		i.add(Failed, where+", and by its name one for each "+subjectOf(label), advice, u.metrics...)
+		i.add(Failed, where+". By its name there is one for each "+subjectOf(label), advice, u.metrics...)
 	case kind != "" && n > 1:
-		i.add(Failed, where+", which look like "+kind, advice, u.metrics...)
+		i.add(Failed, where+". They look like "+kind, advice, u.metrics...)
 	case n > tooManyValues:
 		i.add(Failed, where, advice, u.metrics...)
 	case person || kind != "":
-		i.add(Warning, where+", and may become many", advice, u.metrics...)
+		i.add(Warning, where+". They may become many", advice, u.metrics...)
 	case n > manyValues:
 		i.add(Warning, where, advice, u.metrics...)
 	case label == "code" && n > manyCodes:
-		i.add(Warning, where, "Clients choose the close codes 3000 to 4999: record those you declared, and fold the rest", u.metrics...)
+		i.add(Warning, where, "Clients choose the close codes from 3000 to 4999. Record the codes that you declared, and fold the others to one value", u.metrics...)
 	}
 }
 
-// subjects are words of a label's name that say that there is one value for
-// each of something that has no bounds.
+// subjects are words in a label's name that promise a value for each user, each
+// session and so on, without bound.
 var subjects = []string{
 	"user", "username", "userid", "uid", "session", "sessionid", "sid", "client", "clientid", "customer", "account",
 	"member", "player", "visitor", "device", "request", "req", "trace", "span", "message", "msg",
@@ -100,8 +100,8 @@ var subjects = []string{
 	"ip", "email", "uuid", "guid", "room", "channel", "topic", "phone",
 }
 
-// alone are those of which the word alone says it; others need an "id", a
-// "name", an "address" or the like beside them.
+// alone are subjects that need no second word. The others need an identifier
+// beside them.
 var alone = []string{
 	"user", "username", "userid", "uid", "session", "sessionid", "sid", "clientid", "connid", "socketid",
 	"ip", "email", "uuid", "guid", "token", "phone",
@@ -109,7 +109,7 @@ var alone = []string{
 
 var identifiers = []string{"id", "ip", "address", "addr", "name", "key", "uuid", "email"}
 
-// bounded are names with such a word that have few values.
+// bounded are names that hold a subject, and have few values all the same.
 var bounded = []string{"user_agent_type", "session_state", "user_type", "user_tier", "user_role", "session_type", "peer_service"}
 
 func names(label string) bool {
@@ -126,7 +126,7 @@ func names(label string) bool {
 	return slices.Contains(alone, last) || slices.Equal(words, []string{"remote", "addr"}) || slices.Equal(words, []string{"remote", "address"})
 }
 
-// subjectOf is the word for messages.
+// subjectOf is the subject as a message names it.
 func subjectOf(label string) string {
 	for _, w := range words(label) {
 		if slices.Contains(subjects, w) {
@@ -175,7 +175,7 @@ func isAddress(v string) bool {
 	return err == nil
 }
 
-// looksLike is the kind of most of the values, and empty where they have none.
+// looksLike is the pattern that most of the values match, or empty.
 func looksLike(values map[string]struct{}) string {
 	for _, p := range patterns {
 		n := 0

@@ -88,7 +88,7 @@ func TestNode(t *testing.T) {
 		want  []string
 	}{
 		{fault: ""},
-		{"drift", "conservation", []string{"is wrong by 10", "too high"}},
+		{"drift", "conservation", []string{"the difference is 10", "counts an end twice"}},
 		{"user", "labels", []string{"userId", "20 values", "20 series", "ws_connections_opened_total"}},
 		{"milliseconds", "series", []string{"ws_heartbeat_rtt_seconds is missing", "ws_heartbeat_rtt_ms"}},
 		{"infinity", "buckets", []string{"all 20 observations of ws_message_bytes", "+Inf", "64 256 1024"}},
@@ -119,6 +119,28 @@ func TestNode(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The classic recipe counts a close when it happens, and declares the counter
+// from the start.
+func TestNodeBeforeTraffic(t *testing.T) {
+	for _, format := range []string{"text", "openmetrics"} {
+		ws, metrics := startNode(t, "uninitialised", format)
+		o := options(t, metrics)
+		o.WebSocket = ws
+		r := run(t, o)
+		if i := item(t, r, "series"); i.Status != checklist.Warning || !strings.Contains(fmt.Sprint(i.Findings), `closed.inc({ code: "1006" }, 0)`) {
+			t.Errorf("%s, before: %+v", format, i)
+		}
+		if n := strings.Count("\n"+text(t, r), "\nwarning "); n != 1 || r.Status != checklist.Warning {
+			t.Errorf("%s, before: %v, %d warnings, want 1:\n%s", format, r.Status, n, text(t, r))
+		}
+		visit(t, ws)
+		waitForCloses(t, o, 20)
+		if r := run(t, o); r.Status != checklist.OK {
+			t.Errorf("%s, after:\n%s", format, text(t, r))
+		}
 	}
 }
 

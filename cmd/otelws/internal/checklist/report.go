@@ -1,6 +1,5 @@
-// Package checklist holds the metrics of a WebSocket server against the operational
-// checklist: are the expected series there, do they add up, can they grow
-// without bound.
+// Package checklist checks the metrics of a WebSocket server: are the expected
+// series there, do they add up, can they grow without bound?
 package checklist
 
 import (
@@ -8,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
-// Status is the outcome of an item. The worse, the higher.
+// Status is the outcome of an item. A worse one is higher.
 type Status int
 
 const (
-	Skipped Status = iota // could not be told from what was given
+	Skipped Status = iota // the sources do not tell
 	OK
 	Warning
 	Failed
@@ -27,8 +27,8 @@ func (s Status) String() string { return statusNames[s] }
 // MarshalText returns the status as String does.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Report is the outcome of all items. Its JSON form is stable: members may be
-// added, and those there are keep their names and meaning.
+// Report is the outcome of all items. Its JSON form is stable: members keep their
+// names and meaning, and new ones may come.
 type Report struct {
 	Target string `json:"target"` // without a password
 	Status Status `json:"status"` // the worst of the items
@@ -38,9 +38,9 @@ type Report struct {
 
 // Item is one item of the checklist.
 type Item struct {
-	Name   string `json:"name"` // one of Names
+	Name   string `json:"name"`
 	Status Status `json:"status"`
-	// Summary says what was found well, or why the item was skipped.
+	// Summary describes an item that is ok, or says why the item was skipped.
 	Summary  string    `json:"summary,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 }
@@ -58,12 +58,19 @@ func (i *Item) add(s Status, why, advice string, metrics ...string) {
 	i.Status = max(i.Status, s)
 }
 
+// ok describes an item that has no finding.
 func (i *Item) ok(format string, args ...any) {
-	i.Status = max(i.Status, OK)
-	i.Summary = fmt.Sprintf(format, args...)
+	if len(i.Findings) == 0 {
+		i.Status, i.Summary = OK, fmt.Sprintf(format, args...)
+	}
 }
 
-func (i *Item) skip(why string) { i.Summary = why }
+// skip says why an item without a finding could not be told.
+func (i *Item) skip(why string) {
+	if len(i.Findings) == 0 {
+		i.Summary = why
+	}
+}
 
 // WriteJSON writes the report as a JSON document.
 func (r *Report) WriteJSON(w io.Writer) error {
@@ -75,24 +82,37 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 var colours = [...]string{Skipped: "2", OK: "32", Warning: "33", Failed: "31"}
 
-// WriteText writes a line for each finding, and for each item without one.
-func (r *Report) WriteText(w io.Writer, colour bool) error {
+const (
+	statusWidth = 9  // columns of a line for its status
+	itemWidth   = 14 // and for the name of its item
+)
+
+// WriteText writes each finding, and the summary of each item without one, as a
+// paragraph of that width.
+func (r *Report) WriteText(w io.Writer, colour bool, width int) error {
 	var b strings.Builder
-	line := func(s Status, item, text string) {
-		status := fmt.Sprintf("%-7s", s)
+	var counts [len(statusNames)]int
+	paragraph := func(s Status, item, text string) {
+		counts[s]++
+		status := fmt.Sprintf("%-*s", statusWidth, s)
 		if colour {
 			status = "\x1b[" + colours[s] + "m" + status + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "%s  %-12s  %s\n", status, item, printable(text))
+		fmt.Fprintf(&b, "%s%-*s", status, itemWidth, item)
+		const indent = statusWidth + itemWidth
+		for n, line := range wrap(printable(text), max(width-indent, 30)) {
+			if n > 0 {
+				b.WriteString(strings.Repeat(" ", indent))
+			}
+			b.WriteString(line + "\n")
+		}
 	}
-	var counts [len(statusNames)]int
 	for _, i := range r.Items {
-		counts[i.Status]++
 		if len(i.Findings) == 0 {
-			line(i.Status, i.Name, i.Summary)
+			paragraph(i.Status, i.Name, i.Summary)
 		}
 		for _, f := range i.Findings {
-			line(f.Status, i.Name, f.Why+". "+f.Advice+".")
+			paragraph(f.Status, i.Name, f.Why+". "+f.Advice+".")
 		}
 	}
 	fmt.Fprintf(&b, "\n%s: %d failed, %s, %d ok, %d skipped\n",
@@ -101,14 +121,32 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 	return err
 }
 
+// wrap breaks text into lines at spaces. A word that is too long has a line of
+// its own.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		switch last := &lines[len(lines)-1]; {
+		case *last == "":
+			*last = word
+		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// several is a number with its noun.
 func several(n int, of string) string {
-	if n != 1 {
+	if n != 1 && !strings.HasSuffix(of, "s") {
 		of += "s"
 	}
 	return fmt.Sprintf("%d %s", n, of)
 }
 
-// printable keeps what a scrape says from moving the cursor.
+// printable removes control characters, since a scrape may hold anything.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {

@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// runtimes are prefixes of the metrics that a language's runtime has of itself.
+// runtimes are the prefixes of the metrics of a language's runtime.
 var runtimes = []string{"go_", "nodejs_", "jvm_", "python_", "dotnet_", "ruby_", "erlang_", "beam_", "php_"}
 
-// The shares of the descriptors from which on there is something to do.
+// Shares of the file descriptors: a warning from the first on, a failure from the
+// second on.
 const (
 	fdsNear = 0.8
 	fdsFull = 0.95
@@ -18,20 +19,15 @@ const (
 func checkRuntime(_ context.Context, s *subject, i *Item) {
 	open, haveOpen := s.now.Sum("process_open_fds")
 	limit, haveLimit := s.now.Sum("process_max_fds")
-	if !haveOpen || !haveLimit {
-		var names []string
-		for name, have := range map[string]bool{"process_open_fds": haveOpen, "process_max_fds": haveLimit} {
-			if !have {
-				names = append(names, name)
-			}
-		}
-		i.add(Failed, "the file descriptors and their limit are missing: every connection takes one, and at the limit all new ones fail",
-			"Add the process collector of your client library, for process_open_fds and process_max_fds", sorted(names)...)
-	}
-	for _, name := range []string{"process_resident_memory_bytes", "process_cpu_seconds_total"} {
+	var absent []string
+	for _, name := range []string{"process_open_fds", "process_max_fds", "process_resident_memory_bytes", "process_cpu_seconds_total"} {
 		if _, ok := s.now.Sum(name); !ok {
-			i.add(Warning, name+" is missing", "Add the process collector of your client library", name)
+			absent = append(absent, name)
 		}
+	}
+	if len(absent) > 0 {
+		i.add(Warning, strings.Join(absent, ", ")+" missing: every connection takes a file descriptor, and at the limit all new ones fail",
+			"Add the process collector of your client library: collectDefaultMetrics in prom-client, NewProcessCollector in client_golang", absent...)
 	}
 	if share := open / limit; haveOpen && haveLimit && limit > 0 && share >= fdsNear {
 		status := Warning
@@ -55,7 +51,7 @@ func languages(s *subject) string {
 		}
 	}
 	if len(found) == 0 {
-		return "no metrics of a language's runtime"
+		return "there are no metrics of a language's runtime"
 	}
 	return "the runtime's metrics are " + strings.Join(found, "*, ") + "*"
 }

@@ -11,13 +11,13 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// slowest is a mean round trip that no heartbeat has: its ping would long have
-// been given up.
+// slowest is a mean round trip, in seconds, that no heartbeat reaches: the server
+// would have given up its ping long before.
 const slowest = 20.0
 
-// checkUnits looks at values, whatever the names say.
+// checkUnits judges values, since a name can claim any unit.
 func checkUnits(_ context.Context, s *subject, i *Item) {
-	const advice = "These look like milliseconds: divide by 1000, and keep the name"
+	const advice = "These look like milliseconds. Divide by 1000, and keep the name"
 	judged := 0
 	for _, d := range distributions(s) {
 		if !strings.HasSuffix(d.name, "_seconds") {
@@ -32,13 +32,13 @@ func checkUnits(_ context.Context, s *subject, i *Item) {
 			i.add(Failed, fmt.Sprintf("%s has a mean of %s s, longer than the process is up", d.name, number(mean)), advice, d.name)
 		case len(d.bounds) > 0 && len(usual) > 0 && milliseconds(d.bounds, usual):
 			i.add(Failed, fmt.Sprintf("%s has buckets from %s to %s s", d.name, number(d.bounds[0]), number(d.bounds[len(d.bounds)-1])),
-				"These look like milliseconds: record seconds, with the buckets "+numbers(usual), d.name)
+				"These look like milliseconds. Record seconds, with the buckets "+numbers(usual), d.name)
 		}
 	}
 	for _, f := range s.now.Families {
 		name := f.GetName()
-		if base := stem(name); strings.HasPrefix(base, serverRole) && conventional(name) != nil && !known(name) {
-			i.add(Failed, name+" is not in base units by its name", "Record seconds or bytes, and say so in the name", name)
+		if conventional(name) != nil && !strings.HasSuffix(name, "_seconds") && !strings.HasSuffix(name, "_bytes") {
+			i.add(Failed, name+" does not end in a base unit", "Record seconds or bytes, and end the name in _seconds or _bytes", name)
 		}
 	}
 	slices.SortFunc(i.Findings, func(a, b Finding) int { return strings.Compare(a.Why, b.Why) })
@@ -46,10 +46,11 @@ func checkUnits(_ context.Context, s *subject, i *Item) {
 		i.skip("nothing was timed yet")
 		return
 	}
-	i.ok("the times of %d histograms are plausible as seconds", judged)
+	i.ok("the times of %s are plausible as seconds", several(judged, "histogram"))
 }
 
-// longerThanUp knows the time of the scrape where that is now.
+// longerThanUp reports whether connections lasted longer than the process. It
+// supposes that the scrape is of now.
 func longerThanUp(s *subject, d distribution) bool {
 	start, ok := s.now.Sum("process_start_time_seconds")
 	if !ok || start <= 0 || d.count == 0 {
@@ -59,34 +60,35 @@ func longerThanUp(s *subject, d distribution) bool {
 	return up > 0 && d.mean() > up+1
 }
 
-// milliseconds is whether bounds start where the conventional ones almost end.
+// milliseconds reports whether bounds begin near the end of the conventional bounds.
 func milliseconds(bounds, usual []float64) bool {
 	return bounds[0] >= 100*usual[0] && bounds[len(bounds)-1] >= 100*usual[len(usual)-1]
 }
 
-// foreign are prefixes of metrics that are other projects' to name.
+// foreign are prefixes of metrics whose names other projects chose.
 var foreign = append([]string{"process_", "promhttp_", "scrape_", "otel_", "target_info"}, runtimes...)
 
 func checkNames(_ context.Context, s *subject, i *Item) {
 	var own []*dto.MetricFamily
 	for _, name := range s.now.Names() {
-		if !slices.ContainsFunc(foreign, func(p string) bool { return strings.HasPrefix(name, p) }) {
-			own = append(own, s.now.Families[name])
+		f := s.now.Families[name]
+		if len(f.GetMetric()) > 0 && !slices.ContainsFunc(foreign, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			own = append(own, f)
 		}
 	}
 	problems, err := promlint.NewWithMetricFamilies(own).Lint()
 	if err != nil {
-		i.add(Warning, err.Error(), "See whether the metrics are valid")
+		i.add(Warning, err.Error(), "Check that the metrics are valid")
 		return
 	}
 	type problem struct{ metric, text string }
 	seen := map[problem]bool{}
 	for _, p := range problems {
-		// A label in camelCase is found once for each series.
+		// promlint finds a label in camelCase once for each series.
 		if key := (problem{p.Metric, p.Text}); !seen[key] {
 			seen[key] = true
-			i.add(Warning, p.Metric+": "+p.Text, "Follow prometheus.io/docs/practices/naming", p.Metric)
+			i.add(Warning, p.Metric+": "+p.Text, "See prometheus.io/docs/practices/naming", p.Metric)
 		}
 	}
-	i.ok("%d metrics are named by the conventions", len(own))
+	i.ok("the names of %s follow the conventions", several(len(own), "metric"))
 }

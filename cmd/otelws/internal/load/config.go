@@ -1,5 +1,5 @@
-// Package load puts a WebSocket server under load, and holds the server's
-// metrics against what it sent and received.
+// Package load puts a WebSocket server under load. It compares the server's
+// metrics with its own counts of messages and connections.
 package load
 
 import (
@@ -12,44 +12,44 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// Config is what a run is to do.
+// Config has the settings of a run.
 type Config struct {
 	URL    string
 	Header http.Header // of the handshakes
 	TLS    *tls.Config // nil for the system's
 
 	Connections int           // at the same time
-	Ramp        time.Duration // until the last of them is begun
-	Lifetime    time.Duration // after which a connection is replaced, 0 for never
+	Ramp        time.Duration // the time within which they begin
+	Lifetime    time.Duration // of a connection before another replaces it, 0 for ever
 
-	// Duration and Messages end the run, whichever comes first; 0 is none.
+	// Duration and Messages end the run, whichever comes first. 0 is no limit.
 	Duration time.Duration
 	Messages int64
 
 	Sizes Sizes
-	// Rate is messages a second for each connection. With 0 the next message
-	// goes out as soon as the one before is echoed, or is sent without Echo.
+	// Rate is messages a second for each connection. With 0 each message goes out
+	// when the one before has come back, or without Echo when it has been sent.
 	Rate        float64
 	Binary      bool
 	Compression bool
-	Echo        bool // the server sends back what it receives
+	Echo        bool // the server sends each message back
 
 	Heartbeat time.Duration // time from one ping to the next, 0 for none
 	Drop      float64       // share of connections that end without a close frame
 	Slow      float64       // share of connections that read slowly
-	SlowPause time.Duration // of those, after each message
+	SlowPause time.Duration // of slow readers after each message
 
-	// Timeout is how long a handshake, a pong and the end may take.
+	// Timeout limits a handshake, the wait for a pong, and the end.
 	Timeout time.Duration
 
-	// Verify is the address of the server's metrics, empty for none, and
-	// VerifyTimeout how long they may take to catch up.
+	// Verify is the address of the server's metrics, or empty. VerifyTimeout limits
+	// the wait until they agree.
 	Verify        string
 	VerifyTimeout time.Duration
 	Metrics       *scrape.Client
 }
 
-// Validate names the flag that sets what it refuses.
+// Validate returns an error that names the flag.
 func (c *Config) Validate() error {
 	for _, d := range []struct {
 		flag  string
@@ -81,8 +81,8 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// picks is whether the number-th connection is of a share, which is spread
-// evenly. Phases from 0 to 1 keep two shares from being the same connections.
+// picks reports whether a connection belongs to a share of all, which is spread
+// evenly. Different phases from 0 to 1 give two shares different connections.
 func picks(number int64, share, phase float64) bool {
 	at := func(n int64) int64 { return int64(float64(n)*share + phase + 1e-9) }
 	return at(number+1) > at(number)

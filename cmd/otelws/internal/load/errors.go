@@ -18,21 +18,20 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Error is what went wrong in one way, and how often.
+// Error is a kind of error, and how often it happened.
 type Error struct {
 	Kind    string `json:"kind"`
 	Count   int64  `json:"count"`
 	Example string `json:"example,omitempty"` // the first one's text
 }
 
-// tally counts errors by kinds, of which there are few: a kind is never made of
-// a peer's text.
-type tally struct {
+// errorCounts counts by kinds. There are few kinds, since none holds a peer's text.
+type errorCounts struct {
 	mu     sync.Mutex
 	byKind map[string]*Error
 }
 
-func (t *tally) add(kind string, err error, n int64) {
+func (t *errorCounts) add(kind string, err error, n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byKind == nil {
@@ -49,7 +48,7 @@ func (t *tally) add(kind string, err error, n int64) {
 	e.Count += n
 }
 
-func (t *tally) sorted() []Error {
+func (t *errorCounts) sorted() []Error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := make([]Error, 0, len(t.byKind))
@@ -62,7 +61,7 @@ func (t *tally) sorted() []Error {
 	return all
 }
 
-func (t *tally) count() (n int64) {
+func (t *errorCounts) count() (n int64) {
 	for _, e := range t.sorted() {
 		n += e.Count
 	}
@@ -82,7 +81,7 @@ func oneLine(err error) string {
 	return text
 }
 
-// handshakeKind is for a handshake that failed, with the response if any came.
+// handshakeKind is the kind of a failed handshake. The response may be nil.
 func handshakeKind(resp *http.Response, err error) string {
 	if resp == nil {
 		return "dial: " + networkKind(err)
@@ -93,7 +92,7 @@ func handshakeKind(resp *http.Response, err error) string {
 	return "handshake: no valid answer"
 }
 
-// connectionKind is for an open connection that failed.
+// connectionKind is the kind of an error on an open connection.
 func connectionKind(err error) string {
 	if code := websocket.CloseStatus(err); code != -1 {
 		return "closed by the server with " + foldCode(code)

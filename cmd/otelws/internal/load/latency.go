@@ -8,7 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// longest is what longer times are recorded as.
+// longest is the longest time that a histogram records. Longer times count as it.
 const longest = 10 * time.Minute
 
 // recorder keeps times in HDR histograms, to three digits. It is safe for
@@ -24,10 +24,12 @@ type shard struct {
 func newRecorder() *recorder {
 	r := &recorder{shards: make([]shard, runtime.GOMAXPROCS(0))}
 	for n := range r.shards {
-		r.shards[n].h = hdrhistogram.New(100, int64(longest), 3)
+		r.shards[n].h = newHistogram()
 	}
 	return r
 }
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(100, int64(longest), 3) }
 
 func (r *recorder) record(number int64, d time.Duration) {
 	s := &r.shards[int(number%int64(len(r.shards)))]
@@ -38,31 +40,64 @@ func (r *recorder) record(number int64, d time.Duration) {
 
 // Latency is a distribution of times, in seconds.
 type Latency struct {
-	Count int64   `json:"count"`
-	Mean  float64 `json:"mean"`
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	P99   float64 `json:"p99"`
-	P999  float64 `json:"p999"`
-	Max   float64 `json:"max"`
+	Count   int64    `json:"count"`
+	Mean    float64  `json:"mean"`
+	P50     float64  `json:"p50"`
+	P90     float64  `json:"p90"`
+	P95     float64  `json:"p95"`
+	P99     float64  `json:"p99"`
+	P999    float64  `json:"p999"`
+	Max     float64  `json:"max"`
+	Buckets []Bucket `json:"buckets"` // from the shortest time to the longest
 }
 
-func (r *recorder) latency() Latency {
-	all := hdrhistogram.New(100, int64(longest), 3)
+// Bucket counts the times up to a bound that are above the bound before.
+type Bucket struct {
+	To    float64 `json:"to"`
+	Count int64   `json:"count"`
+}
+
+// latency returns nil if nothing was recorded.
+func (r *recorder) latency() *Latency {
+	all := newHistogram()
 	for n := range r.shards {
 		s := &r.shards[n]
 		s.mu.Lock()
 		all.Merge(s.h)
 		s.mu.Unlock()
 	}
-	seconds := func(ns int64) float64 { return float64(ns) / 1e9 }
-	return Latency{
+	if all.TotalCount() == 0 {
+		return nil
+	}
+	at := func(quantile float64) float64 { return time.Duration(all.ValueAtQuantile(quantile)).Seconds() }
+	return &Latency{
 		Count: all.TotalCount(),
 		Mean:  all.Mean() / 1e9,
-		P50:   seconds(all.ValueAtQuantile(50)),
-		P90:   seconds(all.ValueAtQuantile(90)),
-		P99:   seconds(all.ValueAtQuantile(99)),
-		P999:  seconds(all.ValueAtQuantile(99.9)),
-		Max:   seconds(all.Max()),
+		P50:   at(50), P90: at(90), P95: at(95), P99: at(99), P999: at(99.9),
+		Max:     time.Duration(all.Max()).Seconds(),
+		Buckets: buckets(all),
+	}
+}
+
+// buckets has bounds in the steps 1, 2 and 5.
+func buckets(h *hdrhistogram.Histogram) (all []Bucket) {
+	bars := h.Distribution()
+	step := 0
+	for bound := time.Microsecond; ; step++ {
+		var count int64
+		for ; len(bars) > 0 && bars[0].From <= int64(bound); bars = bars[1:] {
+			count += bars[0].Count
+		}
+		if count > 0 || len(all) > 0 {
+			all = append(all, Bucket{bound.Seconds(), count})
+		}
+		if bound >= time.Duration(h.Max()) {
+			return all
+		}
+		if step%3 == 1 {
+			bound = bound * 5 / 2
+		} else {
+			bound *= 2
+		}
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// starts is how many places there are at which a message's text can begin.
+// starts is the number of places where a message's text can begin.
 const starts = 4096
 
-// newText is what all messages are cut from: valid UTF-8 that compresses about
-// as text does, the same in every run.
+// newText makes the text that all messages are cut from: ASCII that compresses
+// about as real text does, the same in every run.
 func newText(longest int) []byte {
 	words := []string{"status ", "price ", "update ", "room ", "hello ", "{\"id\":", "\"seq\":", "true}, ", "42, ", "null "}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -44,14 +44,14 @@ func readMessage(r io.Reader, want []byte) (n int, equal bool, err error) {
 	}
 }
 
-// message is one that is on its way there and back.
+// message is a message on its way there and back.
 type message struct {
-	due   int64 // when it was to be sent, in nanoseconds of the run
+	due   int64 // the time to send it, in nanoseconds of the run
 	start int32
 	size  int32
 }
 
-// queue is the messages of a connection that are not echoed yet, the oldest
+// queue holds the messages of a connection that have not come back, the oldest
 // first.
 type queue struct {
 	mu   sync.Mutex
@@ -83,7 +83,7 @@ func (q *queue) first() (message, bool) {
 	return q.ring[q.head], true
 }
 
-// pop takes off the first, which must be there.
+// pop removes the first message. The queue must not be empty.
 func (q *queue) pop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

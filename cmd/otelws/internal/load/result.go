@@ -11,25 +11,26 @@ import (
 	"time"
 )
 
-// Result is what a run did. Its JSON form is stable: members may be added, and
-// those there are keep their names and meaning. Times are in seconds.
+// Result is the outcome of a run. Its JSON form is stable: members keep their
+// names and meaning, and new ones may come. Times are in seconds.
 type Result struct {
-	URL         string  `json:"url"`
-	Interrupted bool    `json:"interrupted"`
-	Seconds     float64 `json:"seconds"`
+	URL         string   `json:"url"`
+	Settings    Settings `json:"settings"`
+	Interrupted bool     `json:"interrupted"`
+	Seconds     float64  `json:"seconds"`
 
 	Connections Connections      `json:"connections"`
 	Messages    Messages         `json:"messages"`
-	Handshake   Latency          `json:"handshake"`
-	RTT         Latency          `json:"rtt"` // of messages; none for slow readers and without an echo
-	Heartbeat   Latency          `json:"heartbeat"`
-	Closes      map[string]int64 `json:"closes"` // by the code that the server should have
+	Handshake   *Latency         `json:"handshake"` // nil where nothing was measured, as the next two
+	RTT         *Latency         `json:"rtt"`       // from a message to its echo, without slow readers
+	Heartbeat   *Latency         `json:"heartbeat"`
+	Closes      map[string]int64 `json:"closes"` // by the code that the server should have counted
 	Errors      []Error          `json:"errors"`
 
 	Verification *Verification `json:"verification,omitempty"`
 }
 
-// Connections are the handshakes and what came of them.
+// Connections counts handshakes and their outcome.
 type Connections struct {
 	Opened     int64 `json:"opened"`
 	Failed     int64 `json:"failed"` // handshakes
@@ -37,8 +38,8 @@ type Connections struct {
 	Compressed int64 `json:"compressed"` // with permessage-deflate negotiated
 }
 
-// Messages are counted when a write has returned, or the last byte was read.
-// Bytes are payload, before compression.
+// Messages counts a message when its write has returned, or its last byte was
+// read. Bytes are payload before compression.
 type Messages struct {
 	Sent          int64   `json:"sent"`
 	Received      int64   `json:"received"`
@@ -54,7 +55,7 @@ func (r *runner) result(took time.Duration) *Result {
 		closes[c.Kind] = c.Count
 	}
 	return &Result{
-		URL: r.cfg.URL, Seconds: took.Seconds(),
+		URL: r.cfg.URL, Settings: r.cfg.settings(), Seconds: took.Seconds(),
 		Connections: Connections{
 			Opened: r.opened.Load(), Failed: r.refused.Load(),
 			Dropped: r.dropped.Load(), Compressed: r.compressed.Load(),
@@ -69,8 +70,8 @@ func (r *runner) result(took time.Duration) *Result {
 	}
 }
 
-// OK is whether all went well, and the server's metrics agree if they were held
-// against it.
+// OK reports whether there was no error, and the server's metrics agree if they
+// were verified.
 func (r *Result) OK() bool {
 	return len(r.Errors) == 0 && (r.Verification == nil || r.Verification.Status == Agrees)
 }
@@ -83,8 +84,9 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// WriteText writes the result as tables.
+// WriteText writes the result as tables, and a histogram of the round trips.
 func (r *Result) WriteText(w io.Writer) error {
+	fmt.Fprintf(w, "%s\n  %s\n\n", r.URL, strings.Join(r.Settings.lines(), "\n  "))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")+"\t") }
 	if r.Interrupted {
@@ -101,17 +103,20 @@ func (r *Result) WriteText(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	row("", "count", "mean", "p50", "p90", "p99", "p99.9", "max")
-	for _, l := range []struct {
+	row("", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
+	for _, timed := range []struct {
 		name string
-		l    Latency
+		l    *Latency
 	}{{"handshake", r.Handshake}, {"round trip", r.RTT}, {"heartbeat", r.Heartbeat}} {
-		if l.l.Count > 0 {
-			row(l.name, fmt.Sprint(l.l.Count), short(l.l.Mean), short(l.l.P50), short(l.l.P90), short(l.l.P99), short(l.l.P999), short(l.l.Max))
+		if l := timed.l; l != nil {
+			row(timed.name, fmt.Sprint(l.Count), short(l.Mean), short(l.P50), short(l.P90), short(l.P95), short(l.P99), short(l.P999), short(l.Max))
 		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if r.RTT != nil {
+		r.RTT.writeBars(w)
 	}
 	if len(r.Errors) > 0 {
 		fmt.Fprintln(w, "\nerrors")
@@ -129,7 +134,24 @@ func (r *Result) WriteText(w io.Writer) error {
 	return nil
 }
 
-// short is a time with three digits.
+// longestBar is the length of the bar of the fullest bucket.
+const longestBar = 50
+
+// writeBars writes a line for each bucket. A bucket that is not empty has a bar.
+func (l *Latency) writeBars(w io.Writer) {
+	var most int64
+	for _, b := range l.Buckets {
+		most = max(most, b.Count)
+	}
+	fmt.Fprintln(w, "\nround trips")
+	for _, b := range l.Buckets {
+		length := int((b.Count*longestBar + most - 1) / most)
+		line := fmt.Sprintf("%10s  %9d  %s", "≤ "+short(b.To), b.Count, strings.Repeat("█", length))
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
+}
+
+// short writes a time with three digits.
 func short(seconds float64) string {
 	switch {
 	case seconds >= 1:

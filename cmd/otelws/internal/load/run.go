@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// slowBuffer is the receive buffer of slow readers, so that the server is the
-// one to wait. With one below a loopback's segment of 64 KiB, TCP itself is slow.
+// slowBuffer is the receive buffer of slow readers. It is small, so that the
+// server has to wait. Below 64 KiB, a segment of loopback, TCP itself is slow.
 const slowBuffer = 64 << 10
 
-// retry is the pause after a failed handshake of a run that replaces
+// retry is the pause after a failed handshake, in a run that replaces
 // connections.
 const retry = time.Second
 
-// runner is a run's state, which all connections share.
+// runner is the state of a run. All connections share it.
 type runner struct {
 	cfg                Config
 	client, slowClient *http.Client
 	text               []byte
 	start              time.Time
-	budget             atomic.Int64 // messages left, where the number is limited
+	budget             atomic.Int64 // messages left, if Messages is a limit
 
 	sessions, opened, refused, active   atomic.Int64
 	dropped, compressed                 atomic.Int64
@@ -34,22 +34,22 @@ type runner struct {
 	pings                               atomic.Int64
 
 	handshakes, rtt, heartbeats *recorder
-	errors, codes               tally
+	errors, codes               errorCounts
 }
 
-// Snapshot is where a run is.
+// Snapshot is the progress of a run.
 type Snapshot struct {
 	Elapsed        time.Duration
-	Share          float64 // of the run that is over, from 0 to 1
+	Share          float64 // the part of the run that is over, from 0 to 1
 	Active         int64
 	Sent, Received int64
 	Errors         int64
 }
 
-// Run runs until the configuration's end or that of ctx, and returns what
-// happened until then; report, if not nil, is called meanwhile with the means to
-// see how far it is, and must return once its context is done. An error means
-// that there is no result: no handshake succeeded, or the metrics can't be read.
+// Run runs until cfg or ctx ends it, and returns the result so far. Meanwhile it
+// calls report, which may be nil, with a function that returns the progress. The
+// report must return when its context is done. An error means that there is no
+// result: no handshake succeeded, or the metrics cannot be read.
 func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
 	var v *verifier
 	if cfg.Verify != "" {
@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 		return nil, r.nothing(ctx)
 	}
 	if v != nil {
-		// A run that was interrupted is verified all the same.
+		// An interrupted run is verified too.
 		result.Verification = v.verify(context.WithoutCancel(ctx), result)
 	}
 	return result, nil
@@ -99,7 +99,7 @@ func (r *runner) nothing(ctx context.Context) error {
 	return fmt.Errorf("%s: none of %d handshakes succeeded: %s", r.cfg.URL, r.refused.Load(), strings.Join(kinds, ", "))
 }
 
-// run has connections until they are over.
+// run opens all connections, and waits until they have ended.
 func (r *runner) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -120,7 +120,7 @@ func (r *runner) run(ctx context.Context) {
 	all.Wait()
 }
 
-// place has one connection, or one after the other where they are replaced.
+// place has one connection, or with a lifetime one after the other.
 func (r *runner) place(ctx context.Context) {
 	for ctx.Err() == nil && !r.spent() {
 		s := r.open()
@@ -145,7 +145,7 @@ func (r *runner) visit(ctx context.Context, s *session) {
 	s.live(ctx)
 }
 
-// take is whether there is a message left to send, which it takes.
+// take takes a message from the budget. It returns false if none is left.
 func (r *runner) take() bool { return r.cfg.Messages == 0 || r.budget.Add(-1) >= 0 }
 
 func (r *runner) spent() bool { return r.cfg.Messages > 0 && r.budget.Load() <= 0 }
@@ -165,8 +165,8 @@ func (r *runner) snapshot() Snapshot {
 	return s
 }
 
-// newClient returns a client whose buffers are small, since a connection keeps
-// its own for as long as it lives.
+// newClient returns a client with small buffers, since each connection keeps its
+// buffers while it lives.
 func newClient(cfg *Config, receiveBuffer int) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,

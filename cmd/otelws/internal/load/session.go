@@ -22,24 +22,24 @@ type session struct {
 	number     int64
 	c          *websocket.Conn
 	ctx        context.Context // of reads and writes
-	over       context.Context // done when nothing more is to be sent
+	over       context.Context // done when there is nothing more to send
 	drop, slow bool
 	random     *rand.Rand
 
 	pending queue
 	window  chan struct{} // one in it for each message not echoed; nil for no limit
 	echoed  chan struct{} // told of each echo
-	closing atomic.Bool   // what ends the connection from now on is no error
+	closing atomic.Bool   // from now on an end of the connection is no error
 	broken  chan struct{}
 	breaks  sync.Once
-	code    string // by which the connection was broken
+	code    string // with which the connection broke
 	failed  int    // writes that returned an error
 }
 
-// open makes the handshake, and returns nil where that failed.
+// open makes the handshake, and returns nil if that fails.
 //
-// It is given the time for it even where the run is over: the server may count
-// a connection that nobody here knows of.
+// It waits for the handshake even if the run is over. Otherwise the server might
+// count a connection that this side does not.
 func (r *runner) open() *session {
 	s := &session{runner: r, number: r.sessions.Add(1) - 1, broken: make(chan struct{}), echoed: make(chan struct{}, 1)}
 	s.drop = picks(s.number, r.cfg.Drop, 0)
@@ -87,7 +87,7 @@ func (s *session) live(over context.Context) {
 	defer cancel()
 	s.over, stop = context.WithCancel(over)
 	defer stop()
-	// Whatever hangs from the end on is cut off, a write as well.
+	// Some time after the end, this cuts off all that hangs, a write too.
 	defer context.AfterFunc(s.over, func() {
 		pause(s.ctx, 2*s.cfg.Timeout)
 		cancel()
@@ -111,7 +111,7 @@ func (s *session) live(over context.Context) {
 	}
 }
 
-// fail breaks the connection by an error, the first of which counts.
+// fail ends the connection with an error. Only the first error counts.
 func (s *session) fail(err error) {
 	s.breaks.Do(func() {
 		if !s.closing.Load() {
@@ -141,9 +141,9 @@ func (s *session) messageType() websocket.MessageType {
 	return websocket.MessageText
 }
 
-// send sends messages until over. With a rate, each has a time at which it is
-// due, from which its round trip is counted: a server that holds up one holds up
-// those behind it.
+// send sends messages until over. With a rate, each message is due at a time, and
+// its round trip counts from then: if the server holds up one message, those
+// behind it show that too.
 func (s *session) send() {
 	var due time.Time
 	var period time.Duration
@@ -176,7 +176,7 @@ func (s *session) send() {
 	}
 }
 
-// wait waits until the next message is due, and is false when there is none.
+// wait waits until the next message is due. It returns false if none is.
 func (s *session) wait(timer *time.Timer, due time.Time) bool {
 	if s.over.Err() != nil || s.isBroken() {
 		return false
@@ -230,8 +230,10 @@ func (s *session) receive() {
 		switch {
 		case !expected:
 			s.errors.add("message: received without one sent", nil, 1)
-		case !equal || typ != s.messageType():
+		case !equal:
 			s.errors.add("message: not the echo of the one sent", fmt.Errorf("%d bytes for %d", n, m.size), 1)
+		case typ != s.messageType():
+			s.errors.add("message: the echo has another type", typeError(typ), 1)
 		case !s.slow:
 			s.rtt.record(s.number, time.Since(s.start)-time.Duration(m.due))
 		}
@@ -249,6 +251,13 @@ func (s *session) receive() {
 			pause(s.over, s.cfg.SlowPause)
 		}
 	}
+}
+
+func typeError(typ websocket.MessageType) error {
+	if typ == websocket.MessageBinary {
+		return errors.New("binary for text; --binary sends binary messages")
+	}
+	return errors.New("text for binary")
 }
 
 // ping sends pings until over.
@@ -283,7 +292,7 @@ func (s *session) ping() {
 	}
 }
 
-// finish waits for the echoes that are still to come.
+// finish waits for the last echoes.
 func (s *session) finish() {
 	t := time.NewTimer(s.cfg.Timeout)
 	defer t.Stop()
@@ -298,8 +307,8 @@ func (s *session) finish() {
 	}
 }
 
-// end ends the connection, if it is not broken, and counts the close code that
-// the server should have for it.
+// end ends the connection, if it is not broken. It counts the close code that the
+// server should have counted.
 func (s *session) end() {
 	s.closing.Store(true)
 	if s.isBroken() {

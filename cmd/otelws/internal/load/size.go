@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxSize bounds messages, of which the longest is held in memory once.
+// maxSize limits messages, since memory holds the longest one.
 const maxSize = 64 << 20
 
 // Sizes is a distribution of message sizes: one size, a range, or a list with
@@ -55,7 +55,7 @@ func parseSize(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > maxSize/unit {
-		return 0, fmt.Errorf("%q is no size", text)
+		return 0, fmt.Errorf("%q is not a size", text)
 	}
 	return n * unit, nil
 }
@@ -72,7 +72,7 @@ func (s *Sizes) Set(text string) error {
 	return err
 }
 
-// Type is what help calls the value.
+// Type names the value in a help text.
 func (s *Sizes) Type() string { return "sizes" }
 
 func (s *Sizes) max() int {

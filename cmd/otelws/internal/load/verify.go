@@ -20,24 +20,24 @@ type Agreement string
 const (
 	Agrees    Agreement = "agrees"
 	Disagrees Agreement = "disagrees"
-	// Disturbed is a difference where others used the server meanwhile.
+	// Disturbed is a difference while others used the server too.
 	Disturbed Agreement = "disturbed"
-	// Impossible is that the metrics could not be compared; a note says why.
+	// Impossible means that nobody can compare the metrics. A note says why.
 	Impossible Agreement = "impossible"
 )
 
-// Verification holds what the server's series went up by against what was done.
+// Verification compares the increase of the server's series with this run.
 type Verification struct {
 	Status      Agreement    `json:"status"`
 	Comparisons []Comparison `json:"comparisons"`
 	Notes       []string     `json:"notes,omitempty"`
 }
 
-// Comparison is one series. All its label sets but those named are added up.
+// Comparison is of one series, summed over the labels that it does not name.
 type Comparison struct {
 	Series string  `json:"series"`
 	Done   int64   `json:"done"`   // by this run
-	Server float64 `json:"server"` // what the series went up by
+	Server float64 `json:"server"` // the increase of the series
 }
 
 type verifier struct {
@@ -52,7 +52,7 @@ func newVerifier(ctx context.Context, cfg *Config) (*verifier, error) {
 		return nil, err
 	}
 	if _, ok := before.Sum("ws_connections_opened_total"); !ok {
-		return nil, fmt.Errorf("%s: %w", scrape.Name(cfg.Verify), errors.New("has no ws_connections_opened_total to verify against"))
+		return nil, fmt.Errorf("%s: %w", scrape.Name(cfg.Verify), errors.New("there is no ws_connections_opened_total to compare with"))
 	}
 	return &verifier{cfg, before}, nil
 }
@@ -79,7 +79,7 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	was, _ := v.before.Sum("process_start_time_seconds")
 	if is, _ := now.Sum("process_start_time_seconds"); is != was {
 		out.Status = Impossible
-		out.Notes = append(out.Notes, "the scrape after the run is of another process than that before: the server was restarted, or the address leads to several instances")
+		out.Notes = append(out.Notes, "the scrapes before and after the run are of two processes: the server was restarted, or the address leads to several instances")
 		return out
 	}
 	add := func(series string, done int64, server float64) {
@@ -106,7 +106,7 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	if v.cfg.Echo {
 		v.messages(out, add, now, "ws_message_sent_bytes", r.Messages.Received, r.Messages.ReceivedBytes, r)
 	} else {
-		out.Notes = append(out.Notes, "what the server sent is not compared: without an echo, nobody waits for it at the end")
+		out.Notes = append(out.Notes, "the server's own messages are not compared: without an echo nobody waits for them")
 	}
 	if now.Families["ws_frames_total"] != nil {
 		opcode := "text"
@@ -129,7 +129,8 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	return out
 }
 
-// closes adds up those by a code. One that is folded here may be declared there.
+// closes adds up the closes with a code. A code that this side folds may be
+// declared on the server.
 func closes(s *scrape.Scrape, code string) (sum float64) {
 	for _, m := range s.Families["ws_connections_closed_total"].GetMetric() {
 		label := scrape.Label(m, "code")
@@ -140,8 +141,7 @@ func closes(s *scrape.Scrape, code string) (sum float64) {
 	return sum
 }
 
-// messages compares a histogram's count, and its sum if no message can have
-// been compressed.
+// messages compares a histogram's count, and without compression its sum.
 func (v *verifier) messages(out *Verification, add func(string, int64, float64), now *scrape.Scrape, name string, done, bytes int64, r *Result) {
 	count, total, ok := now.Histogram(name)
 	if !ok && name != "ws_message_bytes" && now.Families["ws_frames_total"] == nil {
@@ -154,10 +154,10 @@ func (v *verifier) messages(out *Verification, add func(string, int64, float64),
 		add(name+"_sum", bytes, total-totalBefore)
 		return
 	}
-	out.Notes = append(out.Notes, fmt.Sprintf("%s went up by %.0f bytes for %d before compression: the sizes on the wire are not this side's to know", name+"_sum", total-totalBefore, bytes))
+	out.Notes = append(out.Notes, fmt.Sprintf("%s went up by %.0f bytes, for %d before compression: this side does not know the sizes on the wire", name+"_sum", total-totalBefore, bytes))
 }
 
-// note says what else was going on.
+// note says what else happened on the server.
 func (v *verifier) note(out *Verification, now *scrape.Scrape, r *Result) {
 	others := false
 	if n, _ := v.before.Sum("ws_connections_active"); n > 0 {
@@ -168,7 +168,7 @@ func (v *verifier) note(out *Verification, now *scrape.Scrape, r *Result) {
 	b, _ := now.Sum("ws_connections_opened_total")
 	if n := b - a - float64(r.Connections.Opened); n > 0 {
 		others = true
-		out.Notes = append(out.Notes, fmt.Sprintf("the server opened %.0f connections more than this run", n))
+		out.Notes = append(out.Notes, fmt.Sprintf("the server opened %.0f more connections than this run", n))
 	}
 	if others && out.Status == Disagrees {
 		out.Status = Disturbed
@@ -176,7 +176,7 @@ func (v *verifier) note(out *Verification, now *scrape.Scrape, r *Result) {
 	if broken := slices.ContainsFunc(r.Errors, func(e Error) bool {
 		return strings.HasPrefix(e.Kind, "connection:") || strings.HasPrefix(e.Kind, "closed by")
 	}); broken && out.Status != Agrees {
-		out.Notes = append(out.Notes, "connections broke: what was on its way then is counted on one side only")
+		out.Notes = append(out.Notes, "connections broke: messages on their way are counted on one side only")
 	}
 }
 

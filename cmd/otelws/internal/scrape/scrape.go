@@ -1,35 +1,37 @@
-// Package scrape reads metrics in Prometheus's text and OpenMetrics formats
-// from an address, a file or standard input, within bounds of size and time.
+// Package scrape reads metrics in Prometheus's text format and in OpenMetrics, from
+// an address, a file or standard input. It limits the size and the time.
 package scrape
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"slices"
 	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 )
 
-// MaxSize is how many bytes a scrape may have, uncompressed.
+// MaxSize is the limit on the bytes of a scrape, after decompression.
 const MaxSize = 32 << 20
 
-// Scrape is the metrics that one source had at one time.
+// Scrape has the metrics of a source at one time.
 type Scrape struct {
-	Families map[string]*dto.MetricFamily // by the names that Prometheus shows
+	// Families are the metrics by the names that Prometheus shows. A family that
+	// is declared by a # TYPE line, and has no sample, has no metrics.
+	Families map[string]*dto.MetricFamily
 	Bytes    int
 	Took     time.Duration // until the last byte was there
-	// ContentType is that of the response, and empty for a file.
+	// ContentType is the response's, and empty for a file.
 	ContentType string
+	// OpenMetrics reports that the scrape came in that format.
+	OpenMetrics bool
 }
 
-// Parse reads metrics. An empty content type means that the text says which
-// format it has, as with a file.
+// Parse reads metrics in the text format or in OpenMetrics, with UTF-8 names in
+// either. With an empty content type, as a file has it, the text's last line
+// tells the format.
 func Parse(text []byte, contentType string) (*Scrape, error) {
 	s := &Scrape{Families: map[string]*dto.MetricFamily{}, Bytes: len(text), ContentType: contentType}
 	switch start := bytes.TrimSpace(text[:min(len(text), 1024)]); {
@@ -42,36 +44,13 @@ func Parse(text []byte, contentType string) (*Scrape, error) {
 	case bytes.IndexByte(start, 0) >= 0:
 		return nil, errors.New("binary data, not metrics in text form")
 	}
-	d := expfmt.NewDecoder(bytes.NewReader(text), format(text, contentType))
-	for {
-		var f dto.MetricFamily
-		err := d.Decode(&f)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("no valid metrics: %s", oneLine(err))
-		}
-		s.Families[f.GetName()] = &f
+	if err := s.decode(text); err != nil {
+		return nil, fmt.Errorf("no valid metrics: %s", oneLine(err))
 	}
 	if len(s.Families) == 0 {
 		return nil, errors.New("only comments, without any metric")
 	}
 	return s, nil
-}
-
-func format(text []byte, contentType string) expfmt.Format {
-	media, params, err := mime.ParseMediaType(contentType)
-	if err == nil && media == expfmt.OpenMetricsType {
-		if f, err := expfmt.NewOpenMetricsFormat(params["version"]); err == nil {
-			return f
-		}
-		return expfmt.NewFormat(expfmt.TypeOpenMetrics)
-	}
-	if contentType == "" && bytes.HasSuffix(bytes.TrimRight(text, "\n"), []byte("\n# EOF")) {
-		return expfmt.NewFormat(expfmt.TypeOpenMetrics)
-	}
-	return expfmt.NewFormat(expfmt.TypeTextPlain)
 }
 
 // oneLine shortens an error that may quote its input.
@@ -93,7 +72,7 @@ func (s *Scrape) Names() []string {
 	return names
 }
 
-// Series is how many time series the scrape has.
+// Series is the number of time series of the scrape.
 func (s *Scrape) Series() int {
 	n := 0
 	for _, f := range s.Families {
@@ -102,8 +81,8 @@ func (s *Scrape) Series() int {
 	return n
 }
 
-// Series is how many time series metrics of family f come to: a histogram has
-// one a bucket, and two more.
+// Series is the number of time series of metrics of family f. A histogram has one
+// for each bucket, and two more.
 func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
 	n := 0
 	for _, m := range metrics {
@@ -119,7 +98,7 @@ func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
 	return n
 }
 
-// Value is that of a gauge, a counter or a sample without a type.
+// Value is the value of a gauge, a counter or a sample without a type.
 func Value(m *dto.Metric) float64 {
 	switch {
 	case m.GetGauge() != nil:
@@ -130,8 +109,8 @@ func Value(m *dto.Metric) float64 {
 	return m.GetUntyped().GetValue()
 }
 
-// Sum adds up the values of a family over the series that have the labels, and
-// is false where there is none. Labels are names and values by turns.
+// Sum adds up the series of a family that have the labels, and is false if there is
+// none. Labels are names and values by turns.
 func (s *Scrape) Sum(name string, labels ...string) (sum float64, ok bool) {
 	for _, m := range s.Families[name].GetMetric() {
 		if has(m, labels) {
@@ -161,7 +140,7 @@ func has(m *dto.Metric, labels []string) bool {
 	return true
 }
 
-// Label is the value of a label, empty where there is none.
+// Label is the value of a label, and empty without that label.
 func Label(m *dto.Metric, name string) string {
 	for _, l := range m.GetLabel() {
 		if l.GetName() == name {

@@ -10,30 +10,32 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/config"
 )
 
-// accept prefers the text format, which every endpoint has and whose names are
-// those that Prometheus shows.
-const accept = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
+// accept asks for the names that Prometheus 3 asks for, UTF-8 included, and for the
+// text format, which every endpoint has.
+const accept = "text/plain;version=1.0.0;escaping=allow-utf-8;q=1,text/plain;version=0.0.4;escaping=allow-utf-8;q=0.9," +
+	"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1"
 
 // Client scrapes. It is safe for concurrent use.
 type Client struct {
 	HTTP *http.Client
-	// Timeout is how long a scrape may take.
+	// Timeout limits a scrape.
 	Timeout time.Duration
-	// Authorized is whether requests carry credentials, so that an endpoint
-	// which answers need not be open to all.
+	// Authorized says that requests carry credentials. An endpoint that answers them
+	// may refuse others.
 	Authorized bool
 	stdin      io.Reader
 }
 
-// NewClient returns a client with the credentials and TLS settings of a file in
-// the format of Prometheus's http_config, or without any for "". It reads "-"
-// from stdin.
+// NewClient returns a client with the credentials and TLS settings of a file in the
+// format of Prometheus's http_config. An empty name means no settings. The client
+// reads "-" from stdin.
 func NewClient(configFile string, timeout time.Duration, stdin io.Reader) (*Client, error) {
 	hc, authorized, err := NewHTTPClient(configFile)
 	if err != nil {
@@ -42,8 +44,8 @@ func NewClient(configFile string, timeout time.Duration, stdin io.Reader) (*Clie
 	return &Client{HTTP: hc, Timeout: timeout, Authorized: authorized, stdin: stdin}, nil
 }
 
-// NewHTTPClient returns a client for HTTP/1.1 by a file in the format of
-// Prometheus's http_config, and whether it has credentials.
+// NewHTTPClient returns a client for HTTP/1.1 with the settings of a file in the
+// format of Prometheus's http_config, and reports whether it has credentials.
 func NewHTTPClient(configFile string) (*http.Client, bool, error) {
 	cfg := config.DefaultHTTPClientConfig
 	if configFile != "" {
@@ -72,12 +74,32 @@ func unpathed(err error) error {
 	return err
 }
 
-// IsURL is whether a source is an address, rather than a file or "-".
+// hostPort is an address without its scheme, as Prometheus's targets are.
+var hostPort = regexp.MustCompile(`^(localhost|[\w.-]+:\d+|\[[0-9a-fA-F:.]+\](:\d+)?|\d+(\.\d+){3})(/.*)?$`)
+
+// Address completes the address of an endpoint as Prometheus does: the scheme is
+// http, and the path is /metrics, unless the address says otherwise. Files and
+// "-" stay as they are.
+func Address(source string) string {
+	if _, err := os.Stat(source); !IsURL(source) && (err == nil || !hostPort.MatchString(source)) {
+		return source
+	}
+	if !IsURL(source) {
+		source = "http://" + source
+	}
+	if u, err := url.Parse(source); err == nil && u.Path == "" && u.RawQuery == "" {
+		u.Path = "/metrics"
+		return u.String()
+	}
+	return source
+}
+
+// IsURL reports whether a source is an address, rather than a file or "-".
 func IsURL(source string) bool {
 	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
 }
 
-// Name is how messages call a source: without a password.
+// Name is the name of a source in messages, without a password.
 func Name(source string) string {
 	if source == "-" {
 		return "standard input"
@@ -111,7 +133,7 @@ func (c *Client) Get(ctx context.Context, source string) (*Scrape, error) {
 	return s, nil
 }
 
-// readStdin leaves the read behind when ctx ends: nothing ends it but its end.
+// readStdin abandons the read when ctx ends, since nothing can end it.
 func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 	done := make(chan struct{})
 	go func() {
@@ -128,8 +150,8 @@ func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 
 func readFile(path string) (*Scrape, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && strings.Contains(path, ":") {
-		return nil, fmt.Errorf("%w, if it is an address write http://%s", unpathed(err), path)
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "/") {
+		return nil, fmt.Errorf("%w; if it is an address, write http://%s", unpathed(err), path)
 	}
 	if err != nil {
 		return nil, unpathed(err)
@@ -161,6 +183,8 @@ func (c *Client) fetch(ctx context.Context, address string) (*Scrape, error) {
 		return nil, fmt.Errorf("%sanswered %s: credentials go in --http.config.file", where, resp.Status)
 	case resp.StatusCode/100 == 3:
 		return nil, fmt.Errorf("%sanswered %s to %q: give that address", where, resp.Status, resp.Header.Get("Location"))
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%sanswered %s: give the address of the metrics", where, resp.Status)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%sanswered %s", where, resp.Status)
 	}

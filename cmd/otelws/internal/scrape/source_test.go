@@ -116,11 +116,11 @@ func TestSources(t *testing.T) {
 		{source: s.URL + "/garbage", want: []string{"no valid metrics", "line 1"}},
 		{source: s.URL + "/cut", want: []string{"no valid metrics"}},
 		{source: s.URL + "/bomb", want: []string{"more than 32 MiB"}},
-		{source: s.URL + "/nowhere", want: []string{"404"}},
+		{source: s.URL + "/nowhere", want: []string{"404", "address of the metrics"}},
 		{source: s.URL + "/hang", want: []string{"not answered within 100ms"}},
 		{source: "http://127.0.0.1:1/metrics", want: []string{"refused"}},
 		{source: "no/such.txt", want: []string{"no such file"}},
-		{source: "localhost:9091/metrics", want: []string{"no such file", "http://localhost:9091/metrics"}},
+		{source: "example/metrics", want: []string{"no such file", "http://example/metrics"}},
 		{source: "ws://localhost/metrics", want: []string{"http://"}},
 	} {
 		t.Run(strings.TrimPrefix(tt.source, s.URL), func(t *testing.T) {
@@ -150,6 +150,32 @@ func TestSources(t *testing.T) {
 				t.Errorf("not a line: %q", err)
 			}
 		})
+	}
+}
+
+func TestAddress(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("localhost", []byte(metrics), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for source, want := range map[string]string{
+		"localhost:9091":               "http://localhost:9091/metrics",
+		"10.0.0.7:9091/probe?a=b":      "http://10.0.0.7:9091/probe?a=b",
+		"ws-1.internal:9091/":          "http://ws-1.internal:9091/",
+		"[::1]:9091":                   "http://[::1]:9091/metrics",
+		"127.0.0.1/metrics":            "http://127.0.0.1/metrics",
+		"https://example.com":          "https://example.com/metrics",
+		"https://example.com/federate": "https://example.com/federate",
+		"-":                            "-",
+		"no/such.txt":                  "no/such.txt",
+		"scrape.txt":                   "scrape.txt",
+		"localhost":                    "localhost", // a file of that name
+		"localhost/m":                  "http://localhost/m",
+		"ws://localhost:8080":          "ws://localhost:8080",
+	} {
+		if got := scrape.Address(source); got != want {
+			t.Errorf("%s is %s, want %s", source, got, want)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func watched(mp metric.MeterProvider, opts Options) (*Server, error) {
 				return nil, err
 			}
 			if opts.Heartbeat > 0 {
-				if err := ws.Heartbeat(r.Context(), c, otelws.Every(opts.Heartbeat)); err != nil {
+				if err := ws.Heartbeat(r.Context(), otelws.Every(opts.Heartbeat)); err != nil {
 					return nil, err
 				}
 			}

@@ -7,8 +7,13 @@ type Variant struct {
 	Name string
 	// Title says what it is, for a table.
 	Title string
-	// Aside is set for what is measured with the 64-byte echo alone.
-	Aside bool
+	// Only names the loads that it is measured with. Where there are none, it is
+	// measured with all.
+	Only []string
+	// Base names the server that it is compared with, where that is not Bare.
+	Base string
+	// Alone is set for a server that has no idle connections beside the busy ones.
+	Alone bool
 	// New makes the server, where it is one in Go.
 	New func(Options) (*Server, error)
 	// Node says whether it is one in Node, and of which kind.
@@ -37,6 +42,22 @@ const (
 	Otelws = "otelws"
 )
 
+// The loads of some variants.
+var (
+	aside    = []string{"echo-64"}
+	gorillas = []string{"echo-64", "echo-16384"}
+)
+
+// Base returns the name of the server that the named one is compared with.
+func Base(name string) string {
+	for _, v := range Variants {
+		if v.Name == name && v.Base != "" {
+			return v.Base
+		}
+	}
+	return Bare
+}
+
 // Variants are all servers, in the order of the tables.
 var Variants = []Variant{
 	{Name: Bare, Title: "coder/websocket", New: newBare},
@@ -47,6 +68,12 @@ var Variants = []Variant{
 	{Name: "otel", Title: "OpenTelemetry by hand, all metrics", New: newOtel},
 	{Name: "node", Title: "Node ws", Node: NodeBare},
 	{Name: "node-prometheus", Title: "Node ws, prom-client by hand", Node: NodeMetrics},
-	{Name: "otelws-sampled", Title: "otelws, every trace sampled", Aside: true, New: newSampled},
-	{Name: "otelws-readers", Title: "otelws, two readers", Aside: true, New: newTwoReaders},
+	{Name: "otelws-sampled", Title: "otelws, every trace sampled", Only: aside, New: newSampled},
+	{Name: "otelws-readers", Title: "otelws, two readers", Only: aside, New: newTwoReaders},
+	{Name: "bare-alone", Title: "coder/websocket, without idle connections", Only: aside, Alone: true, New: newBare},
+	{Name: "otelws-alone", Title: "otelws, without idle connections", Only: aside, Alone: true, Base: "bare-alone", New: newOtelws},
+	{Name: "gorilla", Title: "gorilla/websocket", Only: gorillas, New: newGorilla},
+	{Name: "gorilla-otelws", Title: "gorilla/websocket, otelws", Only: gorillas, Base: "gorilla", New: newGorillaOtelws},
+	{Name: "gorilla-buffered", Title: "gorilla/websocket, WriteBufferSize of a message", Only: gorillas, Base: "gorilla", New: newGorillaBuffered},
+	{Name: "gorilla-buffered-otelws", Title: "gorilla/websocket, WriteBufferSize of a message, otelws", Only: gorillas, Base: "gorilla", New: newGorillaBufferedOtelws},
 }

@@ -9,6 +9,7 @@ const has = (fault) => faults.has(fault);
 const user = has('user') ? ['userId'] : [];
 const ms = has('milliseconds');
 
+if (has('openmetrics')) client.register.setContentType(client.Registry.OPENMETRICS_CONTENT_TYPE);
 client.collectDefaultMetrics();
 const active = new client.Gauge({ name: 'ws_connections_active', help: 'Open connections.' });
 const opened = new client.Counter({ name: 'ws_connections_opened_total', help: 'Connections opened.', labelNames: user });
@@ -21,7 +22,7 @@ const rtt = new client.Histogram({
   name: ms ? 'ws_heartbeat_rtt_ms' : 'ws_heartbeat_rtt_seconds', help: 'Time from ping to pong.',
   buckets: ms ? [5, 10, 25, 50, 100, 250, 500, 1000, 2500] : [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
 });
-for (const code of ['1000', '1001', '1005', '1006']) closed.inc({ code }, 0);
+if (!has('uninitialised')) for (const code of ['1000', '1001', '1005', '1006']) closed.inc({ code }, 0);
 
 const serveMetrics = async (req, res) => {
   if (req.url !== '/metrics') { res.writeHead(404).end(); return; }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// between has a command take from least to most arguments. The text wanted
+// describes them.
+func between(least, most int, wanted string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch n := len(args); {
+		case most == 0 && n > 0:
+			return fmt.Errorf("%q is one argument too many: see %s -h", args[0], cmd.CommandPath())
+		case n < least:
+			return fmt.Errorf("give %s: see %s -h", wanted, cmd.CommandPath())
+		case n > most:
+			return fmt.Errorf("%q is one argument too many: give %s, and see %s -h", args[most], wanted, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// knownCommand refuses a word that is no command.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Root().Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if near := suggest(args[0], names); near != "" {
+		return fmt.Errorf("there is no command %q: did you mean %s?", args[0], near)
+	}
+	return fmt.Errorf("there is no command %q: see %s -h", args[0], cmd.Root().Name())
+}
+
+// suggest returns the name that is closest to a mistyped one, or "". Cobra
+// measures the distance, for commands only.
+func suggest(typed string, names []string) string {
+	c := &cobra.Command{}
+	for _, name := range names {
+		c.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	for c.SuggestionsMinimumDistance = 1; c.SuggestionsMinimumDistance <= 2; c.SuggestionsMinimumDistance++ {
+		if near := c.SuggestionsFor(typed); len(near) > 0 {
+			return near[0]
+		}
+	}
+	return ""
+}
+
+// webSocketAddress completes an address without a scheme, and refuses all schemes
+// but ws and wss.
+func webSocketAddress(address string) (string, error) {
+	full := address
+	if !strings.Contains(full, "://") {
+		full = "ws://" + full
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+		return "", fmt.Errorf("%s: use an address such as ws://localhost:8080/ws", address)
+	}
+	return full, nil
+}

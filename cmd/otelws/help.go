@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The -h of a command fits a screen of this size.
+const (
+	screenLines   = 23 // and a prompt
+	screenColumns = 80
+)
+
+// The annotation of a command that names the flags of its -h.
+const commonFlags = "common flags"
+
+// common names the flags that most users need. Without any, -h shows them all.
+func common(cmd *cobra.Command, flags ...string) {
+	cmd.Annotations = map[string]string{commonFlags: strings.Join(flags, " ")}
+}
+
+// addHelp has -h show a screen, and --help everything.
+func addHelp(root *cobra.Command) {
+	full := root.HelpFunc()
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd.HasParent() && slices.Contains(args, "-h") {
+			writeScreen(cmd.OutOrStdout(), cmd)
+			return
+		}
+		full(cmd, args)
+	})
+	root.SetHelpCommand(newHelpCommand())
+}
+
+func writeScreen(w io.Writer, cmd *cobra.Command) {
+	fmt.Fprintf(w, "%s.\n\nUsage: %s\n", cmd.Short, cmd.UseLine())
+	if cmd.HasExample() {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
+	}
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.SortFlags = false
+	names := strings.Fields(cmd.Annotations[commonFlags])
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if len(names) == 0 || slices.Contains(names, f.Name) {
+			flags.AddFlag(f)
+		}
+	})
+	fmt.Fprintf(w, "\nFlags:\n%s", flags.FlagUsagesWrapped(screenColumns))
+	if cmd.Long != "" {
+		fmt.Fprintf(w, "\nAll flags, and what they mean together: %s --help\n", cmd.CommandPath())
+	}
+}
+
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Explain a command, as its --help does",
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, c := range cmd.Root().Commands() {
+				if c.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, words []string) error {
+			found, rest, err := cmd.Root().Find(words)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return knownCommand(cmd, rest)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}

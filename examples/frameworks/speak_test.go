@@ -1,0 +1,390 @@
+package frameworks
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	coder "github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	gorilla "github.com/gorilla/websocket"
+	"github.com/lxzan/gws"
+	xnet "golang.org/x/net/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+// Servers that write all the time, while the tap puts pings between their frames.
+
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i * 7 % 251)
+	}
+	return b
+}
+
+var large, small = pattern(1 << 20), pattern(300)
+
+// seen is what the servers of a test have seen.
+type seen struct {
+	messages, pongs atomic.Int64
+	wrong           atomic.Pointer[string]
+}
+
+func (s *seen) got(b []byte) {
+	s.messages.Add(1)
+	if string(b) != string(small) {
+		wrong := fmt.Sprintf("a server read %d bytes that were not sent", len(b))
+		s.wrong.CompareAndSwap(nil, &wrong)
+	}
+}
+
+// stream writes until it cannot.
+func stream(write func([]byte) error) {
+	for i := 0; ; i++ {
+		b := small
+		if i%200 == 0 {
+			b = large
+		}
+		if write(b) != nil {
+			return
+		}
+	}
+}
+
+// streams are the libraries: each serves a connection by writing all the time, and
+// by reading what comes.
+var streams = map[string]func(*seen) http.Handler{
+	"coder": func(s *seen) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := coder.Accept(w, r, &coder.AcceptOptions{OnPongReceived: func(context.Context, []byte) { s.pongs.Add(1) }})
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.CloseNow() }()
+			ctx := context.Background()
+			go stream(func(b []byte) error { return c.Write(ctx, coder.MessageBinary, b) })
+			for {
+				_, b, err := c.Read(ctx)
+				if err != nil {
+					return
+				}
+				s.got(b)
+			}
+		})
+	},
+	"gorilla": func(s *seen) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := new(gorilla.Upgrader).Upgrade(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.Close() }()
+			c.SetPongHandler(func(string) error { s.pongs.Add(1); return nil })
+			go stream(func(b []byte) error {
+				_ = c.SetWriteDeadline(time.Now().Add(time.Minute)) // as its users do
+				return c.WriteMessage(gorilla.BinaryMessage, b)
+			})
+			for {
+				_, b, err := c.ReadMessage()
+				if err != nil {
+					return
+				}
+				s.got(b)
+			}
+		})
+	},
+	"gobwas": func(s *seen) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, _, _, err := gobwas.UpgradeHTTP(r, w)
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.Close() }()
+			go stream(func(b []byte) error { return wsutil.WriteServerBinary(c, b) })
+			for {
+				h, err := gobwas.ReadHeader(c)
+				if err != nil {
+					return
+				}
+				b := make([]byte, h.Length)
+				if _, err := io.ReadFull(c, b); err != nil {
+					return
+				}
+				gobwas.Cipher(b, h.Mask, 0)
+				switch h.OpCode {
+				case gobwas.OpPong:
+					s.pongs.Add(1)
+				case gobwas.OpClose:
+					return
+				default:
+					s.got(b)
+				}
+			}
+		})
+	},
+	"gws": func(s *seen) http.Handler {
+		u := gws.NewUpgrader(streamHandler{seen: s}, &gws.ServerOption{})
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c, err := u.Upgrade(w, r); err == nil {
+				go stream(func(b []byte) error { return c.WriteMessage(gws.OpcodeBinary, b) })
+				c.ReadLoop()
+			}
+		})
+	},
+	"x-net": func(s *seen) http.Handler {
+		return xnet.Server{Handler: func(c *xnet.Conn) {
+			go stream(func(b []byte) error { return xnet.Message.Send(c, b) })
+			for {
+				var b []byte
+				if err := xnet.Message.Receive(c, &b); err != nil {
+					return
+				}
+				s.got(b)
+			}
+		}}
+	},
+}
+
+type streamHandler struct {
+	gws.BuiltinEventHandler
+	seen *seen
+}
+
+func (h streamHandler) OnPong(*gws.Conn, []byte) { h.seen.pongs.Add(1) }
+
+func (h streamHandler) OnMessage(_ *gws.Conn, m *gws.Message) {
+	h.seen.got(m.Bytes())
+	_ = m.Close()
+}
+
+// roads are how a client reaches a server: its handler is put into a server whose
+// connections ws watches.
+var roads = map[string]func(testing.TB, *otelws.Instrumentation, http.Handler) *httptest.Server{
+	"direct": func(t testing.TB, ws *otelws.Instrumentation, h http.Handler) *httptest.Server {
+		return httptest.NewServer(ws.Handler(h))
+	},
+	"TLS": func(t testing.TB, ws *otelws.Instrumentation, h http.Handler) *httptest.Server {
+		return httptest.NewTLSServer(ws.Handler(h))
+	},
+	"ReverseProxy": func(t testing.TB, ws *otelws.Instrumentation, h http.Handler) *httptest.Server {
+		backend := httptest.NewServer(h)
+		t.Cleanup(backend.Close)
+		u, _ := url.Parse(backend.URL)
+		p := httputil.NewSingleHostReverseProxy(u)
+		base := &http.Transport{}
+		t.Cleanup(base.CloseIdleConnections)
+		p.Transport = ws.Transport(base)
+		return httptest.NewServer(ws.Handler(p))
+	},
+}
+
+// strict is a client that reads frame by frame, and takes nothing that is torn.
+type strict struct {
+	net.Conn
+	br       *bufio.Reader
+	mu       sync.Mutex // of writes
+	pings    int
+	messages int
+}
+
+func dialStrict(t *testing.T, s *httptest.Server) *strict {
+	t.Helper()
+	address := s.Listener.Addr().String()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	if s.TLS != nil {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+	}
+	fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	br := bufio.NewReaderSize(nc, 64<<10)
+	resp, err := http.ReadResponse(br, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	return &strict{Conn: nc, br: br}
+}
+
+func (c *strict) send(op gobwas.OpCode, payload []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := gobwas.MaskFrame(gobwas.NewFrame(op, true, append([]byte(nil), payload...)))
+	b, err := gobwas.CompileFrame(f)
+	if err == nil {
+		_, err = c.Write(b)
+	}
+	return err
+}
+
+// run reads until a close frame has come, which it answers, and then until the
+// end. It returns the code.
+func (c *strict) run(answer bool, after func(pings int)) (code int, err error) {
+	var message []byte
+	for {
+		h, err := gobwas.ReadHeader(c.br)
+		if err != nil {
+			return 0, fmt.Errorf("after %d messages: %w", c.messages, err)
+		}
+		if h.Masked || h.Rsv != 0 || h.Length > 1<<20 || h.OpCode.IsReserved() {
+			return 0, fmt.Errorf("torn after %d messages and %d pings: %+v", c.messages, c.pings, h)
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(c.br, payload); err != nil {
+			return 0, err
+		}
+		switch h.OpCode {
+		case gobwas.OpPing:
+			if c.pings++; answer {
+				if err := c.send(gobwas.OpPong, payload); err != nil {
+					return 0, err
+				}
+			}
+			after(c.pings)
+		case gobwas.OpClose:
+			code := int(binary.BigEndian.Uint16(payload))
+			if err := c.send(gobwas.OpClose, payload[:2]); err != nil {
+				return code, err
+			}
+			if rest, err := io.ReadAll(c.br); len(rest) > 0 {
+				return code, fmt.Errorf("%d bytes follow the close frame: %v", len(rest), err)
+			}
+			return code, nil
+		case gobwas.OpText, gobwas.OpBinary, gobwas.OpContinuation:
+			message = append(message, payload...)
+			if !h.Fin {
+				continue
+			}
+			if string(message) != string(small) && string(message) != string(large) {
+				return 0, fmt.Errorf("message %d, of %d bytes, is not what was sent", c.messages, len(message))
+			}
+			c.messages, message = c.messages+1, message[:0]
+		}
+	}
+}
+
+// pings is how many pings TestPingsAmidMessages has, over all libraries and roads.
+var pings = flag.Int("pings", 300, "pings of TestPingsAmidMessages")
+
+// The tap's pings stand between whole frames, whatever library writes them. Nobody
+// sees the pongs. A drain then ends every connection cleanly, and nothing follows
+// its close frame.
+func TestPingsAmidMessages(t *testing.T) {
+	each := *pings/(len(streams)*len(roads)) + 1
+	for library, handler := range streams {
+		for road, serve := range roads {
+			t.Run(library+"/"+road, func(t *testing.T) {
+				t.Parallel()
+				m := otelwstest.NewMetrics(t)
+				ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()),
+					otelws.WithHeartbeat(otelws.Every(time.Millisecond), otelws.Misses(1<<16)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := new(seen)
+				server := serve(t, ws, handler(s))
+				defer server.Close()
+				c := dialStrict(t, server)
+				go func() {
+					for c.send(gobwas.OpBinary, small) == nil {
+					}
+				}()
+				drained := make(chan error, 1)
+				code, err := c.run(true, func(n int) {
+					if n == each {
+						go func() {
+							ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+							defer cancel()
+							drained <- ws.Drain(ctx)
+						}()
+					}
+				})
+				if err != nil || code != 1001 {
+					t.Fatalf("code %d after %d pings and %d messages: %v", code, c.pings, c.messages, err)
+				}
+				_ = c.Close()
+				if err := <-drained; err != nil {
+					t.Error(err)
+				}
+				if wrong := s.wrong.Load(); wrong != nil {
+					t.Error(*wrong)
+				}
+				if n := s.pongs.Load(); n > 0 {
+					t.Errorf("the server saw %d pongs", n)
+				}
+				if s.messages.Load() == 0 || c.messages == 0 {
+					t.Errorf("%d messages received by the server, %d by the client", s.messages.Load(), c.messages)
+				}
+				m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+				m.Wait(t, "ws_connections_active", 0)
+				m.Wait(t, `ws_drain_connections_total{outcome="closed"}`, 1)
+				if rtts, _ := m.Value("ws_heartbeat_rtt_seconds_count"); rtts == 0 {
+					t.Errorf("no round trip of %d pings", c.pings)
+				}
+			})
+		}
+	}
+}
+
+// A peer that is gone without a word is ended by the heartbeat, and one that is slow
+// is not, under each library.
+func TestHeartbeatUnderEachLibrary(t *testing.T) {
+	for library, handler := range streams {
+		t.Run(library, func(t *testing.T) {
+			m := otelwstest.NewMetrics(t)
+			ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()), otelws.WithHeartbeat(otelws.Every(200*time.Millisecond)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewServer(ws.Handler(handler(new(seen))))
+			defer server.Close()
+			silent, slow := dialStrict(t, server), dialStrict(t, server)
+			_ = silent
+			done := make(chan error, 1)
+			go func() { // never idle for a beat, and never done
+				b := make([]byte, 64<<10)
+				for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+					if _, err := io.ReadFull(slow, b); err != nil {
+						done <- err
+						return
+					}
+				}
+				done <- nil
+			}()
+			m.Wait(t, `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`, 1)
+			if err := <-done; err != nil {
+				t.Errorf("the slow client was cut: %v", err)
+			}
+			if v, _ := m.Value("ws_connections_active"); v != 1 {
+				t.Errorf("%v connections are open, want the slow client's", v)
+			}
+			_ = slow.Close()
+			m.Wait(t, "ws_connections_active", 0)
+			for line := range strings.Lines(m.Text()) {
+				if strings.Contains(line, `error_type="internal"`) && !strings.HasSuffix(strings.TrimSpace(line), " 0") {
+					t.Error(line)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,223 @@
+package otelws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"go.opentelemetry.io/otel"
+
+	"github.com/otelws/otelws-go/otelws/internal/count"
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/table"
+	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/tracing"
+)
+
+// connection is one request for a WebSocket and the connection that comes of it.
+// It is the [tap.Recorder] of its own tap.
+type connection struct {
+	tap.Conn
+	handshake
+	table.Entry
+	in      *combination    // once it is open
+	sampled context.Context // with the span context, nil where it is not sampled
+	summary *summaryRequest // nil where nobody is told of the end
+	beats   atomic.Pointer[heartbeat]
+	told    atomic.Uint32 // by a drain
+	opening atomic.Bool   // the response is going out
+}
+
+// summaryRequest is the request of a Summary: for as long as the application has
+// the connection the request as it was, to whose context the connection may
+// belong, and else a copy without that.
+type summaryRequest struct {
+	whole   weak.Pointer[http.Request]
+	remains *http.Request
+}
+
+func (r *summaryRequest) get() *http.Request { return cmp.Or(r.whole.Value(), r.remains) }
+
+// kept returns the request that is to be kept alive with the connection for the
+// Summary, nil where there will be none.
+func (c *connection) kept() *http.Request {
+	if len(c.side.in.config.onClose) == 0 {
+		return nil
+	}
+	return c.request
+}
+
+func (c *connection) Opening(response http.Header) tap.Opening {
+	h := &c.handshake
+	c.opening.Store(true)
+	h.side.in.opening.Add(1)
+	h.subprotocol = response.Get("Sec-WebSocket-Protocol")
+	h.finish()
+	c.in = h.side.combinationOf(h)
+	ctx := spanContextOnly(h.request.Context())
+	if ctx != context.Background() {
+		c.sampled = ctx
+	}
+	if kept := c.kept(); kept != nil {
+		c.summary = &summaryRequest{weak.Make(kept), kept.WithContext(ctx)}
+	}
+	return tap.Opening{
+		Shard:    c.in.counts.Shard(),
+		Messages: c.side.recordsMessages || c.sampled != nil && c.side.hasExemplars(),
+		Decode:   c.side.in.config.decoded,
+		// net/http reads ahead until the hijack, and cancels the request at an EOF.
+		PeerLeft: h.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled),
+	}
+}
+
+func (c *connection) Opened() {
+	i := c.side.in
+	c.handshake.record(c.in, http.StatusSwitchingProtocols)
+	i.table.Add(c)
+	c.in.opened.Add(1)
+}
+
+// Begun gives the connection what the options ask for.
+func (c *connection) Begun() {
+	i := c.side.in
+	if h := i.config.heartbeat; h != nil {
+		_ = c.beat(context.Background(), h) // fails where the connection has ended
+	}
+	if d := i.draining.Load(); d != nil {
+		go c.leave(d)
+	}
+	c.endOpening()
+}
+
+// endOpening lets a drain go on that waits for the response to have gone out.
+func (c *connection) endOpening() {
+	if c.opening.Swap(false) {
+		c.side.in.opening.Add(-1)
+	}
+}
+
+// Refused records a handshake that came to no connection, once.
+func (c *connection) Refused(status int) {
+	defer c.endOpening()
+	if c.handshake.finish() || c.in != nil {
+		c.handshake.record(c.side.combinationOf(&c.handshake), status)
+	}
+}
+
+// Message is what becomes of a message beside the count in its shard.
+func (c *connection) Message(d count.Direction, size int64) {
+	if instrument := c.side.instruments.messages[d]; instrument != nil {
+		instrument.Record(c.context(), size, c.in.messages.record...)
+	} else if c.sampled != nil {
+		c.in.messages.exemplars[d](c.sampled, size)
+	}
+}
+
+func (c *connection) RoundTrip(d time.Duration) {
+	c.side.instruments.rtt.Record(c.context(), d.Seconds(), c.in.heartbeat.record...)
+}
+
+func (c *connection) ProtocolError(err frame.Error) { c.side.protocol[errorType(err)].count.Add(1) }
+
+func (c *connection) Ended(e tap.End) {
+	i := c.side.in
+	i.ending.Add(1)
+	defer i.ending.Add(-1)
+	defer c.summarize(e)
+	// After the measurement, so that whoever sees the connection closed sees all of
+	// it, and whatever becomes of that.
+	defer c.closed(e)
+	c.recordDuration(e)
+}
+
+// closed counts the connection as closed.
+func (c *connection) closed(e tap.End) {
+	c.in.closed[c.side.codes.fold(e.Code)].Add(1)
+	switch told(c.told.Load()) {
+	case goodbye:
+		c.side.drained[drainClosed].Add(1)
+	case cut:
+		c.side.drained[drainCut].Add(1)
+	}
+	c.side.in.table.Remove(c)
+	if h := c.beats.Load(); h != nil {
+		h.stop()
+	}
+}
+
+func (c *connection) recordDuration(e tap.End) {
+	code, by := c.side.codes.fold(e.Code), Initiator(e.Initiator)
+	opts := c.in.durations[code*len(initiators)+int(by)].get(c.in.durationAttrs,
+		keyCode.String(c.side.codes.values[code]), keyInitiator.String(by.String()))
+	c.side.instruments.duration.Record(c.context(), e.Duration.Seconds(), opts.record...)
+}
+
+func (c *connection) Fault(v any) {
+	c.endOpening()
+	c.side.protocol[internalError].count.Add(1)
+	otel.Handle(fmt.Errorf("otelws: a fault of the instrumentation, which reads no more of this connection: %v", v))
+}
+
+// context returns the context of a measurement, for exemplars.
+func (c *connection) context() context.Context {
+	if c.sampled != nil {
+		return c.sampled
+	}
+	return context.Background()
+}
+
+// summarize makes the span of the end, and calls the functions of WithOnClose.
+func (c *connection) summarize(e tap.End) {
+	if c.sampled == nil && c.summary == nil {
+		return
+	}
+	s := Summary{
+		Code:             e.Code,
+		Initiator:        Initiator(e.Initiator),
+		Reason:           e.Reason,
+		Err:              e.Cause,
+		Duration:         e.Duration,
+		Client:           c.side.role == client,
+		MessagesReceived: e.Received.Messages(),
+		MessagesSent:     e.Sent.Messages(),
+		BytesReceived:    e.Received.Bytes(),
+		BytesSent:        e.Sent.Bytes(),
+	}
+	if e.Code == tap.InvalidCode {
+		s.Code = 0
+	}
+	if c.sampled != nil {
+		c.side.in.spans.Close(c.sampled, tracing.Closed{
+			Code:             s.Code,
+			Initiator:        s.Initiator.String(),
+			Duration:         s.Duration,
+			MessagesReceived: s.MessagesReceived,
+			MessagesSent:     s.MessagesSent,
+			BytesReceived:    s.BytesReceived,
+			BytesSent:        s.BytesSent,
+		})
+	}
+	if c.summary == nil {
+		return
+	}
+	s.Request = c.summary.get()
+	ctx := context.WithoutCancel(s.Request.Context())
+	for _, f := range c.side.in.config.onClose {
+		callOnClose(ctx, f, s)
+	}
+}
+
+// callOnClose calls f, whose panic must not become one of the transport's.
+func callOnClose(ctx context.Context, f func(context.Context, Summary), s Summary) {
+	defer func() {
+		if r := recover(); r != nil {
+			otel.Handle(fmt.Errorf("otelws: function of WithOnClose panicked: %v", r))
+		}
+	}()
+	f(ctx, s)
+}

@@ -1,0 +1,27 @@
+package count
+
+import "github.com/otelws/otelws-go/otelws/internal/frame"
+
+// Direction says which way bytes go, seen from this process.
+type Direction uint8
+
+// The directions, in the order of everything that is indexed by them.
+const (
+	Receive Direction = iota
+	Transmit
+	Directions = 2 // how many there are
+)
+
+// Opcodes are the opcodes that frames are counted by, in the order of everything
+// that is indexed by them.
+var Opcodes = [...]frame.Opcode{
+	frame.Continuation, frame.Text, frame.Binary, frame.Close, frame.Ping, frame.Pong,
+}
+
+// opcodeIndex is the place in Opcodes of each opcode that a parser returns.
+var opcodeIndex = func() (index [16]uint8) {
+	for i, o := range Opcodes {
+		index[o] = uint8(i)
+	}
+	return index
+}()

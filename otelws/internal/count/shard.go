@@ -1,0 +1,156 @@
+package count
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// SizeBounds are the bounds of the buckets of message sizes, in bytes.
+var SizeBounds = [...]float64{64, 256, 1024, 4096, 16384, 65536, 262144}
+
+// Shard is what some connections count, each direction in cache lines of its own.
+type Shard struct {
+	single [Directions][len(singleOpcodes)]Singles
+	other  [Directions]others
+}
+
+// singleOpcodes are the opcodes of Singles, by place.
+var singleOpcodes = [...]frame.Opcode{frame.Text, frame.Binary}
+
+// MaxSingle is the greatest payload of a message that Singles counts.
+const MaxSingle = 4096
+
+// Singles counts the messages of up to MaxSingle bytes that were one frame with
+// the shortest header, and one Read or Write: as most are. The number of them in
+// each class, and the sum of their sizes, tell the frames, the bytes on the wire
+// and the histogram. It fills a cache line.
+type Singles struct {
+	count    [len(singleClasses)]atomic.Int64
+	sum      atomic.Int64
+	extremes extremes
+	writing  Writing // of this direction, where it is Transmit
+}
+
+// singleClasses are the sizes up to which the messages of a class go: each class
+// is in one bucket of SizeBounds and has one size of header.
+var singleClasses = [...]struct{ most, bucket, header int }{
+	{64, 0, 2}, {125, 1, 2}, {256, 1, 4}, {1024, 2, 4}, {4096, 3, 4},
+}
+
+// Singles returns what counts the single messages of opcode o, [frame.Text] or
+// [frame.Binary].
+func (s *Shard) Singles(d Direction, o frame.Opcode) *Singles {
+	return &s.single[d][(o-singleOpcodes[0])&1]
+}
+
+// Add counts a message of size bytes, from 0 to MaxSingle.
+func (w *Singles) Add(size int) {
+	class := 0
+	for size > singleClasses[class].most {
+		class++
+	}
+	w.count[class].Add(1)
+	w.sum.Add(int64(size))
+	w.extremes.add(uint32(size))
+}
+
+// AddBytes counts n bytes on the wire that belong to no single message.
+func (s *Shard) AddBytes(d Direction, n int) { s.other[d].bytes.Add(int64(n)) }
+
+// AddFrame counts a frame that belongs to no single message.
+func (s *Shard) AddFrame(d Direction, o frame.Opcode) {
+	s.other[d].frames[opcodeIndex[o&0xf]].Add(1)
+}
+
+// AddMessage counts a message of size bytes whose frames AddFrame counts.
+func (s *Shard) AddMessage(d Direction, size int64) { s.other[d].addMessage(size) }
+
+// AddCompressed counts the payload of a compressed message, before and after.
+func (s *Shard) AddCompressed(d Direction, wire, decoded int64) {
+	s.other[d].wire.Add(wire)
+	s.other[d].decoded.Add(decoded)
+}
+
+// BeginWrite counts a write in progress, by the Singles w.
+func (s *Shard) BeginWrite(w *Singles, begun clock.Instant) { w.writing.Begin(begun) }
+
+// EndWrite counts the end of a write that BeginWrite counted.
+func (s *Shard) EndWrite(w *Singles, begun, at clock.Instant) {
+	// In this order: a collection between the two must not see the write twice.
+	w.writing.End(begun)
+	if at > begun {
+		s.other[Transmit].written.Add(int64(at - begun))
+	}
+}
+
+// others counts in one direction all that Singles does not. It fills three lines.
+type others struct {
+	bytes  atomic.Int64
+	frames [len(Opcodes)]atomic.Int64
+
+	// Of the messages that end with one of these frames.
+	sum      atomic.Int64
+	buckets  [len(SizeBounds) + 1]atomic.Int64
+	least    atomic.Int64 // since the last observation
+	greatest atomic.Int64
+
+	wire, decoded atomic.Int64 // of compressed messages
+	written       atomic.Int64 // ns, of all writes that have ended
+	_             [24]byte
+}
+
+func (o *others) addMessage(size int64) {
+	i := 0
+	for i < len(SizeBounds) && float64(size) > SizeBounds[i] {
+		i++
+	}
+	o.buckets[i].Add(1)
+	o.sum.Add(size)
+	for {
+		least := o.least.Load()
+		if size >= least || o.least.CompareAndSwap(least, size) {
+			break
+		}
+	}
+	for {
+		greatest := o.greatest.Load()
+		if size <= greatest || o.greatest.CompareAndSwap(greatest, size) {
+			break
+		}
+	}
+}
+
+// resetExtremes begins a new observation of the extremes, and returns the last.
+func (o *others) resetExtremes() (least, greatest int64) {
+	return o.least.Swap(math.MaxInt64), o.greatest.Swap(math.MinInt64)
+}
+
+// extremes are the least and the greatest size since the last observation, each
+// kept so that it only grows, and from 0.
+type extremes struct{ word atomic.Uint64 }
+
+func (e *extremes) add(size uint32) {
+	for {
+		word := e.word.Load()
+		more := uint64(max(uint32(word>>32), size+1))<<32 | uint64(max(uint32(word), math.MaxUint32-size))
+		if more == word || e.word.CompareAndSwap(word, more) {
+			return
+		}
+	}
+}
+
+// reset begins a new observation, and returns the extremes of the last. They are
+// in the wrong order where there was no size.
+func (e *extremes) reset() (least, greatest int64) {
+	word := e.word.Load()
+	if word != 0 {
+		word = e.word.Swap(0)
+	}
+	if word == 0 {
+		return math.MaxInt64, math.MinInt64
+	}
+	return int64(math.MaxUint32 - uint32(word)), int64(word>>32) - 1
+}

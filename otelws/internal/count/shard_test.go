@@ -1,0 +1,70 @@
+package count
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// A class of single messages is in one bucket of the histogram, and has one size
+// of header, so that its count tells both.
+func TestSingleClasses(t *testing.T) {
+	for size := range MaxSingle + 1 {
+		class := slices.IndexFunc(singleClasses[:], func(c struct{ most, bucket, header int }) bool { return size <= c.most })
+		if class < 0 {
+			t.Fatalf("%d bytes are in no class", size)
+		}
+		bucket := slices.IndexFunc(SizeBounds[:], func(bound float64) bool { return float64(size) <= bound })
+		header := 2
+		if size > 125 {
+			header = 4
+		}
+		if c := singleClasses[class]; c.bucket != bucket || c.header != header {
+			t.Fatalf("%d bytes are in bucket %d with a header of %d, want %d and %d", size, c.bucket, c.header, bucket, header)
+		}
+	}
+}
+
+// What counts a message lies in one cache line, and that in no other's.
+func TestShardSize(t *testing.T) {
+	const line = 64
+	if n := unsafe.Sizeof(Singles{}); n != line {
+		t.Errorf("Singles has %d bytes", n)
+	}
+	if n := unsafe.Sizeof(others{}); n%line != 0 {
+		t.Errorf("others has %d bytes", n)
+	}
+	shards := make([]Shard, ShardsFor(1))
+	if at := uintptr(unsafe.Pointer(&shards[0])); at%line != 0 {
+		t.Errorf("shards begin at %x", at)
+	}
+}
+
+// All Traffics together have a bounded number of shards.
+func TestShardsFor(t *testing.T) {
+	for traffics := 1; traffics <= 2000; traffics++ {
+		n := ShardsFor(traffics)
+		if n < 1 || n&(n-1) != 0 || n > 1 && n*traffics > maxShards {
+			t.Fatalf("%d traffics have %d shards each", traffics, n)
+		}
+	}
+}
+
+func TestExtremes(t *testing.T) {
+	var e extremes
+	check := func(least, greatest int64) {
+		t.Helper()
+		if a, b := e.reset(); a != least || b != greatest {
+			t.Errorf("extremes %d and %d, want %d and %d", a, b, least, greatest)
+		}
+	}
+	check(math.MaxInt64, math.MinInt64)
+	e.add(0)
+	check(0, 0)
+	check(math.MaxInt64, math.MinInt64)
+	for _, size := range []uint32{7, MaxSingle, 5, 6} {
+		e.add(size)
+	}
+	check(5, MaxSingle)
+}

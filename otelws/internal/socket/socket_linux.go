@@ -1,0 +1,103 @@
+package socket
+
+import (
+	"net"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxPeek bounds what Peek shows.
+const maxPeek = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([maxPeek]byte) }}
+
+// Peek calls look with what the kernel holds of transport to be read, without
+// reading it, where transport is a TCP or Unix socket itself and there is any.
+// look must not keep it.
+func Peek(transport any, look func([]byte)) {
+	var sc syscall.Conn
+	switch t := transport.(type) {
+	case *net.TCPConn:
+		sc = t
+	case *net.UnixConn:
+		sc = t
+	default:
+		return
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := buffers.Get().(*[maxPeek]byte)
+	defer buffers.Put(buf)
+	n := 0
+	// Control, since Read would wait behind one in progress.
+	_ = rc.Control(func(fd uintptr) {
+		n, _, _ = unix.Recvfrom(int(fd), buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	if n > 0 {
+		look(buf[:n])
+	}
+}
+
+// ProgressOf returns the progress of the TCP socket beneath transport. ok is
+// false where none is found, or where it is closed.
+func ProgressOf(transport any) (p Progress, ok bool) {
+	rc := find(transport)
+	if rc == nil {
+		return p, false
+	}
+	_ = rc.Control(func(fd uintptr) {
+		// First what is queued: an acknowledgement between the two may then only make
+		// Written too great.
+		queued, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		if err != nil {
+			return
+		}
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return
+		}
+		p = Progress{Acked: info.Bytes_acked, Written: info.Bytes_acked + uint64(queued), Received: info.Bytes_received}
+		ok = true
+	})
+	return p, ok
+}
+
+// Writable says whether a few bytes can be written to the TCP socket beneath
+// transport at once. It is true where that is not known.
+func Writable(transport any) bool {
+	rc := find(transport)
+	if rc == nil {
+		return true
+	}
+	writable := true
+	_ = rc.Control(func(fd uintptr) {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if _, err := unix.Poll(poll, 0); err == nil {
+			writable = poll[0].Revents != 0 // an error too is to be learnt by writing
+		}
+	})
+	return writable
+}
+
+// find returns the socket beneath transport, nil where there is none.
+func find(transport any) syscall.RawConn {
+	for range 8 { // a chain that leads to itself has an end too
+		switch t := transport.(type) {
+		case syscall.Conn:
+			rc, err := t.SyscallConn()
+			if err != nil {
+				return nil
+			}
+			return rc
+		case netConner:
+			transport = t.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package socket
+
+// Peek does nothing: only Linux is asked.
+func Peek(transport any, look func([]byte)) {}
+
+// ProgressOf knows nothing: only Linux is asked.
+func ProgressOf(transport any) (p Progress, ok bool) { return p, false }
+
+// Writable knows nothing: only Linux is asked.
+func Writable(transport any) bool { return true }

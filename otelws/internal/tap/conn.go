@@ -1,0 +1,286 @@
+// Package tap watches the transport of a WebSocket connection: it passes bytes on
+// unchanged and at once, reads the frames that go by, and gives the facts to a
+// [Recorder].
+//
+// A Conn is in one of three states:
+//
+//   - Its handshake is under way: the response has not gone out. What the peer
+//     sends meanwhile is kept, for the session to read.
+//   - It has a session: it is, or was, a WebSocket.
+//   - It has neither: it is foreign, and bytes pass unread.
+//
+// The tap never alters, delays or fails what passes. A fault of its own, or of
+// the Recorder, costs the counts of that one connection and no more.
+package tap
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/otelws/otelws-go/otelws/internal/count"
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// Recorder takes the facts of one connection. Its methods are called by the
+// goroutines that read, write and close, some of them with locks of the Conn
+// held: they must not use the Conn.
+type Recorder interface {
+	// Opening is called with the header of the response that opens the connection.
+	// It returns where to count. It may take its time: no lock is held.
+	Opening(response http.Header) Opening
+	// Opened is called when that response has gone out, before any other fact but
+	// Opening.
+	Opened()
+	// Begun is called after that, with no lock held: the Conn may be used.
+	Begun()
+	// Refused is called instead where the handshake comes to no connection. status
+	// is that of the response, 0 where there was none.
+	Refused(status int)
+
+	// Message is called for each message, where Opening.Messages asks for it.
+	Message(d count.Direction, size int64)
+	// RoundTrip is called for each ping that was answered.
+	RoundTrip(d time.Duration)
+	// ProtocolError is called for each violation of RFC 6455.
+	ProtocolError(frame.Error)
+	// Ended is called once for a connection that has opened, with no lock held.
+	Ended(End)
+
+	// Fault is called once where the tap or the Recorder panicked with v. The
+	// frames of the connection are not read from then on.
+	Fault(v any)
+}
+
+// Opening is what a connection is given when it opens.
+type Opening struct {
+	Shard    *count.Shard
+	Messages bool // whether Recorder.Message is called
+	Decode   bool // whether the sizes of compressed messages are decoded
+	PeerLeft bool // whether the peer had left before the response went out
+}
+
+// Conn is the tap of one connection. It is safe for the same concurrent use as
+// its transport.
+type Conn struct {
+	transport io.ReadWriteCloser
+	recorder  Recorder
+	accepted  bool     // the peer is a client
+	lower     net.Conn // beneath a transport that is none, where it is known
+
+	session   atomic.Pointer[session]   // nil until the connection is open
+	handshake atomic.Pointer[handshake] // nil once the handshake is over
+	opened    session                   // what session points to
+
+	readsBegun, readsDone atomic.Uint32
+	closed                atomic.Bool // Close has closed the transport
+	faulted               atomic.Bool
+}
+
+// init makes c the tap of transport, in a handshake.
+func (c *Conn) init(transport io.ReadWriteCloser, accepted bool, r Recorder) {
+	c.transport, c.accepted, c.recorder = transport, accepted, r
+	c.opened.conn = c
+	c.handshake.Store(new(handshake))
+}
+
+// Read reads from the transport, and then takes note of what came.
+func (c *Conn) Read(p []byte) (int, error) {
+	for {
+		s := c.session.Load()
+		if s != nil {
+			if sp := s.speaker.Load(); sp != nil {
+				if sp.lingers() {
+					return 0, errGoingAway
+				}
+				if sp.swallows() {
+					n, err := s.readSwallowing(sp, p)
+					return n, sp.errorOf(err)
+				}
+			}
+		}
+		n, err, ok := c.readTransport(p)
+		if !ok {
+			return n, err
+		}
+		keep := c.received(p[:n])
+		c.readDone(err)
+		if keep > 0 || n == 0 || err != nil {
+			return keep, err
+		}
+	}
+}
+
+// readTransport reads from the transport. ok says that it kept to the contract of
+// io.Reader; where it did not, its result is passed on as it is.
+func (c *Conn) readTransport(p []byte) (n int, err error, ok bool) {
+	c.readsBegun.Add(1)
+	n, err = c.transport.Read(p)
+	if uint(n) <= uint(len(p)) {
+		return n, err, true
+	}
+	if !isFinal(err) {
+		c.readDone(nil) // its error may mean anything
+	} else {
+		c.readDone(err)
+	}
+	return n, err, false
+}
+
+// readDone is called when the result of readTransport has been taken note of.
+func (c *Conn) readDone(err error) {
+	c.readsDone.Add(1)
+	if err != nil || c.closed.Load() {
+		c.readEnded(err)
+	}
+}
+
+// received takes note of b, which has come from the peer, and returns how much of
+// it is to be passed on.
+func (c *Conn) received(b []byte) (keep int) {
+	s := c.session.Load()
+	if s != nil {
+		if sp := s.speaker.Load(); sp != nil && sp.swallows() {
+			r := sp.lock()
+			defer sp.unlock(r)
+			return s.swallow(sp, r, b, 0)
+		}
+	}
+	c.note(s, b)
+	return len(b)
+}
+
+func (c *Conn) note(s *session, b []byte) {
+	defer c.contain()
+	if s == nil && len(b) > 0 {
+		s = c.receivedEarly(b)
+	}
+	if s != nil {
+		s.received(b)
+	}
+}
+
+// Write writes p to the transport. It takes note of a ping or a close frame
+// before, since the answer can be read before Write returns, and of all else
+// after.
+func (c *Conn) Write(p []byte) (int, error) {
+	if s := c.session.Load(); s != nil {
+		return s.write(p)
+	}
+	if h := c.handshake.Load(); h != nil {
+		return c.writeResponse(h, p)
+	}
+	if s := c.session.Load(); s != nil { // opened meanwhile
+		return s.write(p)
+	}
+	return c.transport.Write(p)
+}
+
+// Close closes the transport, and then ends the connection. A Read in progress
+// may still have a close frame of the peer's: then the connection ends when that
+// Read has been taken note of. After [Conn.Goodbye], the peer's answer is awaited
+// first, in the background.
+func (c *Conn) Close() error {
+	if s := c.session.Load(); s != nil && s.linger() {
+		return nil
+	}
+	return c.Cut()
+}
+
+// Cut closes the transport at once.
+func (c *Conn) Cut() error {
+	c.closing()
+	defer c.closedTransport()
+	return c.transport.Close()
+}
+
+func (c *Conn) closing() {
+	defer c.contain()
+	c.abandon(0)
+	if s := c.session.Load(); s != nil {
+		s.closing()
+	}
+}
+
+// closeLimit is how long a Read may stay in progress after Close before the
+// connection ends without it. That of a net.Conn returns at once.
+const closeLimit = time.Second
+
+func (c *Conn) closedTransport() {
+	defer c.contain()
+	s := c.session.Load()
+	c.closed.Store(true)
+	switch {
+	case s == nil:
+	case c.reading():
+		s.endLater(closeLimit)
+	default:
+		s.end(nil)
+	}
+}
+
+// reading says whether a Read is in progress.
+func (c *Conn) reading() bool { return c.readsDone.Load() != c.readsBegun.Load() }
+
+// readEnded takes note of a Read that has returned an error, or that was the
+// last one after Close.
+func (c *Conn) readEnded(err error) {
+	defer c.contain()
+	if err != nil && !isTimeout(err) {
+		c.abandon(0)
+	}
+	s := c.session.Load()
+	switch {
+	case s == nil:
+	case c.closed.Load() && !c.reading():
+		s.end(nil)
+	case err != nil:
+		s.readFailed(err)
+	}
+}
+
+// dropped ends a connection that the application has let go of without Close:
+// the garbage collector closes a socket that nobody has. It is not closed here,
+// since somebody may have what NetConn gave.
+func (c *Conn) dropped() {
+	defer c.contain()
+	c.abandon(0)
+	if s := c.session.Load(); s != nil {
+		s.end(nil)
+	}
+}
+
+// socket returns the net.Conn that the transport is, or stands on where the
+// transport does not show it, and nil where none is known.
+func (c *Conn) socket() net.Conn {
+	if nc, ok := c.transport.(net.Conn); ok {
+		return nc
+	}
+	return c.lower
+}
+
+// watching says whether c is not foreign.
+func (c *Conn) watching() bool { return c.session.Load() != nil || c.handshake.Load() != nil }
+
+// contain is deferred by whatever may panic: instrumentation must not break what
+// it watches.
+func (c *Conn) contain() {
+	if v := recover(); v != nil {
+		c.fault(v)
+	}
+}
+
+// fault stops the reading of frames, for good.
+func (c *Conn) fault(v any) {
+	if c.faulted.Swap(true) {
+		return
+	}
+	defer func() { _ = recover() }() // the Recorder's
+	if h := c.handshake.Swap(nil); h != nil {
+		h.advance(over)
+	}
+	c.opened.stop()
+	c.recorder.Fault(v)
+}

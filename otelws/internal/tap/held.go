@@ -1,0 +1,140 @@
+package tap
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"time"
+)
+
+// held is a Conn as the application holds it. The Conn does not refer to it, so
+// that the garbage collector can tell that nobody has it any more: not before a
+// Read or a Write has returned.
+type held struct {
+	conn    *Conn
+	keep    any // alive for as long as the application has the connection
+	cleanup runtime.Cleanup
+}
+
+// Watch makes c the tap of transport, of an accepted or else a dialed connection
+// whose handshake is under way, and returns the transport as the application is to
+// have it: a [net.Conn] where transport is one. keep is kept alive for as long as
+// the application has that; c does not refer to it.
+func (c *Conn) Watch(transport io.ReadWriteCloser, accepted bool, r Recorder, keep any) io.ReadWriteCloser {
+	if nc, ok := transport.(net.Conn); ok {
+		return c.WatchConn(nc, accepted, r, keep)
+	}
+	h := c.hold(transport, accepted, r, keep)
+	if _, ok := transport.(closeWriter); ok {
+		return heldCloseWriter{h}
+	}
+	return h
+}
+
+// Lower tells c the net.Conn beneath a transport that does not show it, before
+// Open. It is for its deadlines, and for what the kernel knows of it.
+func (c *Conn) Lower(nc net.Conn) { c.lower = nc }
+
+// WatchConn is Watch for a net.Conn.
+func (c *Conn) WatchConn(nc net.Conn, accepted bool, r Recorder, keep any) net.Conn {
+	h := netConn{c.hold(nc, accepted, r, keep)}
+	if _, ok := nc.(closeWriter); ok {
+		return netConnCloseWriter{h}
+	}
+	return h
+}
+
+func (c *Conn) hold(transport io.ReadWriteCloser, accepted bool, r Recorder, keep any) *held {
+	c.init(transport, accepted, r)
+	h := &held{conn: c, keep: keep}
+	h.cleanup = runtime.AddCleanup(h, func(c *Conn) {
+		if c.watching() {
+			go c.dropped() // the Recorder may take its time, which is not the runtime's
+		}
+	}, c)
+	return h
+}
+
+func (h *held) Read(p []byte) (int, error) {
+	n, err := h.conn.Read(p)
+	runtime.KeepAlive(h)
+	return n, err
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	n, err := h.conn.Write(p)
+	runtime.KeepAlive(h)
+	return n, err
+}
+
+func (h *held) Close() error {
+	h.cleanup.Stop()
+	err := h.conn.Close()
+	runtime.KeepAlive(h)
+	return err
+}
+
+// netConn is a held transport that is a net.Conn.
+type netConn struct{ *held }
+
+// NetConn returns the connection beneath the tap. What is read, written or closed
+// there is not seen.
+func (c netConn) NetConn() net.Conn { return c.conn.transport.(net.Conn) }
+
+func (c netConn) LocalAddr() net.Addr  { return c.NetConn().LocalAddr() }
+func (c netConn) RemoteAddr() net.Addr { return c.NetConn().RemoteAddr() }
+
+// The deadlines are the application's. While the tap writes a frame of its own, it
+// has a write deadline of its own.
+
+func (c netConn) SetDeadline(t time.Time) error {
+	if c.conn.lingers() {
+		return errGoingAway
+	}
+	return c.conn.opened.deadline.set(t, c.NetConn().SetDeadline, c.NetConn().SetReadDeadline)
+}
+
+func (c netConn) SetReadDeadline(t time.Time) error {
+	if c.conn.lingers() {
+		return errGoingAway
+	}
+	return c.NetConn().SetReadDeadline(t)
+}
+
+func (c netConn) SetWriteDeadline(t time.Time) error {
+	return c.conn.opened.deadline.set(t, c.NetConn().SetWriteDeadline, func(time.Time) error { return nil })
+}
+
+// closeWriter is how ReverseProxy closes one direction of a tunnel.
+type closeWriter interface{ CloseWrite() error }
+
+type (
+	netConnCloseWriter struct{ netConn }
+	heldCloseWriter    struct{ *held }
+)
+
+func (c netConnCloseWriter) CloseWrite() error { return c.conn.closeWrite() }
+func (h heldCloseWriter) CloseWrite() error    { return h.conn.closeWrite() }
+
+func (c *Conn) closeWrite() error {
+	c.opened.halfClosed.Store(true)
+	return c.transport.(closeWriter).CloseWrite()
+}
+
+// Of returns the Recorder of the tap that nc is or stands on, nil where there is
+// none: nc is what a library gives out of what it was given.
+func Of(nc net.Conn) Recorder {
+	for range 8 { // a chain that leads to itself has an end too
+		switch c := nc.(type) {
+		case netConn:
+			return c.conn.recorder
+		case netConnCloseWriter:
+			return c.conn.recorder
+		case interface{ NetConn() net.Conn }:
+			nc = c.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package tap
+
+import (
+	"net"
+	"time"
+)
+
+// lingerLimit is how long a closed connection stays open for the peer to answer
+// the close frame of the tap's.
+const lingerLimit = 5 * time.Second
+
+// lingers says whether the library has closed a connection that is still open.
+func (sp *speaker) lingers() bool {
+	bye := sp.goodbye.Load()
+	return bye != nil && bye.linger.Load()
+}
+
+func (c *Conn) lingers() bool {
+	s := c.session.Load()
+	if s == nil {
+		return false
+	}
+	sp := s.speaker.Load()
+	return sp != nil && sp.lingers()
+}
+
+// errorOf returns what the library is told of an error of its Read: one that
+// linger has interrupted was closed.
+func (sp *speaker) errorOf(err error) error {
+	if err != nil && sp.lingers() && isTimeout(err) {
+		return errGoingAway
+	}
+	return err
+}
+
+// linger says whether a connection that the library closes stays open: the tap
+// has said goodbye, and the peer has not answered. A goodbye that is due is said
+// first.
+func (s *session) linger() bool {
+	sp := s.speaker.Load()
+	if sp == nil {
+		return false
+	}
+	bye := sp.goodbye.Load()
+	if bye == nil {
+		return false
+	}
+	if !bye.said.Load() {
+		bye.now.Store(true)
+		s.speak(false)
+	}
+	nc := s.conn.socket()
+	if nc == nil || !bye.said.Load() || s.answered() {
+		return false
+	}
+	if !bye.linger.Swap(true) {
+		go s.awaitAnswer(nc)
+	}
+	return true
+}
+
+// awaitAnswer reads on until the peer has answered the close frame, and closes the
+// transport.
+func (s *session) awaitAnswer(nc net.Conn) {
+	c := s.conn
+	defer func() { _ = c.Cut() }()
+	_ = nc.SetReadDeadline(time.Unix(1, 0)) // ends the library's Read
+	for end := time.Now().Add(closeLimit); c.reading(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return
+		}
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(lingerLimit))
+	b := make([]byte, 4<<10)
+	for !s.answered() {
+		n, err, ok := c.readTransport(b)
+		if !ok {
+			return
+		}
+		c.note(s, b[:n])
+		c.readDone(err)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Answered says whether the tap has said goodbye and the peer has answered. Where
+// nobody reads, it looks for the answer in the kernel.
+func (c *Conn) Answered() bool {
+	defer c.contain()
+	s := c.session.Load()
+	if s == nil {
+		return false
+	}
+	if sp := s.speaker.Load(); sp == nil || !sp.said() {
+		return false
+	}
+	if !s.answered() {
+		s.peek()
+	}
+	return s.answered()
+}
+
+// answered says whether nothing more is to be expected of the peer: it has sent a
+// close frame, or the connection has ended or is given up.
+func (s *session) answered() bool {
+	v := &s.verdict
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.closeReceived || v.ended || v.gaveUp
+}
+
+// isOver says whether the connection has ended.
+func (s *session) isOver() bool {
+	v := &s.verdict
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ended
+}
+
+// spoken says whether this side has said how the connection ends.
+func (s *session) spoken() bool {
+	v := &s.verdict
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ended || v.closeSent
+}

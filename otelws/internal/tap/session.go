@@ -1,0 +1,430 @@
+package tap
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/count"
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// session is the state of a Conn that is, or was, a WebSocket.
+//
+// A message that is one frame, and one Read or Write, as most are, is counted
+// without a lock. For the rest there are locks, which are held for the time that
+// it takes to read headers, never during I/O, and are taken in the order inbound,
+// outbound, verdict.
+type session struct {
+	conn     *Conn
+	shard    *count.Shard
+	messages bool // Recorder.Message is called
+	start    clock.Instant
+	timedOut atomic.Bool // a deadline has passed, and no bytes since
+
+	inbound    stream
+	outbound   stream
+	writing    count.Writing           // the Writes in progress
+	speaker    atomic.Pointer[speaker] // nil until the tap is asked to speak
+	deadline   deadline
+	inParts    atomic.Bool   // large Writes are cut into parts
+	parts      atomic.Int64  // bytes written in parts
+	halfClosed atomic.Bool   // CloseWrite has been called
+	controls   atomic.Uint32 // control frames received
+
+	verdict verdict
+}
+
+// stream is what passes in one direction.
+type stream struct {
+	// between says that the parser stands between messages: Parser.Whole alone may
+	// tell what comes next. It changes with the lock held.
+	between atomic.Bool
+	passed  Passed
+	mu      sync.Mutex
+	parser  frame.Parser
+}
+
+// Passed is what has passed in one direction since the handshake: messages that
+// passed whole, and bytes on the wire.
+type Passed struct{ messages, bytes atomic.Int64 }
+
+// Messages returns the number of messages.
+func (p *Passed) Messages() int64 { return p.messages.Load() }
+
+// Bytes returns the number of bytes.
+func (p *Passed) Bytes() int64 { return p.bytes.Load() }
+
+// prepare makes s ready to be opened.
+func (s *session) prepare(o Opening, rsv byte) {
+	s.shard, s.messages, s.start = o.Shard, o.Messages, clock.Now()
+	s.verdict.peerLeft = o.PeerLeft
+	s.inbound.parser = frame.New(s.conn.accepted, rsv)
+	s.outbound.parser = frame.New(!s.conn.accepted, rsv)
+	// RSV1 alone: with another extension, payloads need not be DEFLATE.
+	if o.Decode && rsv == frame.RSV1 {
+		decoders := new([count.Directions]decoder)
+		s.inbound.parser.Decode(&decoders[count.Receive])
+		s.outbound.parser.Decode(&decoders[count.Transmit])
+	}
+}
+
+func (s *session) stream(d count.Direction) *stream {
+	if d == count.Receive {
+		return &s.inbound
+	}
+	return &s.outbound
+}
+
+// stop has no more frames read.
+func (s *session) stop() {
+	s.inbound.stop()
+	s.outbound.stop()
+}
+
+func (t *stream) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.parser.Stop()
+	t.update()
+}
+
+// update brings between up to date. It is called with the lock held.
+func (t *stream) update() {
+	if between := t.parser.BetweenMessages(); between != t.between.Load() {
+		t.between.Store(between)
+	}
+}
+
+// single returns the payload size of the message that b is, and -1 where the
+// frames of b are to be read one by one.
+func (t *stream) single(b []byte) int {
+	if !t.between.Load() {
+		return -1
+	}
+	if size := t.parser.Whole(b); size <= count.MaxSingle {
+		return size
+	}
+	return -1
+}
+
+func opcodeOf(b []byte) frame.Opcode { return frame.Opcode(b[0] & 0x0f) }
+
+// received takes note of b, which has come from the peer.
+func (s *session) received(b []byte) {
+	if size := s.inbound.single(b); size >= 0 {
+		s.countSingle(count.Receive, s.shard.Singles(count.Receive, opcodeOf(b)), size, len(b))
+		return
+	}
+	if len(b) == 0 {
+		return
+	}
+	s.inbound.mu.Lock()
+	defer s.inbound.mu.Unlock()
+	s.readInbound(b)
+}
+
+// readInbound reads the frames of b. It is called with the lock held.
+func (s *session) readInbound(b []byte) {
+	s.countBytes(count.Receive, len(b))
+	for len(b) > 0 {
+		f, n, ok, err := s.inbound.parser.Next(b)
+		if !ok {
+			s.protocolError(err)
+			break
+		}
+		b = b[n:]
+		s.receivedFrame(&f)
+	}
+	s.inbound.update()
+}
+
+func (s *session) receivedFrame(f *frame.Frame) {
+	s.countFrame(count.Receive, eventOf(f, 0))
+	if f.Opcode >= frame.Close {
+		s.controls.Add(1)
+	}
+	switch f.Opcode {
+	case frame.Pong:
+		s.ponged(f)
+	case frame.Close:
+		s.closeFrame(f, Peer)
+	}
+}
+
+// write is Write. Where a frame of the tap's own is due and a frame of p ends
+// within p, as in what a proxy copies, p is written in two parts.
+func (s *session) write(p []byte) (int, error) {
+	if s.writing.Load().Has(count.FlagWanted) {
+		if end := s.firstFrameEnd(p); end > 0 && end < len(p) {
+			n, err := s.writeOnce(p[:end])
+			if err != nil || n != end {
+				return n, err
+			}
+			n, err = s.writeOnce(p[end:])
+			return end + n, err
+		}
+	}
+	return s.writeOnce(p)
+}
+
+// writeOnce writes p by one Write of the transport.
+func (s *session) writeOnce(p []byte) (n int, err error) {
+	begun := clock.Now()
+	word := s.writing.Begin(begun)
+	defer func() { // the transport may panic
+		if left := s.writing.End(begun); left.Has(count.FlagWanted) && left.Number() == 0 {
+			s.speak(true)
+		}
+	}()
+	if word.Has(count.FlagHeld) {
+		if n, err, done := s.waitForSpeaker(p); done {
+			return n, err
+		}
+	}
+	size := s.outbound.single(p)
+	if size < 0 {
+		return s.writeFrames(p, begun)
+	}
+	singles := s.shard.Singles(count.Transmit, opcodeOf(p))
+	n, err = s.timedWrite(p, begun, singles)
+	s.wroteSingle(singles, size, p, n, err)
+	return n, err
+}
+
+func (s *session) wroteSingle(singles *count.Singles, size int, p []byte, n int, err error) {
+	defer s.conn.contain()
+	if n == len(p) {
+		s.countSingle(count.Transmit, singles, size, n)
+	} else {
+		s.brokeOff(p, n)
+	}
+	if err != nil {
+		s.writeFailed(err)
+	}
+}
+
+// writeFrames is write for whatever is not a single message.
+func (s *session) writeFrames(p []byte, begun clock.Instant) (int, error) {
+	var ahead events
+	s.readAheadLocked(p, begun, &ahead)
+	n, err := s.timedWrite(p, begun, s.shard.Singles(count.Transmit, frame.Text))
+	s.wroteFrames(p, n, err, &ahead)
+	return n, err
+}
+
+func (s *session) wroteFrames(p []byte, n int, err error, ahead *events) {
+	defer s.conn.contain()
+	if n == len(p) {
+		s.wrote(p, n, ahead)
+	} else {
+		s.outbound.mu.Lock()
+		defer s.outbound.mu.Unlock()
+		s.wrote(p, n, ahead)
+		s.outbound.update()
+	}
+	if err != nil {
+		s.writeFailed(err)
+	}
+}
+
+// timedWrite writes p to the transport, and counts the time that it takes.
+func (s *session) timedWrite(p []byte, begun clock.Instant, singles *count.Singles) (int, error) {
+	s.shard.BeginWrite(singles, begun)
+	defer func() { s.shard.EndWrite(singles, begun, clock.Now()) }()
+	if s.inParts.Load() {
+		return s.writeInParts(p)
+	}
+	return s.conn.transport.Write(p)
+}
+
+// partSize is the size of the parts in which what is large is written to a
+// transport that does not tell how far its bytes have got.
+const partSize = 64 << 10
+
+func (s *session) writeInParts(p []byte) (n int, err error) {
+	for {
+		part := p[n:min(len(p), n+partSize)]
+		k, err := s.conn.transport.Write(part)
+		n += k
+		s.parts.Add(int64(max(k, 0)))
+		if err != nil || k != len(part) || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// event is a frame that ends at a place in a Write.
+type event struct {
+	message    int64 // as in frame.Frame
+	decoded    int64
+	end        int
+	opcode     frame.Opcode
+	compressed bool
+	err        frame.Error // of what comes after the frame before
+}
+
+func eventOf(f *frame.Frame, end int) event {
+	return event{message: f.Message, decoded: f.Decoded, end: end, opcode: f.Opcode, compressed: f.Compressed}
+}
+
+// events are what was read ahead of one Write: a few as a rule, and many of a
+// proxy's.
+type events struct {
+	n    int
+	few  [8]event
+	many *[512]event
+}
+
+var eventLists = sync.Pool{New: func() any { return new([512]event) }}
+
+func (e *events) all() []event {
+	if e.many != nil {
+		return e.many[:e.n]
+	}
+	return e.few[:e.n]
+}
+
+// remember adds e to ahead. Where that is full, the frames in it are counted
+// before the Write has ended.
+func (s *session) remember(ahead *events, e event) {
+	switch {
+	case ahead.many == nil && ahead.n == len(ahead.few):
+		ahead.many = eventLists.Get().(*[512]event)
+		copy(ahead.many[:], ahead.few[:])
+	case ahead.many != nil && ahead.n == len(ahead.many):
+		s.countEvents(ahead, e.end)
+		ahead.n = 0
+	}
+	ahead.n++
+	ahead.all()[ahead.n-1] = e
+}
+
+// readAheadLocked is readAhead for a Write that begins.
+func (s *session) readAheadLocked(p []byte, begun clock.Instant, ahead *events) {
+	defer s.conn.contain()
+	s.outbound.mu.Lock()
+	defer s.outbound.mu.Unlock()
+	s.readAhead(p, begun, ahead)
+	s.outbound.update()
+}
+
+// readAhead reads what is about to be written, for the pings and close frames
+// that the peer may answer before the Write returns. ahead gets the frames that
+// end in p.
+func (s *session) readAhead(p []byte, begun clock.Instant, ahead *events) {
+	for at := 0; at < len(p); {
+		f, n, ok, err := s.outbound.parser.Next(p[at:])
+		at += n
+		if !ok {
+			if err != frame.None {
+				s.remember(ahead, event{end: len(p), err: err})
+			}
+			return
+		}
+		s.remember(ahead, eventOf(&f, at))
+		switch f.Opcode {
+		case frame.Ping:
+			s.pinged(&f, begun)
+		case frame.Close:
+			s.closeFrame(&f, Local)
+		}
+	}
+}
+
+// wrote counts the first n bytes of p, in which the frames of ahead end. Where a
+// Write stops short, its bytes are counted and nothing more is read: the rest may
+// be written again, or never. Then it is called with the lock held.
+func (s *session) wrote(p []byte, n int, ahead *events) {
+	n = min(max(n, 0), len(p)) // a transport may break the contract of io.Writer
+	s.countBytes(count.Transmit, n)
+	s.countEvents(ahead, n)
+	if ahead.many != nil {
+		eventLists.Put(ahead.many)
+	}
+	if n < len(p) {
+		s.outbound.parser.Stop()
+	}
+}
+
+// countEvents counts the events that end within the first n bytes.
+func (s *session) countEvents(ahead *events, n int) {
+	for _, e := range ahead.all() {
+		if e.end > n {
+			return
+		}
+		if e.err != frame.None {
+			s.protocolError(e.err)
+			return
+		}
+		s.countFrame(count.Transmit, e)
+		if e.opcode == frame.Close {
+			s.closeSent()
+		}
+	}
+}
+
+// brokeOff counts the first n bytes of p, which was to be a single message.
+func (s *session) brokeOff(p []byte, n int) {
+	if n == 0 {
+		return // the next Write begins where this one did
+	}
+	s.outbound.mu.Lock()
+	defer s.outbound.mu.Unlock()
+	s.wrote(p, n, new(events))
+	s.outbound.update()
+}
+
+// The count functions count what has passed in one direction. The lock of the
+// direction is held where the connection is not known to stand between messages.
+
+// countSingle counts a single message of n bytes on the wire.
+func (s *session) countSingle(d count.Direction, singles *count.Singles, size, n int) {
+	s.progress()
+	singles.Add(size)
+	passed := &s.stream(d).passed
+	passed.messages.Add(1)
+	passed.bytes.Add(int64(n))
+	if s.messages {
+		s.conn.recorder.Message(d, int64(size))
+	}
+}
+
+func (s *session) countBytes(d count.Direction, n int) {
+	if n == 0 {
+		return
+	}
+	s.progress()
+	s.shard.AddBytes(d, n)
+	s.stream(d).passed.bytes.Add(int64(n))
+}
+
+func (s *session) countFrame(d count.Direction, e event) {
+	s.shard.AddFrame(d, e.opcode)
+	if e.message < 0 {
+		return
+	}
+	size := e.message
+	if e.compressed && e.decoded >= 0 {
+		size = e.decoded
+		s.shard.AddCompressed(d, e.message, size)
+	}
+	s.shard.AddMessage(d, size)
+	s.stream(d).passed.messages.Add(1)
+	if s.messages {
+		s.conn.recorder.Message(d, size)
+	}
+}
+
+func (s *session) protocolError(err frame.Error) {
+	if err != frame.None {
+		s.conn.recorder.ProtocolError(err)
+	}
+}
+
+// progress takes note that bytes have passed.
+func (s *session) progress() {
+	if s.timedOut.Load() {
+		s.timedOut.Store(false)
+	}
+}

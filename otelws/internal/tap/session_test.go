@@ -1,0 +1,190 @@
+package tap
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/count"
+)
+
+// A stream counts the same, in whatever pieces it is written and read.
+func TestCountsDoNotDependOnPieces(t *testing.T) {
+	frames := [][]byte{
+		[]byte("\x81\x01a"), []byte("\x89\x01p"), []byte("\x01\x01a"), []byte("\x89\x01p"), []byte("\x80\x01b"),
+		[]byte("\x82\x00"), []byte("\x8a\x00"), append([]byte("\x82\x7e\x10\x01"), make([]byte, 4097)...),
+		append([]byte("\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"), make([]byte, 65536)...), []byte("\x88\x02\x03\xe8"),
+	}
+	whole := bytes.Join(frames, nil)
+	var want *count.Totals
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		_, app, f := open(t, new(scripted))
+		at := 0
+		for rest := whole; len(rest) > 0; {
+			n := len(rest)
+			switch seed {
+			case 0: // all at once
+			case 1: // frame by frame
+				n = len(frames[at])
+				at++
+			default:
+				n = min(len(rest), 1+random.IntN(1<<random.IntN(17)))
+			}
+			if _, err := app.Write(rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		got := count.Sum([]*count.Traffic{f.traffic})
+		sizes := count.Messages([]*count.Traffic{f.traffic}, count.Transmit)
+		if want == nil {
+			want = got
+		}
+		if *got != *want || got.Bytes[count.Transmit] != int64(len(whole)) || sizes.Sum != 1+2+4097+65536 {
+			t.Fatalf("seed %d: %+v, sizes %+v; want %+v", seed, got, sizes, want)
+		}
+	}
+	if n := want.Frames[count.Transmit]; fmt.Sprint(n) != "[1 2 3 1 2 1]" {
+		t.Errorf("frames %v", n)
+	}
+}
+
+// As many frames as a proxy copies at once take bounded memory, and are counted.
+func TestManyFramesInAWrite(t *testing.T) {
+	n := int64(3 * len(events{}.many))
+	_, app, f := open(t, new(scripted))
+	if _, err := app.Write(bytes.Repeat([]byte("\x89\x01p"), int(n))); err != nil {
+		t.Fatal(err)
+	}
+	if got := count.Sum([]*count.Traffic{f.traffic}).Frames[count.Transmit][4]; got != n {
+		t.Errorf("%d pings counted, want %d", got, n)
+	}
+}
+
+// odd is a transport that breaks the contract of io.Reader and io.Writer.
+type odd struct {
+	n   int
+	err error
+}
+
+func (o odd) Read([]byte) (int, error)  { return o.n, o.err }
+func (o odd) Write([]byte) (int, error) { return o.n, o.err }
+func (odd) Close() error                { return nil }
+
+// What a transport returns is passed on as it is, whatever it is.
+func TestOddTransport(t *testing.T) {
+	for _, n := range []int{-1, -1 << 40, 11, 1 << 40} {
+		for _, err := range []error{nil, errors.New("EAGAIN"), io.EOF, os.ErrDeadlineExceeded} {
+			for _, speaks := range []bool{false, true} {
+				c, app, f := open(t, odd{n, err})
+				if speaks {
+					c.session.Load().speaking().nextPing()
+				}
+				if got, gotErr := app.Read(make([]byte, 10)); got != n || gotErr != err {
+					t.Errorf("Read returned %d, %v; want %d, %v", got, gotErr, n, err)
+				}
+				for _, p := range [][]byte{[]byte("\x81\x03abc"), []byte("\x89\x00\x81\x03abc"), {0x81}} {
+					if got, gotErr := app.Write(p); got != n || gotErr != err {
+						t.Errorf("Write returned %d, %v; want %d, %v", got, gotErr, n, err)
+					}
+				}
+				_ = app.Close()
+				<-f.ended
+				if len(f.faults) > 0 {
+					t.Errorf("faults %v", f.faults)
+				}
+			}
+		}
+	}
+}
+
+// A fault of the Recorder costs the counts of the connection, and no more.
+func TestFaultIsContained(t *testing.T) {
+	fault := func() { panic("no") }
+	t.Run("at the opening", func(t *testing.T) {
+		f, c := newFacts(), new(Conn)
+		f.onOpening = fault
+		app := c.Watch(&scripted{read: []byte("abc")}, true, f, nil)
+		c.Open(switching)
+		b, err := io.ReadAll(app)
+		if string(b) != "abc" || err != nil || len(f.faults) != 1 || f.opened != 0 {
+			t.Errorf("read %q, %v; faults %v, opened %d", b, err, f.faults, f.opened)
+		}
+	})
+	t.Run("at a pong", func(t *testing.T) {
+		const in = "\x8a\x81\x00\x00\x00\x00p\x81\x81\x00\x00\x00\x00a"
+		_, app, f := open(t, &scripted{read: []byte(in + in)})
+		f.onTrip = fault
+		_, _ = app.Write([]byte("\x89\x01p"))
+		b, err := io.ReadAll(app)
+		if string(b) != in+in || err != nil {
+			t.Errorf("read %q, %v", b, err)
+		}
+		if e := <-f.ended; e.Code != 1006 || len(f.faults) != 1 {
+			t.Errorf("ended %+v, faults %v", e, f.faults)
+		}
+		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
+			t.Errorf("wrote %d, %v", n, err)
+		}
+	})
+}
+
+// A transport that panics does as without the tap, and its writes end.
+func TestTransportPanics(t *testing.T) {
+	c, app, _ := open(t, panics{})
+	for _, b := range []string{"\x81\x01a", "\x89\x01a"} {
+		func() {
+			defer func() {
+				if v := recover(); v != "transport" {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			_, _ = app.Write([]byte(b))
+		}()
+	}
+	if n := c.session.Load().writing.Load().Number(); n != 0 {
+		t.Errorf("%d writes are in progress", n)
+	}
+}
+
+type panics struct{ scripted }
+
+func (panics) Write([]byte) (int, error) { panic("transport") }
+func (panics) Read([]byte) (int, error)  { return 0, io.EOF }
+func (panics) Close() error              { return nil }
+
+// A write is stuck that has gone on for a second, and several that together have
+// are not.
+func TestWriteStuck(t *testing.T) {
+	eight := make([]time.Duration, 8)
+	for i := range eight {
+		eight[i] = 300 * time.Millisecond
+	}
+	for _, tt := range []struct {
+		name  string
+		ages  []time.Duration
+		stuck bool
+	}{
+		{"none", nil, false},
+		{"one", []time.Duration{2 * time.Second}, true},
+		{"one of late", []time.Duration{300 * time.Millisecond}, false},
+		{"eight of late", eight, false},
+		{"two", []time.Duration{2 * time.Second, 2 * time.Second}, true},
+	} {
+		c, _, _ := open(t, new(scripted))
+		s := c.session.Load()
+		for _, age := range tt.ages {
+			s.writing.Begin(clock.Now() - age)
+		}
+		if got := s.writeStuck(); got != tt.stuck {
+			t.Errorf("%s: stuck %v, want %v", tt.name, got, tt.stuck)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package tap
+
+import (
+	"time"
+
+	"github.com/otelws/otelws-go/otelws/internal/socket"
+)
+
+// Signs are the signs of a connection's life so far.
+type Signs struct {
+	Open    bool   // the connection has opened and has not ended
+	Pings   uint32 // of the tap's own, that have been written
+	Answers uint32 // pongs that answered a ping
+	Frames  int64  // messages and control frames received
+	Bytes   int64  // received, as far as this side has read
+	Parts   int64  // bytes written, in parts
+	Reads   uint32 // that have returned
+	Reading bool   // a Read is in progress
+
+	// As the kernel knows, where HasKernel says so.
+	Kernel    socket.Progress
+	HasKernel bool
+}
+
+// Signs returns the signs of the connection's life.
+func (c *Conn) Signs() (g Signs) {
+	defer c.contain()
+	s := c.session.Load()
+	if s == nil {
+		return g
+	}
+	v := &s.verdict
+	v.mu.Lock()
+	g.Open, g.Answers = !v.ended, v.answers
+	v.mu.Unlock()
+	if sp := s.speaker.Load(); sp != nil {
+		g.Pings = sp.written.Load()
+	}
+	g.Frames = s.inbound.passed.Messages() + int64(s.controls.Load())
+	g.Bytes = s.inbound.passed.Bytes()
+	g.Parts = s.parts.Load()
+	g.Reads, g.Reading = c.readsDone.Load(), c.reading()
+	g.Kernel, g.HasKernel = socket.ProgressOf(c.kernel())
+	if !g.HasKernel && g.Open {
+		s.inParts.Store(true)
+	}
+	return g
+}
+
+// The least progress that is a sign of life: a byte a heartbeat is none.
+const (
+	leastRate  = 64 // bytes a second
+	leastBytes = 2
+)
+
+// AliveSince says whether the peer has shown that it is alive in the time d since
+// before, when a ping was due that it has not answered. before.Kernel.Written is as
+// it was after the ping.
+func (g Signs) AliveSince(before Signs, d time.Duration) bool {
+	least := int64(max(leastRate*d.Seconds(), leastBytes))
+	if g.Frames != before.Frames || g.Bytes-before.Bytes >= least || g.Parts-before.Parts >= least {
+		return true
+	}
+	sent, reads := g.Pings != before.Pings, g.Reading || g.Reads != before.Reads
+	if !g.HasKernel || !before.HasKernel {
+		return sent && !reads // nobody would have read the answer
+	}
+	if received := int64(g.Kernel.Received - before.Kernel.Received); received >= least || received > 0 && !reads {
+		return true
+	}
+	gotOn := int64(g.Kernel.Acked-before.Kernel.Acked) >= least
+	if !sent { // for what stands before it
+		return gotOn || g.Kernel.Acked == g.Kernel.Written
+	}
+	// Once the ping has got there, what follows it says nothing.
+	return gotOn && g.Kernel.Acked < before.Kernel.Written
+}
+
+// kernel returns what leads to the socket.
+func (c *Conn) kernel() any {
+	if nc := c.socket(); nc != nil {
+		return nc
+	}
+	return c.transport
+}
+
+// GiveUp ends the connection of a peer that does not answer.
+func (c *Conn) GiveUp() {
+	if s := c.session.Load(); s != nil {
+		s.verdict.mu.Lock()
+		s.verdict.gaveUp = true
+		s.verdict.mu.Unlock()
+	}
+	_ = c.Cut()
+}

@@ -1,0 +1,353 @@
+package tap
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// client returns a frame as a client sends it.
+func client(first byte, payload []byte) []byte {
+	key := [4]byte{1, 2, 3, 4}
+	b := []byte{first, 0x80 | byte(len(payload))}
+	if len(payload) > 125 {
+		b = binary.BigEndian.AppendUint16([]byte{first, 0x80 | 126}, uint16(len(payload)))
+	}
+	b = append(b, key[:]...)
+	for i, c := range payload {
+		b = append(b, c^key[i&3])
+	}
+	return b
+}
+
+// ownPong is the pong that answers a ping of the tap's.
+func ownPong(number uint32) []byte {
+	return client(0x8a, binary.BigEndian.AppendUint32(slices.Clone(nonce[:]), number))
+}
+
+// The pongs that answer the tap's pings are taken out of what the library reads,
+// and nothing else is, whatever the pieces that come and the room there is.
+func TestOwnPongsAreSwallowed(t *testing.T) {
+	almost := ownPong(1)
+	almost[8] ^= 1
+	short := client(0x8a, nonce[:])
+	frames := [][]byte{
+		client(0x81, []byte("hello")), ownPong(1), client(0x8a, nil), almost, ownPong(2), ownPong(3),
+		client(0x01, make([]byte, 300)), ownPong(4), client(0x80, []byte("x")), short, client(0x8a, []byte("yours")), ownPong(5),
+	}
+	whole := bytes.Join(frames, nil)
+	var want []byte
+	for _, f := range frames {
+		if !slices.ContainsFunc([]uint32{1, 2, 3, 4, 5}, func(n uint32) bool { return bytes.Equal(f, ownPong(n)) }) {
+			want = append(want, f...)
+		}
+	}
+	for piece := 1; piece <= len(whole); piece++ {
+		for _, room := range []int{1, 2, 3, 7, 17, 18, 19, 64, 4096} {
+			transport := &pieces{b: whole, size: piece}
+			c, app, f := open(t, transport)
+			c.session.Load().speaking().pinged.Store(6) // one is never answered
+			var got []byte
+			buf := make([]byte, room)
+			for {
+				n, err := app.Read(buf)
+				got = append(got, buf[:n]...)
+				if err == io.EOF {
+					break
+				}
+				if err != nil || n == 0 {
+					t.Fatalf("Read returned %d, %v", n, err)
+				}
+			}
+			if !bytes.Equal(got, want) {
+				t.Fatalf("in pieces of %d, with room for %d, read\n%x, want\n%x", piece, room, got, want)
+			}
+			if e := <-f.ended; e.Received.Bytes() != int64(len(whole)) || e.Received.Messages() != 2 || len(f.errors) > 0 {
+				t.Fatalf("%d bytes and %d messages received, errors %v", e.Received.Bytes(), e.Received.Messages(), f.errors)
+			}
+		}
+	}
+}
+
+// pieces is a transport that reads b in pieces.
+type pieces struct {
+	scripted
+	b    []byte
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.b) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.b[:min(p.size, len(p.b))])
+	p.b = p.b[n:]
+	return n, nil
+}
+
+// The beginning of a frame that is held back when a deadline passes, or at the
+// end, is passed on.
+func TestHeldBackBytesAreNotLost(t *testing.T) {
+	begun := ownPong(1)[:9]
+	near, far := net.Pipe()
+	defer far.Close()
+	c, app, _ := open(t, near)
+	c.session.Load().speaking().nextPing()
+	go func() { _, _ = far.Write(begun) }()
+	nc := app.(net.Conn)
+	_ = nc.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := app.Read(make([]byte, 100)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %d, %v", n, err)
+	}
+	_ = nc.SetReadDeadline(time.Time{})
+	go far.Close()
+	if b, err := io.ReadAll(iotest.OneByteReader(app)); !bytes.Equal(b, begun) || err != nil {
+		t.Errorf("read %x, %v; want %x", b, err, begun)
+	}
+}
+
+// choked is a transport that takes so many bytes, and then times out.
+type choked struct {
+	scripted
+	mu    sync.Mutex
+	takes int
+	got   bytes.Buffer
+}
+
+func (c *choked) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := min(len(p), c.takes)
+	c.takes -= n
+	c.got.Write(p[:n])
+	if n < len(p) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, nil
+}
+
+func (c *choked) take(n int) (got []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takes = n
+	got = bytes.Clone(c.got.Bytes())
+	c.got.Reset()
+	return got
+}
+
+// opcodes returns the opcodes of the frames that a server has sent, which must be
+// whole, and what is behind them.
+func opcodes(t *testing.T, b []byte) (all string, rest []byte) {
+	t.Helper()
+	p := frame.New(false, 0)
+	for len(b) > 0 {
+		f, n, ok, err := p.Next(b)
+		if err != frame.None {
+			t.Fatalf("torn: %v in %x", err, b)
+		}
+		if !ok {
+			return all, b
+		}
+		all += fmt.Sprintf("%x", f.Opcode)
+		b = b[n:]
+	}
+	return all, nil
+}
+
+// A ping of the tap's own that the transport has taken in part is finished before
+// anything else.
+func TestOwnFrameInParts(t *testing.T) {
+	for taken := range 2 + pingPayload {
+		transport := &choked{takes: taken}
+		c, app, _ := open(t, transport)
+		c.Ping()
+		first := transport.take(1 << 20)
+		if len(first) != taken {
+			t.Fatalf("%d bytes taken, want %d", len(first), taken)
+		}
+		if n, err := app.Write([]byte("\x82\x02ab")); n != 4 || err != nil {
+			t.Fatalf("wrote %d, %v", n, err)
+		}
+		if got, rest := opcodes(t, append(first, transport.take(0)...)); got != "92" || rest != nil {
+			t.Errorf("after %d bytes: frames %q and %x", taken, got, rest)
+		}
+	}
+}
+
+// A Write that has frames which end within it gives way to a ping after the first.
+func TestPingWithinAWrite(t *testing.T) {
+	for name, tt := range map[string]struct{ writes, want string }{
+		"between messages":            {"\x81\x01a", "91"},
+		"behind a frame that goes on": {"\x82\x03a|bc\x81\x01a", "291"},
+		"behind the first of three":   {"\x82\x03a|bc\x81\x01a\x81\x01b", "2911"},
+		"between fragments":           {"\x02\x01a\x80|\x01b\x81\x01c", "2091"},
+		"in a header":                 {"\x82|\x01a\x81\x01c", "291"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			transport := &choked{takes: 1 << 20}
+			c, app, _ := open(t, transport)
+			before, after, ok := strings.Cut(tt.writes, "|")
+			if !ok {
+				before, after = "", before
+			}
+			write := func(s string) {
+				if n, err := io.WriteString(app, s); n != len(s) || err != nil {
+					t.Fatalf("wrote %d, %v", n, err)
+				}
+			}
+			if before != "" {
+				write(before)
+			}
+			c.Ping()
+			write(after)
+			if got, rest := opcodes(t, transport.take(0)); got != tt.want || rest != nil {
+				t.Errorf("frames %q and %x, want %q", got, rest, tt.want)
+			}
+		})
+	}
+}
+
+// While a Write is in progress a ping waits, and goes out when that ends.
+func TestPingWaitsForAWrite(t *testing.T) {
+	transport := &racing{read: make(chan struct{}), write: make(chan struct{}), err: io.EOF}
+	c, app, _ := open(t, transport)
+	done := make(chan struct{})
+	go func() { _, _ = app.Write([]byte("\x81\x01a")); close(done) }()
+	s := c.session.Load()
+	for s.writing.Load().Number() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	c.Ping()
+	if n := c.Signs().Pings; n != 0 {
+		t.Error("the ping did not wait")
+	}
+	close(transport.write)
+	<-done
+	if n := c.Signs().Pings; n != 1 {
+		t.Errorf("%d pings written, want 1", n)
+	}
+}
+
+// deadlines is a transport that knows its write deadline.
+type deadlines struct {
+	net.Conn
+	mu   sync.Mutex
+	last time.Time
+	seen []bool // whether a Write had a deadline
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = t
+	return nil
+}
+func (d *deadlines) SetDeadline(t time.Time) error { return d.SetWriteDeadline(t) }
+func (d *deadlines) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen = append(d.seen, time.Until(d.last) > time.Minute)
+	return len(p), nil
+}
+
+// A write deadline is the application's to set, to see and to find again.
+func TestDeadlinesAreKeptApart(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	transport := &deadlines{Conn: near}
+	c, app, _ := open(t, transport)
+	for _, set := range []func(time.Time) error{app.(net.Conn).SetWriteDeadline, app.(net.Conn).SetDeadline} {
+		mine := time.Now().Add(time.Hour)
+		_ = set(mine)
+		transport.seen = nil
+		_, _ = app.Write([]byte("\x81\x01a"))
+		c.Ping()
+		_, _ = app.Write([]byte("\x81\x01a"))
+		if fmt.Sprint(transport.seen) != "[true false true]" || !transport.last.Equal(mine) {
+			t.Errorf("writes under the application's deadline: %v; left behind %v, want %v", transport.seen, transport.last, mine)
+		}
+	}
+}
+
+// After the goodbye no data follows, and control frames are dropped.
+func TestGoodbye(t *testing.T) {
+	transport := &choked{takes: 1 << 20}
+	c, app, f := open(t, transport)
+	_, _ = app.Write([]byte("\x02\x01a"))
+	c.Goodbye(1012, "restart", false)
+	if got, _ := opcodes(t, transport.take(1<<20)); got != "2" {
+		t.Errorf("frames %q: the goodbye did not wait for the message", got)
+	}
+	_, _ = app.Write([]byte("\x80\x01b"))
+	c.Goodbye(1001, "again", true)
+	got := transport.take(1 << 20)
+	if !bytes.Equal(got, []byte("\x80\x01b\x88\x09\x03\xf4restart")) {
+		t.Errorf("sent %q", got)
+	}
+	for _, tt := range []struct {
+		write string
+		ok    bool
+	}{{"\x8a\x01p", true}, {"\x88\x02\x03\xe8", true}, {"\x81\x01a", false}, {"\x8a", false}} {
+		n, err := io.WriteString(app, tt.write)
+		if ok := n == len(tt.write) && err == nil; ok != tt.ok || !ok && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("wrote %q: %d, %v", tt.write, n, err)
+		}
+	}
+	if got := transport.take(0); len(got) > 0 {
+		t.Errorf("%q follows the goodbye", got)
+	}
+	_ = app.Close()
+	if e := <-f.ended; e.Code != 1012 || e.Reason != "restart" || e.Initiator != Local {
+		t.Errorf("ended %+v", e)
+	}
+}
+
+// A connection that the library closes after the goodbye, with bytes unread, stays
+// open until the peer has answered: the peer reads the goodbye, and no reset.
+func TestGoodbyeIsNotOvertaken(t *testing.T) {
+	for range 20 {
+		near, far := tcp(t)
+		c, app, f := open(t, near)
+		_, _ = far.Write(bytes.Repeat(client(0x81, make([]byte, 100)), 1000))
+		reading := make(chan error, 1)
+		go func() {
+			_, _ = app.Read(make([]byte, 10))
+			_, err := app.Read(make([]byte, 10))
+			for err == nil {
+				_, err = app.Read(make([]byte, 10))
+			}
+			reading <- err
+		}()
+		c.Goodbye(1001, "", false)
+		_ = app.Close()
+		b := make([]byte, 4)
+		if _, err := io.ReadFull(far, b); err != nil || !bytes.Equal(b, []byte("\x88\x02\x03\xe9")) {
+			t.Fatalf("the peer read %q, %v", b, err)
+		}
+		if _, err := far.Write(client(0x88, []byte{3, 0xe9})); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(far); len(rest) > 0 || err != nil {
+			t.Fatalf("the peer read %q, %v", rest, err)
+		}
+		if e := <-f.ended; e.Code != 1001 || e.Initiator != Local {
+			t.Fatalf("ended %+v", e)
+		}
+		if err := <-reading; !errors.Is(err, net.ErrClosed) && err != io.EOF {
+			t.Fatalf("the library read %v", err)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package tap
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"github.com/otelws/otelws-go/otelws/internal/count"
+	"github.com/otelws/otelws-go/otelws/internal/frame"
+)
+
+// swallower keeps the pongs that answer the tap's own pings from the library,
+// whose handlers may not know what to do with them. It holds back the beginning
+// of a frame that may be such a pong, and nothing else.
+type swallower struct {
+	pinged, ponged atomic.Uint32 // numbers of the last ping, and of the last one answered
+	reading        atomic.Pointer[swallowing]
+}
+
+// swallowing is what a swallower has while an answer is awaited.
+type swallowing struct {
+	mu      sync.Mutex // held by a Read that swallows
+	held    []byte     // the beginning of a frame
+	pending []byte     // read, and not passed on for lack of room
+	err     error      // what comes after pending
+}
+
+// swallows says whether a Read may meet a pong that is not the library's.
+func (w *swallower) swallows() bool {
+	return w.pinged.Load() != w.ponged.Load() || w.reading.Load() != nil
+}
+
+// lock returns what a Read that swallows works with, locked.
+func (w *swallower) lock() *swallowing {
+	for {
+		r := w.reading.Load()
+		if r == nil {
+			w.reading.CompareAndSwap(nil, new(swallowing))
+			continue
+		}
+		r.mu.Lock()
+		if r == w.reading.Load() {
+			return r
+		}
+		r.mu.Unlock()
+	}
+}
+
+// unlock ends what lock began.
+func (w *swallower) unlock(r *swallowing) {
+	if len(r.held) == 0 && len(r.pending) == 0 && r.err == nil && w.pinged.Load() == w.ponged.Load() {
+		w.reading.Store(nil)
+	}
+	r.mu.Unlock()
+}
+
+// A ping of the tap's has the nonce of this process in its payload, and behind it
+// its number.
+const pingPayload = len(nonce) + 4
+
+var nonce = func() (b [8]byte) {
+	_, _ = rand.Read(b[:]) // never fails
+	return b
+}()
+
+// nextPing returns the payload of the next ping, whose pong is swallowed.
+func (w *swallower) nextPing() []byte {
+	payload := append(make([]byte, 0, pingPayload), nonce[:]...)
+	return binary.BigEndian.AppendUint32(payload, w.pinged.Add(1))
+}
+
+// readSwallowing is Read while a pong that is not the library's may come.
+func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
+	r := sp.lock()
+	defer sp.unlock(r)
+	for {
+		if len(r.pending) > 0 || r.err != nil {
+			return r.passOn(p)
+		}
+		var small [2 * heldSize]byte
+		buf, before := p, len(r.held)
+		if len(p) <= before {
+			buf = small[:]
+		}
+		copy(buf, r.held)
+		n, err, ok := s.conn.readTransport(buf[before:])
+		if !ok {
+			return n, err
+		}
+		keep := s.swallow(sp, r, buf[:before+n], before)
+		s.conn.readDone(err)
+		switch {
+		case err != nil && !isTimeout(err): // what was held back comes first
+			r.pending, r.held, r.err = append(bytes.Clone(buf[:keep]), r.held...), nil, err
+			continue
+		case len(p) < keep:
+			r.pending, r.err = bytes.Clone(buf[:keep]), err
+			continue
+		case len(p) <= before:
+			copy(p, buf[:keep])
+		}
+		if keep > 0 || err != nil || len(p) == 0 {
+			return keep, err
+		}
+	}
+}
+
+// passOn passes on what is pending, and then the error.
+func (r *swallowing) passOn(p []byte) (n int, err error) {
+	if len(r.pending) == 0 {
+		err, r.err = r.err, nil
+		return 0, err
+	}
+	n = copy(p, r.pending)
+	r.pending = r.pending[n:]
+	return n, nil
+}
+
+// heldSize is the size of a pong that answers the tap's ping.
+const heldSize = 2 + 4 + pingPayload
+
+// swallow reads the frames of b, of which the first bytes were held back and have
+// been read before. It removes the pongs that answer the tap's pings, and returns
+// how much is left.
+func (s *session) swallow(sp *speaker, r *swallowing, b []byte, before int) (keep int) {
+	r.held = nil
+	cuts := s.findPongs(sp, b, before)
+	at := 0
+	for _, c := range cuts {
+		keep += copy(b[keep:], b[at:c.begin])
+		at = c.end
+		if !c.whole {
+			r.held = bytes.Clone(b[c.begin:c.end])
+		}
+	}
+	return keep + copy(b[keep:], b[at:])
+}
+
+// cut is a part of what was read that is not passed on: a pong, or what may be the
+// beginning of one.
+type cut struct {
+	begin, end int
+	whole      bool
+}
+
+func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
+	defer s.conn.contain()
+	in := &s.inbound
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	defer in.update()
+	s.countBytes(count.Receive, len(b)-before)
+	begin := 0 // of the frame under way, -1 where that has been passed on
+	if before == 0 && !in.parser.BetweenFrames() {
+		begin = -1
+	}
+	for at := before; at < len(b); {
+		f, n, ok, err := in.parser.Next(b[at:])
+		at += n
+		if !ok {
+			s.protocolError(err)
+			break
+		}
+		s.receivedFrame(&f)
+		if number, ours := ourPong(&f); ours && begin >= 0 {
+			cuts = append(cuts, cut{begin, at, true})
+			sp.ponged.Store(number)
+		}
+		begin = at
+	}
+	if begin >= 0 && begin < len(b) && s.mayBeOurPong(b[begin:]) {
+		cuts = append(cuts, cut{begin, len(b), false})
+	}
+	return cuts
+}
+
+// ourPong says whether f answers a ping of the tap's, and which.
+func ourPong(f *frame.Frame) (number uint32, ok bool) {
+	if f.Opcode != frame.Pong {
+		return 0, false
+	}
+	var buf [frame.MaxControlPayload]byte
+	payload := f.AppendPayload(buf[:0])
+	if len(payload) != pingPayload || !bytes.HasPrefix(payload, nonce[:]) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(payload[len(nonce):]), true
+}
+
+// mayBeOurPong says whether b may be the beginning of a pong that answers a ping
+// of the tap's.
+func (s *session) mayBeOurPong(b []byte) bool {
+	want := []byte{0x80 | byte(frame.Pong), byte(pingPayload)}
+	if s.conn.accepted {
+		want[1] |= 0x80
+	}
+	if n := min(len(b), len(want)); !bytes.Equal(b[:n], want[:n]) {
+		return false
+	}
+	b = b[min(len(b), len(want)):]
+	var key [4]byte
+	if s.conn.accepted {
+		b = b[copy(key[:], b):]
+	}
+	for i, c := range b {
+		if i < len(nonce) && c^key[i&3] != nonce[i] {
+			return false
+		}
+	}
+	return len(b) < pingPayload
+}

@@ -1,0 +1,100 @@
+package wheel
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type timer struct {
+	Entry
+	fired []time.Time
+	fire  func()
+}
+
+func (t *timer) Fire() {
+	t.fired = append(t.fired, time.Now())
+	if t.fire != nil {
+		t.fire()
+	}
+}
+
+// Timers fire when they are due, or up to two ticks later, however far away that is
+// and however many there are.
+func TestWheelFires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tick = 10 * time.Millisecond
+		w, begun := New(tick), time.Now()
+		timers := make([]timer, 1000)
+		delays := make([]time.Duration, len(timers))
+		for i := range timers {
+			delays[i] = rand.N(3 * slots * tick)
+			w.After(delays[i], &timers[i])
+		}
+		time.Sleep(4 * slots * tick)
+		synctest.Wait()
+		for i := range timers {
+			if n := len(timers[i].fired); n != 1 {
+				t.Fatalf("a timer of %v fired %d times", delays[i], n)
+			}
+			if late := timers[i].fired[0].Sub(begun) - delays[i]; late < 0 || late > 2*tick {
+				t.Errorf("a timer of %v fired %v late", delays[i], late)
+			}
+		}
+		if w.running {
+			t.Error("the wheel runs without a timer")
+		}
+	})
+}
+
+// A Timer may be set again when it fires, and the wheel runs on.
+func TestWheelAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(time.Second)
+		var again timer
+		again.fire = func() { w.After(10*time.Second, &again) }
+		w.After(10*time.Second, &again)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(again.fired); n < 3600/12 || n > 360 {
+			t.Errorf("fired %d times in an hour", n)
+		}
+		w.Stop(&again)
+		n := len(again.fired)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(again.fired) != n {
+			t.Error("it fired although it was stopped")
+		}
+	})
+}
+
+// A wheel whose Timers are all stopped ends within a tick, and may be used again.
+func TestWheelStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(time.Second)
+		var a, b, c timer
+		w.After(time.Hour, &a)
+		w.After(time.Minute, &b)
+		w.Stop(&a)
+		w.Stop(&a)
+		w.Stop(&b)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if w.running || w.timers != 0 || w.stopped != 0 {
+			t.Errorf("running %v with %d timers, %d of them stopped", w.running, w.timers, w.stopped)
+		}
+		w.After(time.Minute, &a) // is stopped
+		w.After(time.Minute, &c)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if len(a.fired)+len(b.fired) != 0 || len(c.fired) != 1 {
+			t.Errorf("fired %v %v %v", a.fired, b.fired, c.fired)
+		}
+	})
+}

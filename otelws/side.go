@@ -1,0 +1,319 @@
+package otelws
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelws/otelws-go/otelws/internal/count"
+)
+
+// role says which end of its connections a side is.
+type role uint8
+
+const (
+	server role = iota
+	client
+)
+
+// side is everything that is recorded of accepted, or else of dialed,
+// connections.
+type side struct {
+	in          *Instrumentation
+	role        role
+	instruments *instruments
+	codes       *closeCodes
+	enums       []*enum
+
+	// Of messages in each direction: nil where an instrument records them.
+	exemplars       [count.Directions]func(attribute.Set) func(context.Context, int64)
+	recordsMessages bool // by an instrument
+
+	// What follows is made by use, and is there once inUse says so.
+	useOnce sync.Once
+	inUse   atomic.Bool
+
+	combinations []*combination // of the application's attributes, each in its place
+
+	drained [len(drainOutcomes)]atomic.Int64
+
+	counts    []*count.Traffic
+	traffic   []*trafficSeries
+	messages  []*messageSeries
+	heartbeat []*heartbeatSeries
+	protocol  []protocolSeries // by place in errorTypes
+}
+
+// combination is what is recorded under one combination of the application's
+// attributes. Instruments that do not carry these share one series.
+type combination struct {
+	opened atomic.Int64
+	closed []atomic.Int64 // by place in closeCodes.values
+
+	attrs      []attribute.KeyValue
+	lifecycle  options
+	closedOpts []lazyOptions // by place in closeCodes.values
+	handshakes []lazyOptions // by place in statuses
+
+	durations     []lazyOptions // by place in closeCodes.values, then by Initiator
+	durationAttrs []attribute.KeyValue
+	counts        *count.Traffic
+	messages      *messageSeries
+	traffic       *trafficSeries
+	heartbeat     *heartbeatSeries
+}
+
+// trafficSeries is the series of traffic of one attribute set.
+type trafficSeries struct {
+	counts     []*count.Traffic
+	writeTimer count.WriteTimer
+
+	frames [count.Directions][len(opcodes)]options
+	io     [count.Directions]options
+	write  options
+}
+
+type heartbeatSeries struct {
+	missed atomic.Int64
+	options
+}
+
+type protocolSeries struct {
+	count atomic.Int64
+	options
+}
+
+// options are those of one attribute set. They are slices because the API's
+// methods pass a slice on as it is, where a single option costs an allocation.
+type options struct {
+	observe []metric.ObserveOption
+	record  []metric.RecordOption
+}
+
+func newOptions(attrs ...attribute.KeyValue) options {
+	o := metric.WithAttributeSet(attribute.NewSet(attrs...))
+	return options{observe: []metric.ObserveOption{o}, record: []metric.RecordOption{o}}
+}
+
+// lazyOptions are made at first use, since most combinations never occur.
+type lazyOptions struct{ atomic.Pointer[options] }
+
+func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue) *options {
+	if o := l.Load(); o != nil {
+		return o
+	}
+	o := newOptions(slices.Concat(attrs, more)...)
+	l.Store(&o)
+	return &o
+}
+
+func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
+	cfg := of.config
+	in, err := newInstruments(meter, r, cfg.decoded)
+	if err != nil {
+		return nil, err
+	}
+	s := &side{
+		in:          of,
+		role:        r,
+		instruments: in,
+		codes:       cfg.codes,
+		enums:       enumsOf(r, cfg.enums),
+	}
+	if err := s.newMessages(meter); err != nil {
+		return nil, err
+	}
+	_, err = meter.RegisterCallback(s.observe, in.observables()...)
+	return s, err
+}
+
+// use makes what the side counts in, once: for dialed connections only where
+// there can be any, since most servers dial none.
+func (s *side) use() {
+	s.useOnce.Do(func() {
+		s.protocol = make([]protocolSeries, len(errorTypes))
+		for i, name := range errorTypes {
+			s.protocol[i].options = newOptions(keyErrorType.String(name))
+		}
+		// Where an instrument carries the attributes of every combination, the series
+		// without them would be a phantom: it is made only where it is used.
+		groups := s.in.config.groups
+		shared := s.newCombination(nil, everywhere&^groups, nil)
+		n := 1
+		for _, e := range s.enums {
+			n *= len(e.values)
+		}
+		for i := range n {
+			s.combinations = append(s.combinations, s.newCombination(s.attributes(i), groups, shared))
+		}
+		s.newCounts(shared, groups)
+		s.inUse.Store(true)
+	})
+}
+
+// settable says whether there is an attribute that Set may give its value.
+func (s *side) settable() bool {
+	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable })
+}
+
+// declares says whether there is an attribute key that Set may give its value.
+func (s *side) declares(key attribute.Key) bool {
+	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable && e.key == key })
+}
+
+// newCounts gives each combination what its connections count in. Combinations
+// that no instrument tells apart share it.
+func (s *side) newCounts(shared *combination, groups Group) {
+	own := s.combinations
+	if groups&(Traffic|Messages) == 0 {
+		own = []*combination{shared}
+	}
+	for _, c := range own {
+		c.counts = count.NewTraffic(s.role == server, count.ShardsFor(len(own)))
+		c.traffic.counts = append(c.traffic.counts, c.counts)
+		c.messages.counts = append(c.messages.counts, c.counts)
+		s.counts = append(s.counts, c.counts)
+	}
+	for _, c := range s.combinations {
+		c.counts = cmp.Or(c.counts, shared.counts)
+	}
+}
+
+// newCombination returns the combination of attrs. Those instruments that do not carry the
+// application's attributes have their series in shared.
+func (s *side) newCombination(attrs []attribute.KeyValue, groups Group, shared *combination) *combination {
+	n := len(s.codes.values)
+	t := &combination{
+		closed:     make([]atomic.Int64, n),
+		attrs:      attrs,
+		lifecycle:  newOptions(attrs...),
+		closedOpts: make([]lazyOptions, n),
+		handshakes: make([]lazyOptions, len(statuses)),
+	}
+	if shared != nil {
+		t.durations, t.durationAttrs = shared.durations, shared.durationAttrs
+		t.messages, t.traffic, t.heartbeat = shared.messages, shared.traffic, shared.heartbeat
+	}
+	if groups&Durations != 0 {
+		t.durations, t.durationAttrs = make([]lazyOptions, n*len(initiators)), attrs
+	}
+	if groups&Messages != 0 {
+		t.messages = s.newMessageSeries(attrs)
+		s.messages = append(s.messages, t.messages)
+	}
+	if groups&Heartbeats != 0 {
+		t.heartbeat = &heartbeatSeries{options: newOptions(attrs...)}
+		s.heartbeat = append(s.heartbeat, t.heartbeat)
+	}
+	if groups&Traffic != 0 {
+		t.traffic = newTrafficSeries(attrs)
+		s.traffic = append(s.traffic, t.traffic)
+	}
+	return t
+}
+
+func newTrafficSeries(attrs []attribute.KeyValue) *trafficSeries {
+	t := &trafficSeries{write: newOptions(attrs...)}
+	for d, name := range directionNames {
+		with := append(slices.Clip(attrs), keyDirection.String(name))
+		t.io[d] = newOptions(with...)
+		for i, o := range opcodes {
+			t.frames[d][i] = newOptions(append(slices.Clip(with), keyOpcode.String(o))...)
+		}
+	}
+	return t
+}
+
+// attributes returns the attributes of the combination at place i, in which the last enumeration varies fastest.
+func (s *side) attributes(i int) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, len(s.enums))
+	for k := len(s.enums) - 1; k >= 0; k-- {
+		e := s.enums[k]
+		attrs[k] = e.key.String(e.values[i%len(e.values)])
+		i /= len(e.values)
+	}
+	return attrs
+}
+
+// combinationOf returns the combination of the connection, or the failed handshake,
+// of h.
+func (s *side) combinationOf(h *handshake) *combination {
+	i := 0
+	for _, e := range s.enums {
+		i = i*len(e.values) + e.evaluate(h)
+	}
+	return s.combinations[i]
+}
+
+// observe is the callback of all observable instruments of the side. It
+// returns no error, since one would drop other producers' data from the scrape.
+func (s *side) observe(_ context.Context, o metric.Observer) error {
+	if !s.inUse.Load() {
+		return nil
+	}
+	for _, t := range s.combinations {
+		s.observeLifecycle(o, t)
+	}
+	for _, t := range s.traffic {
+		s.observeTraffic(o, t)
+	}
+	for _, h := range s.heartbeat {
+		o.ObserveInt64(s.instruments.missed, h.missed.Load(), h.observe...)
+	}
+	for i := range s.drained {
+		o.ObserveInt64(s.instruments.drain, s.drained[i].Load(), drainOptions[i].observe...)
+	}
+	for i := range s.protocol {
+		p := &s.protocol[i]
+		o.ObserveInt64(s.instruments.protocol, p.count.Load(), p.observe...)
+	}
+	return nil
+}
+
+// observeLifecycle reports opened, closed and active from the same loads:
+// what is closed is loaded first, so that active is never negative and
+// opened = active + sum(closed) holds in every collection.
+func (s *side) observeLifecycle(o metric.Observer, t *combination) {
+	closed := make([]int64, len(t.closed))
+	var sum int64
+	for i := range t.closed {
+		closed[i] = t.closed[i].Load()
+		sum += closed[i]
+	}
+	opened := t.opened.Load()
+
+	o.ObserveInt64(s.instruments.opened, opened, t.lifecycle.observe...)
+	o.ObserveInt64(s.instruments.active, opened-sum, t.lifecycle.observe...)
+	for i, n := range closed {
+		if n > 0 || s.codes.reported[i] {
+			opts := t.closedOpts[i].get(t.attrs, keyCode.String(s.codes.values[i]))
+			o.ObserveInt64(s.instruments.closed, n, opts.observe...)
+		}
+	}
+}
+
+func (s *side) observeTraffic(o metric.Observer, t *trafficSeries) {
+	sum := count.Sum(t.counts)
+	for d := range count.Directions {
+		o.ObserveInt64(s.instruments.io, sum.Bytes[d], t.io[d].observe...)
+		if s.instruments.compressionWire != nil {
+			o.ObserveInt64(s.instruments.compressionWire, sum.Wire[d], t.io[d].observe...)
+			o.ObserveInt64(s.instruments.compressionDecoded, sum.Decoded[d], t.io[d].observe...)
+		}
+		for op := range opcodes {
+			o.ObserveInt64(s.instruments.frames, sum.Frames[d][op], t.frames[d][op].observe...)
+		}
+	}
+	o.ObserveFloat64(s.instruments.write, t.writeTimer.Of(t.counts).Seconds(), t.write.observe...)
+}
+
+// hasExemplars says whether messages are offered as exemplars of histograms that
+// the side counts itself.
+func (s *side) hasExemplars() bool {
+	return slices.ContainsFunc(s.exemplars[:], func(f func(attribute.Set) func(context.Context, int64)) bool { return f != nil })
+}
