@@ -17,13 +17,17 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-const healthcheckHelp = `Ask a server whether it is well: the health check of a container that has neither a shell nor curl.
+const healthcheckHelp = `Ask a server whether it is well. This is the health check of a container that
+has neither a shell nor curl.
 
-The default URL is that of an otelws on this machine with its default --metrics. Where --metrics has
-another port, give the URL. http://localhost:9091/-/ready asks a proxy whether its backend takes
-connections, too.
+Without a URL it asks the otelws on this machine at the default of --metrics.
+Give the URL if --metrics has another port. http://localhost:9091/-/ready also
+asks a proxy whether its backend takes connections.
 
-The exit code is 0 if the server answers with a status from 200 to 299, and 1 otherwise.`
+Exit codes:
+
+  0  the server answered with a status from 200 to 299
+  1  anything else`
 
 type healthcheckCommand struct {
 	config  string
@@ -67,19 +71,19 @@ func (h *healthcheckCommand) run(ctx context.Context, stdout io.Writer, address 
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	answer, err := ask(ctx, client, address)
+	said, err := answer(ctx, client, address)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %v", h.timeout)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", scrape.Name(address), err)
 	}
-	_, err = fmt.Fprintln(stdout, answer)
+	_, err = fmt.Fprintln(stdout, said)
 	return err
 }
 
-// ask returns the first line of the answer.
-func ask(ctx context.Context, client *http.Client, address string) (string, error) {
+// answer returns the first line of the answer.
+func answer(ctx context.Context, client *http.Client, address string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
