@@ -41,6 +41,7 @@ Begin with otelws demo. It needs nothing but a browser.`,
 	cmd.AddCommand(
 		newCheckCommand(),
 		newDemoCommand(&global),
+		newHealthcheckCommand(),
 		newLoadCommand(),
 		proxy,
 		newVersionCommand(),

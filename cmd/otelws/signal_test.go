@@ -31,8 +31,15 @@ func startChild(t *testing.T, args ...string) *child {
 // startProcess runs a command whose first lines read understands.
 func startProcess(t *testing.T, read func(*testing.T, io.Reader) *running, args ...string) *child {
 	t.Helper()
-	c := &child{cmd: exec.Command(os.Args[0], args...), log: new(bytes.Buffer), result: make(chan error, 1)}
-	c.cmd.Env = append(os.Environ(), childVar+"=1")
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), childVar+"=1")
+	return startCommand(t, read, cmd)
+}
+
+// startCommand starts cmd, which is the command wherever it comes from.
+func startCommand(t *testing.T, read func(*testing.T, io.Reader) *running, cmd *exec.Cmd) *child {
+	t.Helper()
+	c := &child{cmd: cmd, log: new(bytes.Buffer), result: make(chan error, 1)}
 	c.cmd.Stderr = c.log
 	out, w, err := os.Pipe()
 	check(t, err)

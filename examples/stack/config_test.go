@@ -35,6 +35,11 @@ func TestRules(t *testing.T) {
 	tool(t, binaries.Promtool, nil, "test", "rules", "config/rules_test.yml")
 }
 
+// Where the storage is VictoriaMetrics, vmalert evaluates the rules.
+func TestVMAlertTakesTheRules(t *testing.T) {
+	tool(t, binaries.VMAlert, nil, "-dryRun", "-rule=config/rules.yml")
+}
+
 // The Collector's configuration is valid as it is, and with every variable that
 // its head names.
 func TestCollectorConfiguration(t *testing.T) {

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Command stack runs Prometheus, the OpenTelemetry Collector, Jaeger and two
-// instances of the otelws demo on loopback, until Ctrl-C. It builds what it
-// needs, once.
+// Command stack runs two instances of the otelws demo and Prometheus on loopback
+// until Ctrl-C, and if asked for the OpenTelemetry Collector and Jaeger as well.
+// It builds what it needs, once.
 package main
 
 import (
@@ -23,11 +23,10 @@ import (
 
 const usage = `Usage:
 
-  go run .            run the stack until Ctrl-C
-  go run . -free      the same on free ports
+  go run .            run two servers and Prometheus until Ctrl-C
+  go run . -traces    the same with the Collector and Jaeger
   go run . build      build the programs and print where they are: all of
-                      them, or those named (prometheus, promtool, otelcol,
-                      jaeger, victoria-metrics)
+                      them, or those named, such as prometheus otelcol
 
 `
 
@@ -37,6 +36,7 @@ func main() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
+	traces := flag.Bool("traces", false, "run the Collector and Jaeger as well; to build them takes some ten minutes, once")
 	free := flag.Bool("free", false, "listen on free ports")
 	dir := flag.String("dir", "", "`directory` for data and logs; the default is a temporary one, which is removed at the end if all went well")
 	flag.Parse()
@@ -48,7 +48,7 @@ func main() {
 	case "build":
 		err = build(ctx, flag.Args()[1:])
 	case "":
-		err = run(ctx, stop, *dir, *free)
+		err = run(ctx, stop, options{*dir, *free, *traces})
 	default:
 		fmt.Fprintf(flag.CommandLine.Output(), "there is no command %q\n\n", flag.Arg(0))
 		flag.Usage()
@@ -81,16 +81,21 @@ func build(ctx context.Context, names []string) error {
 	return nil
 }
 
+type options struct {
+	dir          string
+	free, traces bool
+}
+
 // run ends with ctx, after which stopSignals lets a second signal end it at once.
-func run(ctx context.Context, stopSignals func(), dir string, free bool) (err error) {
+func run(ctx context.Context, stopSignals func(), o options) (err error) {
 	s := stack.Stack{At: stack.Default(), Speed: 1, Progress: os.Stderr}
-	if free {
+	if o.free {
 		if s.At, err = stack.Free(); err != nil {
 			return err
 		}
 	}
 	died := false
-	if dir == "" {
+	if o.dir == "" {
 		if s.Dir, err = os.MkdirTemp("", "otelws-stack-"); err != nil {
 			return err
 		}
@@ -99,16 +104,13 @@ func run(ctx context.Context, stopSignals func(), dir string, free bool) (err er
 				err = os.RemoveAll(s.Dir)
 			}
 		}()
-	} else if s.Dir, err = filepath.Abs(dir); err != nil {
+	} else if s.Dir, err = filepath.Abs(o.dir); err != nil {
 		return err
 	} else if err = os.MkdirAll(s.Dir, 0o755); err != nil {
 		return err
 	}
-	if s.DemoPath, err = stack.BuildDemo(ctx, s.Dir); err != nil {
-		return err
-	}
 
-	err = s.Start(ctx)
+	err = s.Start(ctx, o.traces)
 	if err == nil {
 		printAddresses(&s)
 		died = watch(ctx, s.Processes())
@@ -151,13 +153,18 @@ func watch(ctx context.Context, all []*process.Process) (died bool) {
 
 func printAddresses(s *stack.Stack) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "Prometheus\thttp://%s\tAPI: /api/v1/query?query=sum(ws_connections_active), /api/v1/alerts\n", s.At.Prometheus)
-	fmt.Fprintf(w, "Jaeger\thttp://%s\tAPI: /api/v3/traces/ID\n", s.At.Jaeger)
-	fmt.Fprintf(w, "Collector\thttp://%s\tOTLP over HTTP; gRPC on %s\n", s.At.CollectorHTTP, s.At.CollectorGRPC)
 	for i, d := range s.At.Demos {
 		fmt.Fprintf(w, "demo %d\thttp://%s\tmetrics: http://%s/metrics\n", i+1, d.WebSocket, d.Metrics)
 	}
+	fmt.Fprintf(w, "Prometheus\thttp://%s\tAPI: /api/v1/query?query=sum(ws_connections_active), /api/v1/alerts\n", s.At.Prometheus)
+	if s.Traces {
+		fmt.Fprintf(w, "Jaeger\thttp://%s\tAPI: /api/v3/traces/ID\n", s.At.Jaeger)
+		fmt.Fprintf(w, "Collector\thttp://%s\tOTLP over HTTP; gRPC on %s\n", s.At.CollectorHTTP, s.At.CollectorGRPC)
+	}
 	fmt.Fprintf(w, "logs, data\t%s\t\n", s.Dir)
 	w.Flush()
+	if last := s.LastDemo(); last != nil {
+		fmt.Printf("\nTo have an alert fire in a minute or two, end a server: kill -KILL %d\n", last.PID())
+	}
 	fmt.Println("Ctrl-C stops it all.")
 }

@@ -60,7 +60,7 @@ func newStack(t *testing.T, speed int) *stack.Stack {
 	t.Helper()
 	at, err := stack.Free()
 	check(t, err)
-	s := &stack.Stack{Dir: t.TempDir(), At: at, Speed: speed, DemoPath: demoPath, Progress: os.Stderr}
+	s := &stack.Stack{Dir: t.TempDir(), At: at, Speed: speed, DemoPath: demoPath, Traces: true, Progress: os.Stderr}
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Error(err)

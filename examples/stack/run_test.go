@@ -18,7 +18,7 @@ func TestPortInUse(t *testing.T) {
 	} // else another holds it already
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := run(ctx, cancel, t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "-free") {
+	if err := run(ctx, cancel, options{dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "-free") {
 		t.Errorf("the stack ended with %v", err)
 	}
 }

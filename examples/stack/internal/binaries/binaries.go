@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package binaries builds the stack's programs from their published sources,
 // once, and keeps them in a cache.
 package binaries
@@ -28,6 +30,8 @@ type Binary struct {
 	recipe recipe
 }
 
+func (b Binary) String() string { return b.Name + " " + b.Version }
+
 // recipe is how a program is built. What it is printed as tells one from
 // another: all that decides the result is in its fields.
 type recipe interface {
@@ -56,9 +60,15 @@ func (b Binary) Path(ctx context.Context, progress io.Writer) (string, error) {
 		return path, nil
 	}
 	if err := b.build(ctx, cache, filepath.Dir(path), progress); err != nil {
-		return "", fmt.Errorf("failed to build %s %s: %w", b.Name, b.Version, err)
+		return "", fmt.Errorf("failed to build %s: %w", b, err)
 	}
 	return path, nil
+}
+
+// Built is whether the cache has b, so that Path returns at once.
+func (b Binary) Built() bool {
+	cache, err := cacheDir()
+	return err == nil && exists(filepath.Join(cache, b.key(), b.Name))
 }
 
 func (b Binary) key() string {
@@ -70,7 +80,7 @@ func (b Binary) lock(ctx context.Context, path string, progress io.Writer) (unlo
 	l := flock.New(path)
 	got, err := l.TryLock()
 	if err == nil && !got {
-		fmt.Fprintf(progress, "%s %s is being built by another process, which is waited for\n", b.Name, b.Version)
+		fmt.Fprintf(progress, "     %s is being built by another process, which is waited for\n", b)
 		_, err = l.TryLockContext(ctx, 200*time.Millisecond)
 	}
 	if err != nil {
@@ -81,16 +91,17 @@ func (b Binary) lock(ctx context.Context, path string, progress io.Writer) (unlo
 
 // build makes the directory target with the program in it, by one rename.
 func (b Binary) build(ctx context.Context, cache, target string, progress io.Writer) error {
-	fmt.Fprintf(progress, "building %s %s in %s, once: about %v with two cores\n", b.Name, b.Version, cache, b.took)
+	fmt.Fprintf(progress, "     building %s in %s, once: about %v with two cores\n", b, cache, b.took)
 	start := time.Now()
-	work, err := os.MkdirTemp(cache, ".build-")
-	if err != nil {
+	work := filepath.Join(cache, ".build-"+b.key())
+	// Where an earlier build was killed it is still there.
+	if err := os.RemoveAll(work); err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
 	source, result := filepath.Join(work, "source"), filepath.Join(work, "result")
 	for _, dir := range []string{source, result} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
@@ -100,7 +111,7 @@ func (b Binary) build(ctx context.Context, cache, target string, progress io.Wri
 	if err := os.Rename(result, target); err != nil {
 		return err
 	}
-	fmt.Fprintf(progress, "built %s %s in %v\n", b.Name, b.Version, time.Since(start).Round(time.Second))
+	fmt.Fprintf(progress, "     built %s in %v\n", b, time.Since(start).Round(time.Second))
 	return nil
 }
 

@@ -1,8 +1,11 @@
+//go:build unix
+
 package binaries
 
 import (
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -25,7 +28,7 @@ var (
 		},
 	}
 	Collector = Binary{
-		Name: "otelcol", Version: "0.165.0", took: 4 * time.Minute,
+		Name: "otelcol", Version: "0.165.0", took: 5 * time.Minute,
 		recipe: collectorBuilder{
 			Builder:  "go.opentelemetry.io/collector/cmd/builder@v0.165.0",
 			Manifest: collectorManifest,
@@ -40,20 +43,32 @@ var (
 		Name: "victoria-metrics", Version: "1.151.0", took: 40 * time.Second,
 		recipe: goInstall{Package: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.151.0"},
 	}
+	VMAlert = Binary{
+		Name: "vmalert", Version: "1.151.0", took: 30 * time.Second,
+		recipe: goInstall{Package: "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert@v1.151.0"},
+	}
+	GoReleaser = Binary{
+		Name: "goreleaser", Version: "2.16.0", took: 5 * time.Minute,
+		// Later versions want a later Go than this module, or a module that is not to be had.
+		recipe: goInstall{Package: "github.com/goreleaser/goreleaser/v2@v2.16.0"},
+	}
 )
 
-// All is every binary that the stack, its tests and the fleet's are made of.
-var All = []Binary{Prometheus, Promtool, Collector, Jaeger, VictoriaMetrics}
+// All is every binary that the stack and the fleet are made of, and that their
+// tests use.
+var All = []Binary{Prometheus, Promtool, Collector, Jaeger, VictoriaMetrics, VMAlert, GoReleaser}
 
 //go:embed collector.yaml
 var collectorManifest string
 
 // Named returns the binary with that name.
 func Named(name string) (Binary, error) {
+	var names []string
 	for _, b := range All {
 		if b.Name == name {
 			return b, nil
 		}
+		names = append(names, b.Name)
 	}
-	return Binary{}, fmt.Errorf("no program %q: use one of prometheus, promtool, otelcol, jaeger, victoria-metrics", name)
+	return Binary{}, fmt.Errorf("there is no program %q: use one of %s", name, strings.Join(names, ", "))
 }

@@ -111,6 +111,10 @@ func (p *Process) Err() error {
 
 func tail(path string, lines int) string {
 	b, _ := os.ReadFile(path)
-	all := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return lastLines(string(b), lines)
+}
+
+func lastLines(s string, n int) string {
+	all := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(all[max(0, len(all)-n):], "\n")
 }

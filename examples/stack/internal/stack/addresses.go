@@ -56,20 +56,26 @@ func Free() (Addresses, error) {
 	return a, nil
 }
 
-func (a *Addresses) all() []*string {
-	all := []*string{
-		&a.Prometheus, &a.CollectorGRPC, &a.CollectorHTTP, &a.CollectorHealth, &a.CollectorMetrics,
-		&a.Jaeger, &a.JaegerGRPC, &a.JaegerOTLP,
-	}
+func (a *Addresses) all() []*string { return append(a.always(), a.ofTraces()...) }
+
+func (a *Addresses) always() []*string {
+	addresses := []*string{&a.Prometheus}
 	for i := range a.Demos {
-		all = append(all, &a.Demos[i].WebSocket, &a.Demos[i].Metrics)
+		addresses = append(addresses, &a.Demos[i].WebSocket, &a.Demos[i].Metrics)
 	}
-	return all
+	return addresses
 }
 
-// taken returns an error that names the addresses on which somebody listens.
-func (a *Addresses) taken() error {
-	for _, address := range a.all() {
+func (a *Addresses) ofTraces() []*string {
+	return []*string{
+		&a.CollectorGRPC, &a.CollectorHTTP, &a.CollectorHealth, &a.CollectorMetrics,
+		&a.Jaeger, &a.JaegerGRPC, &a.JaegerOTLP,
+	}
+}
+
+// taken returns an error for the first of the addresses on which somebody listens.
+func taken(addresses []*string) error {
+	for _, address := range addresses {
 		l, err := net.Listen("tcp", *address)
 		if err != nil {
 			return fmt.Errorf("%w: end what uses it, or take free ports with -free", err)

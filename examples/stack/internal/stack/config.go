@@ -36,6 +36,11 @@ func (s *Stack) writePrometheusConfig() (path string, err error) {
 	return filepath.Join(s.Dir, "prometheus.yml"), nil
 }
 
+var collectorJob = regexp.MustCompile(`(?m)^  - job_name: collector\n(    .*\n|\n)*`)
+
+// withoutCollector takes the Collector from what Prometheus scrapes.
+func withoutCollector(text string) string { return collectorJob.ReplaceAllLiteralString(text, "") }
+
 var durations = regexp.MustCompile(`(\[|_interval: |_timeout: |for: )(\d+)([smh])\b`)
 
 // Faster divides the durations in text, a configuration or a query, by speed:

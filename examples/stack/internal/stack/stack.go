@@ -28,8 +28,10 @@ type Stack struct {
 	At       Addresses // where the parts listen
 	Speed    int       // what Prometheus's intervals are divided by, 1 for as configured
 	DemoPath string    // what BuildDemo returned
-	Progress io.Writer // of builds
+	Progress io.Writer // of builds, and of Start
 
+	// Traces is whether the demos send their traces to the Collector.
+	Traces bool
 	// DemoEnv is added to the environment of the demos.
 	DemoEnv []string
 	// Edit, if not nil, changes prometheus.yml and rules.yml before their use.
@@ -37,28 +39,6 @@ type Stack struct {
 
 	mu      sync.Mutex
 	started []*process.Process
-}
-
-// Start runs everything, each part before those that send to it.
-func (s *Stack) Start(ctx context.Context) error {
-	if err := s.At.taken(); err != nil {
-		return err
-	}
-	if _, err := s.Jaeger(ctx); err != nil {
-		return err
-	}
-	if _, err := s.Prometheus(ctx); err != nil {
-		return err
-	}
-	if _, err := s.Collector(ctx, "collector"); err != nil {
-		return err
-	}
-	for i := range s.At.Demos {
-		if _, err := s.Demo(ctx, i, "--clients", "20", "--heartbeat", "5s"); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Processes returns those that were started, in that order.
@@ -148,30 +128,67 @@ func (s *Stack) Jaeger(ctx context.Context) (*process.Process, error) {
 	})
 }
 
-// Demo runs instance i of otelws demo. It pushes its traces, and leaves its
-// metrics to the scrape.
+// Demo runs instance i of otelws demo. It leaves its metrics to the scrape, and
+// pushes its traces if there is somebody to take them.
 func (s *Stack) Demo(ctx context.Context, i int, args ...string) (*process.Process, error) {
 	at := s.At.Demos[i]
-	name := fmt.Sprintf("demo-%d", i+1)
+	name := demoName(i)
+	env := []string{"OTEL_RESOURCE_ATTRIBUTES=service.instance.id=" + name}
+	if s.Traces {
+		env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.At.CollectorHTTP, "OTEL_METRICS_EXPORTER=none")
+	}
 	return s.run(ctx, part{
-		name: name,
-		path: s.DemoPath,
-		args: append([]string{"demo", "--listen", at.WebSocket, "--metrics", at.Metrics}, args...),
-		env: append([]string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.At.CollectorHTTP,
-			"OTEL_METRICS_EXPORTER=none",
-			"OTEL_RESOURCE_ATTRIBUTES=service.instance.id=" + name,
-		}, s.DemoEnv...),
+		name:  name,
+		path:  s.DemoPath,
+		args:  append([]string{"demo", "--listen", at.WebSocket, "--metrics", at.Metrics}, args...),
+		env:   append(env, s.DemoEnv...),
 		ready: "http://" + at.Metrics + "/-/healthy",
 	})
 }
 
-// BuildDemo builds otelws in dir, as the parent module has it.
+// LastDemo returns the demo that was started last, if any.
+func (s *Stack) LastDemo() *process.Process {
+	for _, p := range slices.Backward(s.Processes()) {
+		if strings.HasPrefix(p.Name, "demo-") {
+			return p
+		}
+	}
+	return nil
+}
+
+func demoName(i int) string { return fmt.Sprintf("demo-%d", i+1) }
+
+// stopDemos ends the demos that run, and forgets them.
+func (s *Stack) stopDemos() error {
+	var errs []error
+	for i := range s.At.Demos {
+		for _, p := range s.Processes() {
+			if p.Name == demoName(i) {
+				errs = append(errs, p.Stop())
+				s.forget(p)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Stack) forget(p *process.Process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = slices.DeleteFunc(s.started, func(other *process.Process) bool { return other == p })
+}
+
+// BuildDemo builds otelws in dir, an absolute path, as the parent module has it.
 func BuildDemo(ctx context.Context, dir string) (path string, err error) {
-	path = filepath.Join(dir, "otelws")
-	out, err := exec.CommandContext(ctx, "go", "build", "-C", "../..", "-o", path, "./cmd/otelws").CombinedOutput()
+	module, err := filepath.Abs("../..")
 	if err != nil {
-		return "", fmt.Errorf("failed to build otelws, run this in examples/stack: %w\n%s", err, out)
+		return "", err
+	}
+	path = filepath.Join(dir, "otelws")
+	cmd := exec.Command("go", "build", "-C", module, "-o", path, "./cmd/otelws")
+	cmd.Dir = dir
+	if _, err := process.Output(ctx, cmd); err != nil {
+		return "", fmt.Errorf("failed to build otelws, run this in examples/stack: %w", err)
 	}
 	return path, nil
 }
