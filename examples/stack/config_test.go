@@ -31,10 +31,6 @@ func TestConfigurationsAreValid(t *testing.T) {
 	tool(t, binaries.Jaeger, nil, "validate", "--config", "config/jaeger.yaml")
 }
 
-func TestRules(t *testing.T) {
-	tool(t, binaries.Promtool, nil, "test", "rules", "config/rules_test.yml")
-}
-
 // The Collector's configuration is valid as it is, and with every variable that
 // its head names.
 func TestCollectorConfiguration(t *testing.T) {
