@@ -31,13 +31,16 @@ func TestConfigurationsAreValid(t *testing.T) {
 	tool(t, binaries.Jaeger, nil, "validate", "--config", "config/jaeger.yaml")
 }
 
-func TestRules(t *testing.T) {
-	tool(t, binaries.Promtool, nil, "test", "rules", "config/rules_test.yml")
-}
-
-// Where the storage is VictoriaMetrics, vmalert evaluates the rules.
+// Where the storage is VictoriaMetrics, vmalert evaluates the rules, in the
+// rendering without native histograms, whose functions MetricsQL has not.
 func TestVMAlertTakesTheRules(t *testing.T) {
-	tool(t, binaries.VMAlert, nil, "-dryRun", "-rule=config/rules.yml")
+	dir := t.TempDir()
+	render := exec.Command("go", "run", ".", "-config", "nativeHistograms: false", "-o", dir)
+	render.Dir = "../mixin"
+	if out, err := render.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	tool(t, binaries.VMAlert, nil, "-dryRun", "-rule="+filepath.Join(dir, "rules.yml"))
 }
 
 // The Collector's configuration is valid as it is, and with every variable that

@@ -1,0 +1,19 @@
+// The alerts, by what they look at. Each file has those of one subject.
+{
+  local alerts = (import 'lib.libsonnet')($._config),
+
+  prometheusAlerts+:: {
+    groups+: [
+      { name: 'websocket-' + name, rules: groups[name](alerts) }
+      for name in std.objectFields(groups)
+    ],
+  },
+
+  local groups = {
+    targets: import 'targets.libsonnet',
+    connections: import 'connections.libsonnet',
+    traffic: import 'traffic.libsonnet',
+    clients: import 'clients.libsonnet',
+    telemetry: import 'telemetry.libsonnet',
+  },
+}

@@ -1,0 +1,47 @@
+// What the queries of rules and dashboards are built of.
+function(config) {
+  local quoted = function(labels) std.join(', ', labels),
+
+  service: quoted(config.serviceLabels),
+  instance: quoted(config.instanceLabels),
+
+  // metric selects a metric by the configured selector and by matchers.
+  metric(name, matchers='')::
+    local all = self.join([config.selector, matchers]);
+    if all == '' then name else '%s{%s}' % [name, all],
+  join(matchers):: std.join(', ', [m for m in matchers if m != '']),
+
+  number(n):: '%.6g' % n,
+
+  // le matches a bucket's bound as a process writes it, and as Prometheus 3 stores
+  // a scrape.
+  le(bound):: 'le=~"%s(\\\\.0)?"' % self.number(bound),
+
+  // either is a query of classic histograms, or else of native ones.
+  either(classic, native)::
+    if config.nativeHistograms then '%s\nor\n%s' % [classic, native] else classic,
+
+  local this = self,
+
+  // observations is the rate of what a histogram has observed, by the given labels:
+  // all, or those above low and up to high, where these are bounds of its buckets.
+  // Native histograms have no fraction while they observe nothing, hence the last
+  // line.
+  observations(name, labels, low=null, high=null, matchers='')::
+    local rate(name, matcher='') = 'sum by (%s) (rate(%s[5m]))' % [labels, this.metric(name, this.join([matchers, matcher]))];
+    local native = rate(name);
+    this.either(
+      (if high == null then rate(name + '_count') else rate(name + '_bucket', this.le(high)))
+      + if low == null then '' else '\n  - ' + rate(name + '_bucket', this.le(low)),
+
+      if low == null && high == null then 'histogram_count(%s)' % native else |||
+        histogram_count(%(native)s) * histogram_fraction(%(low)s, %(high)s, %(native)s) >= 0
+        or
+        histogram_count(%(native)s)
+      ||| % {
+        native: native,
+        low: if low == null then '-Inf' else this.number(low),
+        high: if high == null then '+Inf' else this.number(high),
+      },
+    ),
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-jsonnet"
+)
+
+// promtool returns the path of the stack's promtool, which is built once.
+var promtool = sync.OnceValues(func() (string, error) {
+	cmd := exec.Command("go", "run", ".", "build", "promtool")
+	cmd.Dir = "../stack"
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// readTest returns a file of tests, to be run beside rules.yml.
+func readTest(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(string(text), "../../stack/config/rules.yml", "rules.yml", 1)
+}
+
+// runTests runs one of promtool's files of tests against rules, and returns what
+// failed.
+func runTests(t *testing.T, rules []byte, test string) (output string, ok bool) {
+	t.Helper()
+	path, err := promtool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string][]byte{"rules.yml": rules, "test.yml": []byte(test)} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), path, "test", "rules", filepath.Join(dir, "test.yml")).CombinedOutput()
+	return string(out), err == nil
+}
+
+// matrix returns the tests of tests/matrix.jsonnet by alert.
+func matrix(t *testing.T) map[string]string {
+	t.Helper()
+	vm := jsonnet.MakeVM()
+	text, err := vm.EvaluateFile("tests/matrix.jsonnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests map[string]map[string]any
+	if err := json.Unmarshal([]byte(text), &tests); err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	for name, test := range tests {
+		test["rule_files"] = []string{"rules.yml"}
+		file, err := json.Marshal(test) // which is YAML
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = string(file)
+	}
+	return files
+}
+
+func TestEachAlert(t *testing.T) {
+	rules := render(t, withConfig(""))["rules.yml"]
+	for name, test := range matrix(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if output, ok := runTests(t, rules, test); !ok {
+				t.Error(output)
+			}
+		})
+	}
+}
+
+func TestSituations(t *testing.T) {
+	rules := render(t, withConfig(""))["rules.yml"]
+	paths, err := filepath.Glob("tests/*.yml")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no tests", err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			if output, ok := runTests(t, rules, readTest(t, path)); !ok {
+				t.Error(output)
+			}
+		})
+	}
+}

@@ -1,0 +1,119 @@
+// How connections end and begin. A quiet series is either close to the threshold
+// (below) or has so little traffic that a share says nothing (night). 3 a minute
+// is the floor.
+local values = import 'values.libsonnet';
+local every = values.every, level = values.level;
+{
+  WebSocketMassDisconnect: {
+    severity: 'critical',
+    fires: { ws_connections_active: '300x20 130 139 148x178' },
+    quiet: {
+      below: { ws_connections_active: '300x20 160x180' },
+      night: { ws_connections_active: '180x20 85x180' },
+      'they come back': { ws_connections_active: '1000x20 200 270 340 410 480 550x180' },
+      'counted twice for a while': { ws_connections_active: '500x20 1000x2 480x180' },
+      'one after the other': { ws_connections_active: '1000x20 1000-45x20 100x160' },
+      'after a rush': { ws_connections_active: '100x30 1000x10 800x160' },
+      evening: { ws_connections_active: '1000-10x90 100x100' },
+    },
+    silentAt: ['21m', '50m'],
+    firingAt: ['22m', '34m'],
+  },
+
+  local closes(abnormal, normal) = {
+    'ws_connections_closed_total{code="1000"}': every(normal),
+    'ws_connections_closed_total{code="1006"}': every(abnormal / 2),
+    'ws_connections_closed_total{code="1011"}': every(abnormal / 2),
+  },
+  WebSocketAbnormalClosures: {
+    fires: closes(4.5, 16),
+    quiet: {
+      below: closes(8, 40),
+      night: closes(2.4, 0),
+      'no 1006 yet': { 'ws_connections_closed_total{code="1000"}': every(100) },
+      nobody: closes(0, 0),
+    },
+    silentAt: ['7m'],
+    firingAt: ['12m', '30m'],
+  },
+  WebSocketErrorBudgetFastBurn: {
+    severity: 'critical',
+    fires: closes(4.5, 1),
+    quiet: {
+      below: closes(14, 6),
+      night: closes(2.4, 0),
+      'not over an hour': {
+        'ws_connections_closed_total{code="1000"}': '0+100x60 6000x140',
+        'ws_connections_closed_total{code="1006"}': '0x60 0+100x140',
+      },
+      'not any more': {
+        'ws_connections_closed_total{code="1000"}': '0x4 0+100x190',
+        'ws_connections_closed_total{code="1006"}': '0+1000x4 4000x190',
+      },
+    },
+    silentAt: ['11m'],
+    firingAt: ['17m', '74m'],
+  },
+  WebSocketErrorBudgetSlowBurn: {
+    fires: closes(4.5, 16),
+    quiet: {
+      below: closes(8, 40),
+      night: closes(2.4, 0),
+      'not over a day': {
+        'ws_connections_closed_total{code="1000"}': '0+1000x60 60000+10x200',
+        'ws_connections_closed_total{code="1006"}': '0x60 0+10x200',
+      },
+      'not any more': {
+        'ws_connections_closed_total{code="1000"}': '0x20 0+10x200',
+        'ws_connections_closed_total{code="1006"}': '0+1000x20 20000x200',
+      },
+    },
+    silentAt: ['60m'],
+    firingAt: ['190m'],
+  },
+
+  local apart(bad, good, peersBad, peersGood) = {
+    'ws_connections_closed_total{code="1000"}': every(good),
+    'ws_connections_closed_total{code="1006"}': every(bad),
+    'ws_connections_closed_total{code="1000", pod="", instance="peer-1"}': every(peersGood / 2),
+    'ws_connections_closed_total{code="1000", pod="", instance="peer-2"}': every(peersGood / 2),
+    'ws_connections_closed_total{code="1006", pod="", instance="peer-1"}': every(peersBad / 2),
+    'ws_connections_closed_total{code="1006", pod="", instance="peer-2"}': every(peersBad / 2),
+  },
+  WebSocketInstanceApart: {
+    level: 'instance',
+    extra: { signal: 'abnormal closures' },
+    fires: apart(4.5, 25, 3, 97),
+    quiet: {
+      below: apart(9, 91, 0, 100),
+      night: apart(2.4, 2, 0, 100),
+      'as its peers': apart(15, 85, 5, 95),
+      'without peers': closes(50, 50),
+      'peers without traffic': apart(20, 80, 0, 0),
+    },
+    silentAt: ['17m'],
+    firingAt: ['22m', '35m'],
+  },
+
+  local opens(opened, active) = {
+    ws_connections_opened_total: every(opened),
+    ws_connections_active: level(active),
+  },
+  local durations(opened, short) = opens(opened, 100000) {
+    ws_connection_duration_seconds_count: every(opened),
+    'ws_connection_duration_seconds_bucket{le="1.0"}': every(short),
+    'ws_connection_duration_seconds_bucket{le="5.0"}': every(opened),
+  },
+  WebSocketChurn: {
+    fires: opens(90, 5),
+    quiet: {
+      below: opens(120, 12),
+      night: opens(48, 0),
+      'two minutes by design': opens(300, 600),
+      'some are short': durations(600, 240),
+    },
+    native: opens(90, 100000) { ws_connection_duration_seconds: values.native(0, 10, 4) },
+    silentAt: ['11m'],
+    firingAt: ['17m', '30m'],
+  },
+}

@@ -1,0 +1,82 @@
+// A promtool test for each alert: what fires it, under five names and ways, and
+// what does not, though it comes close. mixin_test.go runs them.
+local mixin = import '../mixin.libsonnet';
+local alerts = (import 'closures.libsonnet') + (import 'others.libsonnet');
+
+// The labels of what fires: a job of any name, a PodMonitor's, an instance that
+// pushes, and one of two clusters.
+local ways = {
+  named: { job: 'ws-server', instance: 'ws-1:9091' },
+  pod: { namespace: 'prod', job: 'prod/chat', pod: 'chat-0', instance: '10.0.0.1:9091' },
+  pushed: { job: 'shop/chat', instance: '627cc493' },
+  cluster: { cluster: 'b', job: 'websocket', instance: '1' },
+};
+
+// series are a test's input: {'name{labels}': values}. Labels that a series names
+// itself stay.
+local input(series, labels, pushed=false) = [
+  local parts = std.split(std.strReplace(key, '}', ''), '{');
+  local own = if std.length(parts) > 1 then parts[1] else '';
+  local given = [std.split(label, '=')[0] for label in std.split(own, ', ')];
+  local all = std.join(', ', [
+    '%s="%s"' % [name, labels[name]]
+    for name in std.objectFields(labels)
+    if !std.member(given, name)
+  ] + if own == '' then [] else [
+    // What is pushed has its bounds as the process writes them.
+    if pushed then std.strReplace(own, '.0"', '"') else own,
+  ]);
+  { series: '%s{%s}' % [parts[0], all], values: series[key] }
+  for key in std.objectFields(series)
+];
+
+local levels = {
+  service: ['cluster', 'namespace', 'job'],
+  instance: ['cluster', 'namespace', 'job', 'pod', 'instance'],
+};
+
+local firing(name, extra) = 'group by (severity, cluster, namespace, job, pod, instance%s) (ALERTS{alertname="%s", alertstate="firing"})' % [
+  std.join('', [', ' + label for label in std.objectFields(extra)]),
+  name,
+];
+local sample(labels) = {
+  labels: '{%s}' % std.join(', ', ['%s="%s"' % [name, labels[name]] for name in std.objectFields(labels)]),
+  value: 1,
+};
+
+{
+  [name]: {
+    local a = { level: 'service', severity: 'warning', extra: {}, silentAt: [], quiet: {}, native: null, down: false } + alerts[name],
+    evaluation_interval: '1m',
+    group_eval_order: [group.name for group in mixin.prometheusRules.groups + mixin.prometheusAlerts.groups],
+    tests: [{
+      name: name,
+      interval: '1m',
+      input_series:
+        std.flattenArrays([input(a.fires, ways[way], way == 'pushed') for way in std.objectFields(ways)])
+        + [{ series: 'up' + sample(ways[way]).labels, values: '1x200' } for way in ['named', 'pod', 'cluster'] if !a.down]
+        + std.flattenArrays([input(a.quiet[q], { job: q, instance: 'q' }) for q in std.objectFields(a.quiet)])
+        // Another attribute set of the same instance, in which nothing happens.
+        + input({ [key]: '0x200' for key in std.objectFields(a.fires) }, ways.named { tier: 'free' })
+        // The neighbours of what fires differ in nothing else.
+        + input(a.quiet.below, ways.cluster { cluster: 'a' })
+        + input(a.quiet.below, ways.pod { namespace: 'staging' })
+        + if a.native == null then [] else input(a.native, { job: 'native', instance: 'n' }),
+      promql_expr_test: [
+        {
+          expr: firing(name, a.extra),
+          eval_time: at,
+          exp_samples: [
+            sample({ severity: a.severity } + a.extra + { [l]: labels[l] for l in std.objectFields(labels) if std.member(levels[a.level], l) })
+            for labels in [ways[way] for way in std.objectFields(ways)] + if a.native == null then [] else [{ job: 'native', instance: 'n' }]
+          ],
+        }
+        for at in a.firingAt
+      ] + [
+        { expr: firing(name, a.extra), eval_time: at, exp_samples: [] }
+        for at in a.silentAt
+      ],
+    }],
+  }
+  for name in std.objectFields(alerts)
+}
