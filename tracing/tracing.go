@@ -29,14 +29,14 @@ func New(opts ...Option) (*Instrumentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
-	meter := cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
+	meter := cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(SchemaURL))
 	in, err := newInstruments(meter)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	i := &Instrumentation{
 		tracer: cfg.tracerProvider.Tracer(ScopeName,
-			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL)),
+			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(SchemaURL)),
 		policy:      cfg.policy,
 		instruments: in,
 	}

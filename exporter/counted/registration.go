@@ -1,0 +1,39 @@
+package counted
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric/embedded"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+)
+
+// registration is one observer of a histogram.
+type registration struct {
+	embedded.Registration
+
+	all       *Histograms
+	histogram *histogram
+	observer  *observer
+}
+
+// Unregister implements metric.Registration. It may be called again.
+func (r *registration) Unregister() error {
+	r.all.unregister(r.histogram, r.observer)
+	return nil
+}
+
+// exemplars returns the function that offers a value recorded under attrs as an exemplar, whose trace is that of
+// ctx. It is safe for concurrent use.
+func (r *registration) exemplars(attrs attribute.Set) func(ctx context.Context, value int64) {
+	r.all.mu.Lock()
+	defer r.all.mu.Unlock()
+	p := r.all.at(r.histogram, attrs)
+	return func(ctx context.Context, value int64) {
+		at, v := time.Now(), exemplar.NewValue(value)
+		for _, reservoir := range *p.reservoirs.Load() {
+			reservoir.Offer(ctx, at, v, nil)
+		}
+	}
+}
