@@ -8,13 +8,14 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/otlptranslator"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 
-	"github.com/otelws/otelws-go/exporter/counted"
-	"github.com/otelws/otelws-go/exporter/internal/identity"
+	"github.com/otelws/otelws-go/exporter/internal/histogram"
 )
 
 // Exporter owns a Prometheus registry, a MeterProvider that is read through it, and the handler
@@ -22,9 +23,7 @@ import (
 // global MeterProvider is touched.
 type Exporter struct {
 	cfg      config
-	sdk      *sdkmetric.MeterProvider
-	provider metric.MeterProvider     // sdk, with counted histograms
-	front    *sdkmetric.MeterProvider // of the scrape
+	provider *meterProvider
 	handler  http.Handler
 	reserve  reserve
 
@@ -41,36 +40,35 @@ func New(opts ...Option) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := identity.Resource(cfg.resource)
+	res, err := mergeResource(cfg.resource)
 	if err != nil {
 		return nil, err
 	}
-	histograms := counted.New()
-	scrapedOpts := []sdkmetric.ManualReaderOption{sdkmetric.WithProducer(histograms.Producer(sdkmetric.DefaultTemporalitySelector))}
-	if cfg.native {
-		scrapedOpts = append(scrapedOpts, sdkmetric.WithAggregationSelector(exponential))
-	}
-	scraped := sdkmetric.NewManualReader(scrapedOpts...)
-	translator := newTranslator(scraped, cfg.scopeLabels, cfg.logger)
-	collected, instruments := prometheus.NewRegistry(), prometheus.NewRegistry()
-	front, err := newFront(instruments, res, translator)
-	if err != nil {
-		return nil, err
+	// A scrape is all of reg; what a producer gives is the part without the MeterProvider.
+	reg, collected := prometheus.NewRegistry(), prometheus.NewRegistry()
+	both := registerers{reg}
+	if len(cfg.readers) > 0 {
+		both = append(both, collected)
 	}
 	// Before any other collector: promhttp panics on a name that is taken.
-	handler, err := newHandler(&gatherer{collected: collected, instruments: instruments, translator: translator}, collected, cfg, res)
+	handler, err := newHandler(reg, both, cfg, res)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.runtimeMetrics {
-		if err := registerRuntime(collected); err != nil {
+		if err := registerRuntime(both); err != nil {
 			return nil, err
 		}
 	}
 	for _, c := range cfg.collectors {
-		if err := collected.Register(c); err != nil {
+		if err := both.Register(c); err != nil {
 			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
 		}
+	}
+	histograms := new(histogram.Registry)
+	reader, err := newReader(reg, cfg.scopeLabels, histograms.Producer(metricdata.CumulativeTemporality))
+	if err != nil {
+		return nil, err
 	}
 	// Last, since they may have begun to work.
 	readers, err := newReaders(cfg.readers, newProducerFunc(collected, histograms, cfg.logger))
@@ -81,39 +79,49 @@ func New(opts ...Option) (*Exporter, error) {
 	sdkOpts := []sdkmetric.Option{
 		sdkmetric.WithResource(res),
 		sdkmetric.WithView(cfg.views...),
-		sdkmetric.WithReader(scraped),
-	}
-	if cfg.cardinality != nil {
-		sdkOpts = append(sdkOpts, sdkmetric.WithCardinalityLimit(*cfg.cardinality))
+		sdkmetric.WithReader(reader),
 	}
 	for _, r := range readers {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
-	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
-	return &Exporter{cfg: cfg, sdk: sdk, front: front, provider: histograms.Wrap(sdk), handler: handler}, nil
+	return &Exporter{
+		cfg: cfg,
+		provider: &meterProvider{
+			MeterProvider: sdkmetric.NewMeterProvider(sdkOpts...),
+			histograms:    histograms,
+			views:         cfg.views,
+			exact:         histograms.Producers() == 1+len(readers) && standardHistograms(),
+		},
+		handler: handler,
+	}, nil
 }
 
-// exponential selects the exponential histograms that the OTLP exporters have by
-// base2_exponential_bucket_histogram.
-func exponential(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
-	if k == sdkmetric.InstrumentKindHistogram {
-		return sdkmetric.AggregationBase2ExponentialHistogram{MaxSize: 160, MaxScale: 20}
-	}
-	return sdkmetric.DefaultAggregationSelector(k)
-}
-
-// newFront returns a MeterProvider without instruments, whose Prometheus reader collects what the translator has.
-func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) (*sdkmetric.MeterProvider, error) {
-	reader, err := otelprometheus.New(
+func newReader(reg prometheus.Registerer, scopeLabels bool, histograms sdkmetric.Producer) (sdkmetric.Reader, error) {
+	opts := []otelprometheus.Option{
 		otelprometheus.WithRegisterer(reg),
-		otelprometheus.WithTranslationStrategy(translation),
-		otelprometheus.WithoutScopeInfo(), // the translator has it where it is wanted
-		otelprometheus.WithProducer(t),
-	)
+		// Pinned, so that names depend neither on the scraper nor on a global of another library.
+		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		otelprometheus.WithProducer(histograms),
+	}
+	if !scopeLabels {
+		opts = append(opts, otelprometheus.WithoutScopeInfo())
+	}
+	reader, err := otelprometheus.New(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("failed to create the Prometheus reader: %w", err)
 	}
-	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)), nil
+	return reader, nil
+}
+
+// mergeResource lays the caller's resource over the default one, which has the OTEL_SERVICE_NAME
+// and OTEL_RESOURCE_ATTRIBUTES of the environment.
+func mergeResource(res *resource.Resource) (*resource.Resource, error) {
+	merged, err := resource.Merge(resource.Default(), res)
+	// The merge is whole without its schema URL, and Prometheus has no place for one.
+	if err != nil && !errors.Is(err, resource.ErrSchemaURLConflict) {
+		return nil, fmt.Errorf("failed to merge the resource: %w", err)
+	}
+	return merged, nil
 }
 
 // MeterProvider returns the provider whose instruments a scrape shows. It belongs to the Exporter;
@@ -134,7 +142,7 @@ func (e *Exporter) Handler() http.Handler { return e.handler }
 // return the first one's error.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() {
-		if err := errors.Join(e.sdk.Shutdown(ctx), e.front.Shutdown(ctx)); err != nil {
+		if err := e.provider.Shutdown(ctx); err != nil {
 			e.shutdownErr = fmt.Errorf("failed to shut down the MeterProvider: %w", err)
 		}
 	})

@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -37,12 +36,19 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func newHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (http.Handler, error) {
+func newHandler(gatherer prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (http.Handler, error) {
 	landing, err := newLandingPage(res, cfg.ready != nil)
 	if err != nil {
 		return nil, err
 	}
-	metrics := newMetricsHandler(g, reg, cfg)
+	metrics := promhttp.InstrumentMetricHandler(reg, promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
+		Registry:            reg,
+		ErrorLog:            &errorLog{logger: cfg.logger, msg: "failed to collect all metrics for a scrape"},
+		ErrorHandling:       promhttp.ContinueOnError,
+		Timeout:             cfg.scrapeTimeout,
+		MaxRequestsInFlight: cfg.maxScrapes,
+		EnableOpenMetrics:   true,
+	}))
 	rs := routes{
 		"/":         landing,
 		metricsPath: metrics,
@@ -52,35 +58,6 @@ func newHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, re
 		rs[readyPath] = cfg.ready
 	}
 	return rs, nil
-}
-
-// newMetricsHandler answers scrapes, as many at a time as cfg says.
-func newMetricsHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config) http.Handler {
-	opts := promhttp.HandlerOpts{
-		Registry:      reg,
-		ErrorLog:      &errorLog{logger: cfg.logger, msg: "failed to collect all metrics for a scrape"},
-		ErrorHandling: promhttp.ContinueOnError,
-	}
-	others := promhttp.HandlerFor(g, opts)
-	opts.EnableOpenMetrics = true
-	openMetrics := promhttp.HandlerFor(distinct{g}, opts)
-	places := make(chan struct{}, cfg.maxScrapes)
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-		default:
-			http.Error(w, fmt.Sprintf("%d scrapes are under way, which is the limit: try again later.", cfg.maxScrapes), http.StatusServiceUnavailable)
-			return
-		}
-		if expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...).FormatType() == expfmt.TypeOpenMetrics {
-			openMetrics.ServeHTTP(w, r)
-			return
-		}
-		others.ServeHTTP(w, r)
-	})
-	late := fmt.Sprintf("The scrape has taken longer than %v.\n", cfg.scrapeTimeout)
-	return promhttp.InstrumentMetricHandler(reg, http.TimeoutHandler(h, cfg.scrapeTimeout, late))
 }
 
 func newLandingPage(res *resource.Resource, ready bool) (http.Handler, error) {

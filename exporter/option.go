@@ -37,8 +37,6 @@ type config struct {
 	collectors     []prometheus.Collector
 	runtimeMetrics bool
 	scopeLabels    bool
-	native         bool
-	cardinality    *int
 	ready          http.Handler
 }
 
@@ -81,9 +79,6 @@ func (c *config) validate() error {
 	}
 	if c.maxScrapes < 1 {
 		return fmt.Errorf("invalid limit of %d concurrent scrapes: allow at least 1", c.maxScrapes)
-	}
-	if c.cardinality != nil && *c.cardinality < 0 {
-		return fmt.Errorf("invalid cardinality limit %d: use a positive number, or 0 for none", *c.cardinality)
 	}
 	for _, r := range c.readers {
 		if r == nil {
@@ -142,7 +137,7 @@ func WithLogger(l *slog.Logger) Option {
 
 // WithResource describes the process in target_info and to further readers. Its attributes win
 // over those of the environment (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES), which win over the
-// SDK's defaults. Where none of them has a service.instance.id, that is a random UUID of the process.
+// SDK's defaults.
 func WithResource(res *resource.Resource) Option {
 	return optionFunc(func(c *config) { c.resource = res })
 }
@@ -188,23 +183,6 @@ func WithoutRuntimeMetrics() Option {
 // series, as otel_scope_ labels. They roughly triple the size of a scrape.
 func WithScopeLabels() Option {
 	return optionFunc(func(c *config) { c.scopeLabels = true })
-}
-
-// WithNativeHistograms has histograms of the MeterProvider come out of a scrape with exponential
-// buckets, as the native histograms of Prometheus 3: one series each, whose buckets fit what was
-// recorded. Prometheus asks for them where its scrape configuration has scrape_native_histograms; in
-// the text forms, such a histogram has its sum and count alone. Queries for _bucket, and the buckets
-// that instruments ask for, are of no use then. Views go before it, and it is not for the readers of
-// [WithReader].
-func WithNativeHistograms() Option {
-	return optionFunc(func(c *config) { c.native = true })
-}
-
-// WithCardinalityLimit sets how many attribute sets of one instrument the MeterProvider keeps apart,
-// one less than n; all further ones share a series with the label otel_metric_overflow alone, and
-// that is logged. Without it n is OTEL_GO_X_CARDINALITY_LIMIT, or 2000; 0 is no limit.
-func WithCardinalityLimit(n int) Option {
-	return optionFunc(func(c *config) { c.cardinality = &n })
 }
 
 // WithReadiness has h answer /-/ready, beside /-/healthy: 200 where the process takes requests and

@@ -1,7 +1,6 @@
 package exporter_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,8 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/otelws/otelws-go/exporter"
 )
@@ -29,7 +26,6 @@ func TestNewRefuses(t *testing.T) {
 		{"port too high", exporter.WithListenAddress("localhost:65536"), []string{`"localhost:65536"`, "0 to 65535"}},
 		{"zero timeout", exporter.WithScrapeTimeout(0), []string{"scrape timeout 0s", "positive"}},
 		{"negative timeout", exporter.WithScrapeTimeout(-time.Second), []string{"scrape timeout -1s", "positive"}},
-		{"negative limit", exporter.WithCardinalityLimit(-1), []string{"cardinality limit -1", "0 for none"}},
 		{"no scrapes", exporter.WithMaxScrapes(0), []string{"0 concurrent scrapes", "at least 1"}},
 		{"nil reader function", exporter.WithReader(nil), []string{"reader", "nil"}},
 		{"nil reader", exporter.WithReader(readerOf(nil, nil)), []string{"reader", "nil"}},
@@ -80,32 +76,5 @@ func TestNewAccepts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantSeries(t, scrape(t, serveHandler(t, newExporter(t, tt.opts...)), textAccept), "target_info{")
 		})
-	}
-}
-
-// In the text forms a native histogram has its sum and count, and no buckets.
-func TestNativeHistograms(t *testing.T) {
-	exp := newExporter(t, exporter.WithNativeHistograms())
-	record(t, sampled, exp)
-	if observe(exp.MeterProvider().Meter("example.com/sizes")) {
-		t.Error("a counted histogram has explicit buckets")
-	}
-	body := scrape(t, serveHandler(t, exp), textAccept)
-	wantSeries(t, body, `job_duration_seconds_bucket{le="+Inf"} 2`, "job_duration_seconds_sum 2.55", "job_duration_seconds_count 2")
-	if strings.Contains(body, `job_duration_seconds_bucket{le="1"}`) {
-		t.Error("there are explicit buckets")
-	}
-}
-
-func TestCardinalityLimit(t *testing.T) {
-	for limit, want := range map[int]string{3: `logins_total{otel_metric_overflow="true"} 3`, 0: `logins_total{user="4"} 1`} {
-		t.Setenv("OTEL_GO_X_CARDINALITY_LIMIT", "4")
-		exp := newExporter(t, exporter.WithCardinalityLimit(limit))
-		c, err := exp.MeterProvider().Meter("a").Int64Counter("logins")
-		check(t, err)
-		for i := range 5 {
-			c.Add(context.Background(), 1, metric.WithAttributes(attribute.Int("user", i)))
-		}
-		wantSeries(t, scrape(t, serveHandler(t, exp), textAccept), want)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/otelws/otelws-go/exporter/counted"
+	"github.com/otelws/otelws-go/exporter/internal/histogram"
 )
 
 func newReaders(funcs []ReaderFunc, producer ProducerFunc) ([]sdkmetric.Reader, error) {
@@ -37,11 +37,12 @@ func newReaders(funcs []ReaderFunc, producer ProducerFunc) ([]sdkmetric.Reader, 
 }
 
 // newProducerFunc is the place for all that a scrape shows and the MeterProvider does not know.
-func newProducerFunc(collected prometheus.Gatherer, histograms *counted.Histograms, logger *slog.Logger) ProducerFunc {
+func newProducerFunc(collected prometheus.Gatherer, histograms *histogram.Registry, logger *slog.Logger) ProducerFunc {
 	log := &errorLog{logger: logger, msg: "failed to collect all metrics for a reader"}
 	bridge := prometheusbridge.NewMetricProducer(prometheusbridge.WithGatherer(lenient(collected, log)))
 	return func(temporality sdkmetric.TemporalitySelector) sdkmetric.Producer {
-		return producers{all: []sdkmetric.Producer{bridge, histograms.Producer(temporality)}, log: log}
+		counted := histograms.Producer(temporality(sdkmetric.InstrumentKindHistogram))
+		return producers{all: []sdkmetric.Producer{bridge, counted}, log: log}
 	}
 }
 
@@ -74,4 +75,30 @@ func (ps producers) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, err
 		scopes = append(scopes, part...)
 	}
 	return scopes, nil
+}
+
+// registerers registers with each of them.
+type registerers []prometheus.Registerer
+
+func (rs registerers) Register(c prometheus.Collector) error {
+	for _, r := range rs {
+		if err := r.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rs registerers) MustRegister(cs ...prometheus.Collector) {
+	for _, r := range rs {
+		r.MustRegister(cs...)
+	}
+}
+
+func (rs registerers) Unregister(c prometheus.Collector) bool {
+	known := false
+	for _, r := range rs {
+		known = r.Unregister(c) || known
+	}
+	return known
 }

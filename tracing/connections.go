@@ -62,7 +62,7 @@ func (c *Connections) tracer() trace.Tracer {
 	}
 	r := &resolved{provider: tp}
 	if !recordsNothing(tp) {
-		r.tracer = tp.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(SchemaURL))
+		r.tracer = tp.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL))
 	}
 	if canCompare {
 		c.resolved.Store(r)

@@ -12,9 +12,9 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// SchemaURL is the version of the semantic conventions that spans and metrics keep
-// to. This is the only file that imports them.
-const SchemaURL = semconv.SchemaURL
+// The semantic conventions of spans, of one version. This is the only file that
+// imports them.
+const schemaURL = semconv.SchemaURL
 
 // Attributes of the messaging conventions, and of none where those have no
 // word for it. A WebSocket is no broker: what would name one is left out.

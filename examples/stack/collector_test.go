@@ -59,7 +59,7 @@ func TestScrapeAndPushAgree(t *testing.T) {
 				return difference(scraped, pushed)
 			})
 			t.Logf("%d series agree", len(prom.series("websocket")))
-			if got := len(prom.query(`target_info{job="otelws-demo", instance="demo-1", deployment_environment_name=""}`)); got != 1 {
+			if got := len(prom.query(`target_info{job="otelws-demo", instance="demo-1", deployment_environment_name="development"}`)); got != 1 {
 				t.Errorf("%d target_info of the pushing instance, want 1", got)
 			}
 		})

@@ -43,8 +43,6 @@ func TestCollectorConfiguration(t *testing.T) {
 	for name, env := range map[string][]string{
 		"as it is": nil,
 		"OTLP":     {"METRICS_EXPORTER=otlp_http/metrics"},
-		"a pod":    {"LISTEN_HOST=10.0.0.5"},
-		"deltas":   {"METRICS_EXPORTER=otlp_http/metrics", "METRICS_PROCESSORS=[memory_limiter, resource, cumulativetodelta]"},
 		"elsewhere": {
 			"OTLP_GRPC_ENDPOINT=0.0.0.0:4317", "OTLP_HTTP_ENDPOINT=0.0.0.0:4318",
 			"WS_METRICS_TARGETS=[ws-1.internal:9091, ws-2.internal:9091]", "WS_METRICS_SCHEME=https",
@@ -53,7 +51,7 @@ func TestCollectorConfiguration(t *testing.T) {
 			"REMOTE_WRITE_ENDPOINT=https://mimir.internal/api/v1/push", "REMOTE_WRITE_HEADERS={Authorization: Bearer secret, X-Scope-OrgID: ws}",
 			"METRICS_OTLP_ENDPOINT=https://otlp.internal", "METRICS_OTLP_HEADERS={Authorization: Bearer secret}",
 			"TRACES_OTLP_ENDPOINT=tempo.internal:4317", "TRACES_OTLP_INSECURE=false", "TRACES_OTLP_HEADERS={Authorization: Bearer secret}",
-			"DEPLOYMENT_ENVIRONMENT=production", "HEALTH_CHECK_ENDPOINT=0.0.0.0:13133", "NODE_NAME=ws-17",
+			"DEPLOYMENT_ENVIRONMENT=production", "HEALTH_CHECK_ENDPOINT=0.0.0.0:13133",
 			"COLLECTOR_METRICS_HOST=0.0.0.0", "COLLECTOR_METRICS_PORT=8889",
 		},
 	} {

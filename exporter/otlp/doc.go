@@ -45,8 +45,8 @@
 // store that takes both counts everything twice. Choose by OTEL_METRICS_EXPORTER: otlp for the push,
 // prometheus or none to leave it out. Where both are wanted, send each to a store of its own, or tell
 // them apart by the labels job and instance: a scrape has those of the scrape configuration, a push has
-// service.namespace/service.name and service.instance.id of the resource. Where neither a detector nor
-// OTEL_RESOURCE_ATTRIBUTES has given the latter, it is a random UUID of the process.
+// service.namespace/service.name and service.instance.id of the resource (set it in
+// OTEL_RESOURCE_ATTRIBUTES, or all processes of a service are one series).
 //
 // Metrics of the runtime and of client_golang's collectors are cumulative even where the preference is
 // delta.
@@ -74,7 +74,6 @@
 // otlp_metric_exports_failed_total say in the scrape what became of it. With delta temporality an
 // export that fails is lost, which is the SDK's way.
 //
-// An observable callback that returns an error, or panics, costs its own series alone, where the
-// instrument is of the exporter's MeterProvider or of one that counted.Wrap returned. With any other
-// provider it is as the SDK's PeriodicReader has it: nothing at all is exported, or the process ends.
+// An observable callback that returns an error costs its own series alone, and one that panics that
+// export, unlike with the SDK's PeriodicReader.
 package otlp

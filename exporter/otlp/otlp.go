@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelws/otelws-go/exporter"
-	"github.com/otelws/otelws-go/exporter/internal/identity"
 )
 
 // Exporter owns a TracerProvider whose spans go out by OTLP, and what a reader of metrics needs to do
@@ -84,7 +83,12 @@ func newResource(ctx context.Context, res *resource.Resource) (*resource.Resourc
 	if _, err := resource.New(ctx, resource.WithFromEnv()); err != nil {
 		return nil, fmt.Errorf("invalid OTEL_RESOURCE_ATTRIBUTES: use name=value, with %%-escapes in the value, and commas between: %w", err)
 	}
-	return identity.Resource(res)
+	merged, err := resource.Merge(resource.Default(), res)
+	// The merge is whole without its schema URL.
+	if err != nil && !errors.Is(err, resource.ErrSchemaURLConflict) {
+		return nil, fmt.Errorf("failed to merge the resource: %w", err)
+	}
+	return merged, nil
 }
 
 // TracerProvider returns the provider whose spans are exported, a no-op one where the environment asks
@@ -135,5 +139,5 @@ func (e *Exporter) MetricReader(producer exporter.ProducerFunc) (sdkmetric.Reade
 	if producer != nil {
 		p = producer(e.metrics.Temporality)
 	}
-	return newPushReader(e.metrics, p, e.settings, e.stats, e.cfg.logger), nil
+	return newPushReader(e.metrics, p, e.settings, e.stats, exporter.ErrorHandler(e.cfg.logger)), nil
 }

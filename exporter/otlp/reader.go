@@ -2,19 +2,16 @@ package otlp
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-
-	"github.com/otelws/otelws-go/exporter"
-	"github.com/otelws/otelws-go/exporter/internal/identity"
-	"github.com/otelws/otelws-go/exporter/internal/points"
 )
 
 func newMetricExporter(ctx context.Context, protocol string) (sdkmetric.Exporter, error) {
@@ -24,95 +21,161 @@ func newMetricExporter(ctx context.Context, protocol string) (sdkmetric.Exporter
 	return otlpmetrichttp.New(ctx)
 }
 
-// pushReader is the SDK's PeriodicReader with a Shutdown of its own: the SDK's waits without end for a callback that
-// never returns, and cuts off an export that is under way, whose deltas would be lost.
+// pushReader exports at an interval, as the SDK's PeriodicReader does, with
+// three differences that matter to a process that must go on: where a callback
+// fails the rest is exported, where one panics the process lives, and Shutdown
+// keeps its deadline where one never returns.
 type pushReader struct {
-	*sdkmetric.PeriodicReader
-	exporter *metricExporter
+	*sdkmetric.ManualReader
+	exporter sdkmetric.Exporter
+	producer sdkmetric.Producer // or nil
+	interval time.Duration
+	timeout  time.Duration
+	stats    *stats
+	errs     otel.ErrorHandler
+
+	ctx      context.Context // of the exports at the interval
+	cancel   context.CancelFunc
+	flush    chan request
+	stop     chan request
+	done     chan struct{}
+	stopOnce sync.Once
 }
 
-func newPushReader(e sdkmetric.Exporter, p sdkmetric.Producer, s settings, stats *stats, logger *slog.Logger) *pushReader {
-	exp := &metricExporter{
-		Exporter:  e,
-		stats:     stats,
-		errs:      exporter.ErrorHandler(logger),
-		overflows: points.OverflowLog{Logger: logger},
-		busy:      make(chan struct{}, 1),
+type request struct {
+	ctx    context.Context
+	result chan error // of capacity 1
+}
+
+func newRequest(ctx context.Context) request { return request{ctx, make(chan error, 1)} }
+
+func newPushReader(e sdkmetric.Exporter, p sdkmetric.Producer, s settings, stats *stats, errs otel.ErrorHandler) *pushReader {
+	r := &pushReader{
+		ManualReader: sdkmetric.NewManualReader(
+			sdkmetric.WithTemporalitySelector(e.Temporality),
+			sdkmetric.WithAggregationSelector(e.Aggregation),
+		),
+		exporter: e,
+		producer: p,
+		interval: s.interval,
+		timeout:  s.timeout,
+		stats:    stats,
+		errs:     errs,
+		flush:    make(chan request),
+		stop:     make(chan request, 1),
+		done:     make(chan struct{}),
 	}
-	opts := []sdkmetric.PeriodicReaderOption{sdkmetric.WithInterval(s.interval), sdkmetric.WithTimeout(s.timeout)}
-	if p != nil {
-		opts = append(opts, sdkmetric.WithProducer(p))
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	go r.run()
+	return r
+}
+
+func (r *pushReader) run() {
+	defer close(r.done)
+	ticker := time.NewTicker(r.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := r.push(r.ctx); err != nil {
+				r.errs.Handle(err)
+			}
+		case f := <-r.flush:
+			f.result <- r.push(f.ctx)
+		case s := <-r.stop:
+			s.result <- r.end(s.ctx)
+			return
+		}
 	}
-	return &pushReader{sdkmetric.NewPeriodicReader(exp, opts...), exp}
+}
+
+// end pushes for the last time.
+func (r *pushReader) end(ctx context.Context) error {
+	err := r.push(ctx)
+	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) {
+		err = nil
+	}
+	return errors.Join(err, r.ManualReader.Shutdown(ctx), r.exporter.Shutdown(ctx))
+}
+
+func (r *pushReader) push(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("failed to collect metrics to export: panic: %v", p)
+		}
+		r.stats.metricExports.Inc()
+		if err != nil {
+			r.stats.metricExportsFailed.Inc()
+		}
+	}()
+	var data metricdata.ResourceMetrics
+	if err := r.Collect(ctx, &data); err != nil {
+		err = fmt.Errorf("failed to collect all metrics to export: %w", err)
+		if len(data.ScopeMetrics) == 0 {
+			return err
+		}
+		r.errs.Handle(err)
+	}
+	if err := r.exporter.Export(ctx, &data); err != nil {
+		return fmt.Errorf("failed to export metrics: %w", err)
+	}
+	return nil
+}
+
+// Collect gathers what can be had, together with the error of what cannot.
+func (r *pushReader) Collect(ctx context.Context, data *metricdata.ResourceMetrics) error {
+	err := r.ManualReader.Collect(ctx, data)
+	if errors.Is(err, sdkmetric.ErrReaderShutdown) || errors.Is(err, sdkmetric.ErrReaderNotRegistered) || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	if r.producer != nil {
+		scopes, failure := r.producer.Produce(ctx)
+		data.ScopeMetrics = append(data.ScopeMetrics, scopes...)
+		err = errors.Join(err, failure)
+	}
+	return err
 }
 
 // ForceFlush pushes now.
 func (r *pushReader) ForceFlush(ctx context.Context) error {
-	defer r.exporter.waitedFor()()
-	return r.PeriodicReader.ForceFlush(ctx)
-}
-
-// Shutdown pushes for the last time. An export that is under way has half of the time to end.
-func (r *pushReader) Shutdown(ctx context.Context) error {
-	defer r.exporter.waitedFor()()
-	half, cancel := share(ctx, 2)
-	defer cancel()
-	r.exporter.await(half)
-
-	ended := make(chan error, 1)
-	go func() { ended <- r.PeriodicReader.Shutdown(ctx) }()
+	f := newRequest(ctx)
 	select {
-	case err := <-ended:
+	case r.flush <- f:
+	case <-r.done:
+		return sdkmetric.ErrReaderShutdown
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-f.result:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// metricExporter counts exports, and reports failures itself where nobody waits for the outcome: the error handler of
-// the SDK is global, and knows no limit.
-type metricExporter struct {
-	sdkmetric.Exporter
-	stats     *stats
-	errs      otel.ErrorHandler
-	overflows points.OverflowLog
-	waiting   atomic.Int32  // calls of ForceFlush and Shutdown
-	busy      chan struct{} // holds one while an export is under way
+// Shutdown pushes for the last time. An export that is under way has half of
+// the time to end.
+func (r *pushReader) Shutdown(ctx context.Context) error {
+	err := sdkmetric.ErrReaderShutdown
+	r.stopOnce.Do(func() { err = r.shutdown(ctx) })
+	return err
 }
 
-// waitedFor has failures be returned until the result is called.
-func (e *metricExporter) waitedFor() (done func()) {
-	e.waiting.Add(1)
-	return func() { e.waiting.Add(-1) }
-}
+func (r *pushReader) shutdown(ctx context.Context) error {
+	half, cancel := share(ctx, 2)
+	defer cancel()
+	defer context.AfterFunc(half, r.cancel)()
+	defer r.cancel()
 
-// await returns once no export is under way.
-func (e *metricExporter) await(ctx context.Context) {
+	s := newRequest(ctx)
+	r.stop <- s
 	select {
-	case e.busy <- struct{}{}:
-		<-e.busy
-	case <-ctx.Done():
-	}
-}
-
-// Export implements sdkmetric.Exporter. Metrics of a MeterProvider whose resource does not tell its instances apart get
-// the id of the process.
-func (e *metricExporter) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
-	e.busy <- struct{}{}
-	defer func() { <-e.busy }()
-	e.overflows.Check(data.ScopeMetrics)
-	identified := *data
-	identified.Resource = identity.WithInstance(data.Resource)
-	err := e.Exporter.Export(ctx, &identified)
-	e.stats.metricExports.Inc()
-	if err == nil {
-		return nil
-	}
-	e.stats.metricExportsFailed.Inc()
-	err = fmt.Errorf("failed to export metrics: %w", err)
-	if e.waiting.Load() > 0 {
+	case err := <-s.result:
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	e.errs.Handle(err)
-	return nil
 }

@@ -28,7 +28,6 @@ type receiver struct {
 
 	mu       sync.Mutex
 	mood     mood
-	changed  chan struct{} // closed with the next mood
 	requests int
 	tokens   []string // the header x-token of each request
 	spans    []*tracepb.ResourceSpans
@@ -42,32 +41,21 @@ const (
 	hanging
 	unavailable // may be tried again
 	refusing    // may not
-	slow        // until the mood changes
 )
 
 func (r *receiver) setMood(m mood) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.changed != nil {
-		close(r.changed)
-	}
-	r.mood, r.changed = m, make(chan struct{})
+	r.mood = m
 }
 
 // enter counts a request and holds it while the receiver hangs.
 func (r *receiver) enter(ctx context.Context, token string) mood {
 	r.mu.Lock()
-	m, changed := r.mood, r.changed
+	m := r.mood
 	r.requests++
 	r.tokens = append(r.tokens, token)
 	r.mu.Unlock()
-	if m == slow {
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return unavailable
-		}
-	}
 	if m == hanging {
 		<-ctx.Done()
 	}
@@ -122,22 +110,6 @@ func (r *receiver) lastMetrics() (metrics map[string]*metricspb.Metric, resource
 		}
 	}
 	return metrics, attributes(last.GetResource().GetAttributes())
-}
-
-// total is the sum of a counter's data points in all exports.
-func (r *receiver) total(name string) (sum float64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, rm := range r.metrics {
-		for _, sm := range rm.GetScopeMetrics() {
-			for _, m := range sm.GetMetrics() {
-				if m.GetName() == name {
-					sum += number(m)
-				}
-			}
-		}
-	}
-	return sum
 }
 
 func attributes(kvs []*commonpb.KeyValue) map[string]string {

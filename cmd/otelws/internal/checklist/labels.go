@@ -71,9 +71,6 @@ func collect(labels map[string]*usage, name string, f *dto.MetricFamily) {
 }
 
 func judge(i *Item, label string, u *usage) {
-	if overflowed(i, label, u) {
-		return
-	}
 	n := len(u.values)
 	where := fmt.Sprintf("label %s of %s has %s, in %d series", label, enumerate(u.metrics), several(n, "value"), u.series)
 	const advice = "Drop the label, or fold it to a few declared values. Each value costs a series for as long as Prometheus keeps it; who it was belongs in logs and traces"

@@ -1,23 +1,22 @@
-package counted
+package exporter
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// The methods below have the SDK call callbacks through a guard, which reports their errors and panics, and returns
-// no error: the SDK leaves what comes from producers out of a collection in which any callback failed.
+// The methods below have the SDK call the application's callbacks through a guard, which reports
+// their errors and returns none: the SDK leaves what comes from producers out of a collection in
+// which any callback failed, and that is the Go metrics and this exporter's histograms.
 
 func (m *meter) RegisterCallback(f metric.Callback, instruments ...metric.Observable) (metric.Registration, error) {
 	if f == nil {
 		return m.Meter.RegisterCallback(f, instruments...)
 	}
 	return m.Meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		call(func() error { return f(ctx, o) })
+		report(f(ctx, o))
 		return nil
 	}, instruments...)
 }
@@ -61,7 +60,7 @@ func (m *meter) Float64ObservableGauge(name string, opts ...metric.Float64Observ
 func guardInt64[O any](opts []O, callbacks func(O) []metric.Int64Callback) []O {
 	return guard(opts, callbacks, func(f metric.Int64Callback) any {
 		return metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			call(func() error { return f(ctx, o) })
+			report(f(ctx, o))
 			return nil
 		})
 	})
@@ -70,7 +69,7 @@ func guardInt64[O any](opts []O, callbacks func(O) []metric.Int64Callback) []O {
 func guardFloat64[O any](opts []O, callbacks func(O) []metric.Float64Callback) []O {
 	return guard(opts, callbacks, func(f metric.Float64Callback) any {
 		return metric.WithFloat64Callback(func(ctx context.Context, o metric.Float64Observer) error {
-			call(func() error { return f(ctx, o) })
+			report(f(ctx, o))
 			return nil
 		})
 	})
@@ -92,14 +91,8 @@ func guard[O, F any](opts []O, callbacks func(O) []F, guarded func(F) any) []O {
 	return all
 }
 
-// call reports what goes wrong in a callback.
-func call(callback func() error) {
-	defer func() {
-		if p := recover(); p != nil {
-			otel.Handle(fmt.Errorf("a callback of an observable instrument panicked: %v\n%s", p, debug.Stack()))
-		}
-	}()
-	if err := callback(); err != nil {
+func report(err error) {
+	if err != nil {
 		otel.Handle(err)
 	}
 }
