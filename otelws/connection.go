@@ -159,7 +159,14 @@ func (c *connection) recordDuration(e tap.End) {
 
 func (c *connection) Fault(v any) {
 	c.endOpening()
-	c.side.protocol[internalError].count.Add(1)
+	c.side.fault(v)
+	c.finish()
+}
+
+// fault reports a panic of the instrumentation, or of a function of the
+// application's that it calls.
+func (s *side) fault(v any) {
+	s.protocol[internalError].count.Add(1)
 	otel.Handle(fmt.Errorf("otelws: a fault of the instrumentation, which reads no more of this connection: %v", v))
 }
 

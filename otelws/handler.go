@@ -47,6 +47,7 @@ func (i *Instrumentation) watches(r *http.Request) bool {
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
+	i.takeOver(r)
 	rw := &responseWriter{inner: w, connection: new(connection)}
 	return rw, rw.connection.begin(i.server, r)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type handshake struct {
 	values      map[attribute.Key]string
 	subprotocol string // from the response
 	over        bool
+	forget      func() // of a Listener's, that the handshake is under way
 }
 
 // connectionKey is the key of the *connection in a request's context.
@@ -158,7 +160,18 @@ func (h *handshake) finish() bool {
 	defer h.mu.Unlock()
 	was := h.over
 	h.over = true
+	if h.forget != nil {
+		h.forget()
+		h.forget = nil
+	}
 	return !was
+}
+
+// listen has a Handler within the Listener find the handshake.
+func (c *connection) listen(local net.Addr) {
+	k := handshakeKeyOf(local, c.request)
+	c.forget = func() { listened.remove(k, c) }
+	listened.add(k, c)
 }
 
 func (h *handshake) isOver() bool {

@@ -112,7 +112,12 @@ func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption
 // HeartbeatOn is [Instrumentation.Heartbeat] for a [net.Conn] that is watched: one
 // that Hijack or a library gives out.
 func (i *Instrumentation) HeartbeatOn(ctx context.Context, nc net.Conn, opts ...HeartbeatOption) error {
-	c, _ := tap.Of(nc).(*connection)
+	var c *connection
+	for recorder := range tap.Of(nc) {
+		if c = recorder.(*connection); sameProvider(c.side.in, i) {
+			break
+		}
+	}
 	if c == nil {
 		return errors.New("otelws: failed to start heartbeat: the connection is not watched")
 	}

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/otelws/otelws-go/otelws/internal/table"
+	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/tracing"
 )
 
@@ -38,6 +39,8 @@ type Instrumentation struct {
 	ending   atomic.Int64             // connections whose end is being told
 	draining atomic.Pointer[drainConfig]
 	wheels   wheels
+
+	unreadable [tap.Protocols]atomic.Bool // what has been reported
 }
 
 // New returns an Instrumentation, or an error that says what is wrong with the

@@ -1,8 +1,7 @@
 package otelws
 
 import (
-	"crypto/sha1"
-	"encoding/base64"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -36,7 +35,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !asksForWebSocket(r.Header) || t.in.closed.Load() || t.watched(r) {
+	if !asksForWebSocket(r.Header) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
 		return base.RoundTrip(r)
 	}
 
@@ -44,7 +43,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = c.begin(t.in.client, r)
 	var lower net.Conn // http.Transport hides it beneath the body
 	asked := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn: func(got httptrace.GotConnInfo) { lower = got.Conn },
+		GotConn: func(got httptrace.GotConnInfo) {
+			lower = got.Conn
+			tap.Skip(lower, (&door{side: t.in.client}).isSame)
+		},
 	}))
 	returned := false
 	defer func() {
@@ -59,7 +61,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || !tap.SwitchesToWebSocket(resp.StatusCode, resp.Header) || !acceptsKey(r.Header, resp.Header) {
+	if !ok || !tap.SwitchesToWebSocket(resp.StatusCode, resp.Header) || !tap.AcceptsKey(r.Header, resp.Header) {
 		status := resp.StatusCode
 		if status == http.StatusSwitchingProtocols {
 			status = 0 // it answers another request, or none: no connection begins
@@ -85,15 +87,9 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-// watched says whether r is on its way through another Transport.
-func (t *transport) watched(r *http.Request) bool {
-	c := connectionFrom(r.Context()) // of an accepted connection, in a proxy
-	return c != nil && c.side.role == client && !c.isOver() && sameProvider(c.side.in, t.in)
-}
-
-// acceptsKey says whether a response proves that it understood the request
-// (RFC 6455 section 4.2.2). A client ends the connection otherwise.
-func acceptsKey(request, response http.Header) bool {
-	sum := sha1.Sum([]byte(request.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return response.Get("Sec-WebSocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
+// dialsFor says whether ctx is the context of a request on its way through a
+// Transport.
+func (i *Instrumentation) dialsFor(ctx context.Context) bool {
+	c := connectionFrom(ctx) // of an accepted connection, in a proxy
+	return c != nil && c.side.role == client && !c.isOver() && sameProvider(c.side.in, i)
 }

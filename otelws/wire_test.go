@@ -116,11 +116,16 @@ type wire struct {
 // connectWire opens a transport to the server, and sends nothing.
 func connectWire(t testing.TB, s *testServer) *wire {
 	t.Helper()
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	return connectWireTo(t, s.Listener.Addr(), s.TLS != nil)
+}
+
+func connectWireTo(t testing.TB, addr net.Addr, withTLS bool) *wire {
+	t.Helper()
+	c, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.TLS != nil {
+	if withTLS {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	}
 	t.Cleanup(func() { _ = c.Close() })

@@ -4,8 +4,8 @@
 //
 // A Conn is in one of three states:
 //
-//   - Its handshake is under way: the response has not gone out. What the peer
-//     sends meanwhile is kept, for the session to read.
+//   - Its handshake is under way: the response has not passed. What goes against
+//     it meanwhile is kept, for the session to read.
 //   - It has a session: it is, or was, a WebSocket.
 //   - It has neither: it is foreign, and bytes pass unread.
 //
@@ -77,6 +77,7 @@ type Conn struct {
 	readsBegun, readsDone atomic.Uint32
 	closed                atomic.Bool // Close has closed the transport
 	faulted               atomic.Bool
+	refused               atomic.Int32 // the status, once the handshake has come to no connection
 }
 
 // init makes c the tap of transport, in a handshake.
@@ -97,7 +98,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 				}
 				if sp.swallows() {
 					n, err := s.readSwallowing(sp, p)
-					return n, sp.errorOf(err)
+					return n, c.errorOf(err)
 				}
 			}
 		}
@@ -108,9 +109,21 @@ func (c *Conn) Read(p []byte) (int, error) {
 		keep := c.received(p[:n])
 		c.readDone(err)
 		if keep > 0 || n == 0 || err != nil {
-			return keep, err
+			return keep, c.errorOf(err)
 		}
 	}
+}
+
+// readBefore takes note of a Read of the transport that began before c was its
+// tap, and returns its result.
+func (c *Conn) readBefore(p []byte, n int, err error) (int, error) {
+	if uint(n) > uint(len(p)) {
+		return n, err
+	}
+	c.readsBegun.Add(1)
+	keep := c.received(p[:n])
+	c.readDone(err)
+	return keep, err
 }
 
 // readTransport reads from the transport. ok says that it kept to the contract of
@@ -170,6 +183,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return s.write(p)
 	}
 	if h := c.handshake.Load(); h != nil {
+		if h.incoming() {
+			return c.writeEarly(h, p)
+		}
 		return c.writeResponse(h, p)
 	}
 	if s := c.session.Load(); s != nil { // opened meanwhile
@@ -228,7 +244,7 @@ func (c *Conn) reading() bool { return c.readsDone.Load() != c.readsBegun.Load()
 // last one after Close.
 func (c *Conn) readEnded(err error) {
 	defer c.contain()
-	if err != nil && !isTimeout(err) {
+	if h := c.handshake.Load(); h != nil && err != nil && !isTimeout(err) && !h.readEnded(err) {
 		c.abandon(0)
 	}
 	s := c.session.Load()
@@ -262,7 +278,10 @@ func (c *Conn) socket() net.Conn {
 }
 
 // watching says whether c is not foreign.
-func (c *Conn) watching() bool { return c.session.Load() != nil || c.handshake.Load() != nil }
+func (c *Conn) watching() bool {
+	// The session begins before the handshake is over.
+	return c.session.Load() != nil || c.handshake.Load() != nil || c.session.Load() != nil
+}
 
 // contain is deferred by whatever may panic: instrumentation must not break what
 // it watches.

@@ -25,6 +25,21 @@ func (d *deadline) set(t time.Time, apply func(time.Time) error, other func(time
 	return apply(t)
 }
 
+// begun is when this process began, or a moment later.
+var begun = time.Now()
+
+// isInterrupt says whether t, a deadline, was set to end a Read in progress: it had
+// passed before there could be one. net/http ends its own so when a library hijacks.
+// It says nothing of the peer.
+func isInterrupt(t time.Time) bool { return !t.IsZero() && t.Before(begun) }
+
+// get returns the deadline as the application has set it.
+func (d *deadline) get() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
+}
+
 // during calls write under the deadline own, where c has deadlines.
 func (d *deadline) during(c *Conn, own time.Time, write func() error) error {
 	w := c.socket()

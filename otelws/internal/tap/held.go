@@ -2,6 +2,7 @@ package tap
 
 import (
 	"io"
+	"iter"
 	"net"
 	"runtime"
 	"time"
@@ -91,6 +92,7 @@ func (c netConn) SetDeadline(t time.Time) error {
 	if c.conn.lingers() {
 		return errGoingAway
 	}
+	c.conn.opened.stopped.Store(isInterrupt(t))
 	return c.conn.opened.deadline.set(t, c.NetConn().SetDeadline, c.NetConn().SetReadDeadline)
 }
 
@@ -98,6 +100,7 @@ func (c netConn) SetReadDeadline(t time.Time) error {
 	if c.conn.lingers() {
 		return errGoingAway
 	}
+	c.conn.opened.stopped.Store(isInterrupt(t))
 	return c.NetConn().SetReadDeadline(t)
 }
 
@@ -121,20 +124,45 @@ func (c *Conn) closeWrite() error {
 	return c.transport.(closeWriter).CloseWrite()
 }
 
-// Of returns the Recorder of the tap that nc is or stands on, nil where there is
-// none: nc is what a library gives out of what it was given.
-func Of(nc net.Conn) Recorder {
-	for range 8 { // a chain that leads to itself has an end too
-		switch c := nc.(type) {
-		case netConn:
-			return c.conn.recorder
-		case netConnCloseWriter:
-			return c.conn.recorder
-		case interface{ NetConn() net.Conn }:
-			nc = c.NetConn()
-		default:
-			return nil
+// Of returns the Recorders of the taps that nc is or stands on, the outermost
+// first: nc is what a library gives out of what it was given.
+func Of(nc net.Conn) iter.Seq[Recorder] {
+	return func(yield func(Recorder) bool) {
+		for c := range layers(nc) {
+			if t, ok := c.(interface{ tapped() *Conn }); ok {
+				if conn := t.tapped(); conn != nil && !yield(conn.recorder) {
+					return
+				}
+			}
 		}
 	}
+}
+
+func (h *held) tapped() *Conn { return h.conn }
+
+func (w *Wire) tapped() *Conn {
+	if h := w.current(); h != nil {
+		return h.conn
+	}
 	return nil
+}
+
+// layers yields nc and what it stands on, as far as each tells: by NetConn, as
+// crypto/tls and the libraries do, or by UnsafeConn, as fasthttp does.
+func layers(nc net.Conn) iter.Seq[net.Conn] {
+	return func(yield func(net.Conn) bool) {
+		for range 16 { // a chain that leads to itself has an end too
+			if nc == nil || !yield(nc) {
+				return
+			}
+			switch c := nc.(type) {
+			case interface{ NetConn() net.Conn }:
+				nc = c.NetConn()
+			case interface{ UnsafeConn() net.Conn }:
+				nc = c.UnsafeConn()
+			default:
+				return
+			}
+		}
+	}
 }

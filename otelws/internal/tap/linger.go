@@ -26,8 +26,8 @@ func (c *Conn) lingers() bool {
 
 // errorOf returns what the library is told of an error of its Read: one that
 // linger has interrupted was closed.
-func (sp *speaker) errorOf(err error) error {
-	if err != nil && sp.lingers() && isTimeout(err) {
+func (c *Conn) errorOf(err error) error {
+	if err != nil && c.lingers() && isTimeout(err) {
 		return errGoingAway
 	}
 	return err

@@ -3,6 +3,9 @@ package tap
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,21 +14,31 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// handshake is the state of a Conn whose response has not gone out.
+// handshake is the state of a Conn whose response has not passed. The response
+// goes out, or for a connection that was dialed it comes in. What goes the other
+// way meanwhile follows the request.
 type handshake struct {
-	mu     sync.Mutex
-	phase  phase
-	early  *bytes.Buffer // what has come from the peer
-	head   *bytes.Buffer // of a response that the library writes itself, so far
-	whole  bool          // a Write has the end of that response
-	unread bool          // another Write has come since
+	request http.Header // where the response comes in, of the request that it answers
+
+	mu       sync.Mutex
+	phase    phase
+	unsent   int           // bytes of the request that are still to be written
+	early    *bytes.Buffer // what has followed the request
+	earlyAt  clock.Instant
+	head     *bytes.Buffer // of a response that passes through the Conn, so far
+	whole    bool          // the end of that response has passed, or is being written
+	unread   bool          // more has been written since that, or less than there was
+	peerLeft bool
 }
+
+// incoming says whether the response comes in.
+func (h *handshake) incoming() bool { return h.request != nil }
 
 // phase is how far a handshake has got. It only goes on.
 type phase uint8
 
 const (
-	answering phase = iota // the response has not gone out
+	answering phase = iota // the response has not passed
 	opening                // it has, and the Recorder is told
 	over                   // the Conn has a session, or is foreign
 )
@@ -37,6 +50,13 @@ const (
 	maxHead  = 64 << 10
 )
 
+// await has the response come in: it answers a request with the given header, of
+// which the next unsent bytes that are written are the end.
+func (c *Conn) await(request http.Header, unsent int) {
+	h := c.handshake.Load()
+	h.request, h.unsent = request, unsent
+}
+
 // Hold keeps b, which the server read before it gave up the transport: the first
 // part of what the peer has sent.
 func (c *Conn) Hold(b []byte) {
@@ -46,21 +66,33 @@ func (c *Conn) Hold(b []byte) {
 	}
 }
 
-// receivedEarly keeps b, which has come from the peer, until the connection
-// opens. It returns the session where that has happened meanwhile.
+// receivedEarly takes note of b, which has come from the peer before there was a
+// session: a part of the response, or what is to be kept until the connection
+// opens. It returns the session where b belongs to one.
 func (c *Conn) receivedEarly(b []byte) *session {
 	h := c.handshake.Load()
-	if h == nil {
+	switch {
+	case h == nil:
+		return c.session.Load()
+	case h.incoming():
+		if response, end := c.readResponse(h, b); response != nil {
+			c.open(response, write{p: b[end:]})
+		}
+		return nil
+	case c.keepEarly(h, b):
 		return c.session.Load()
 	}
+	return nil
+}
+
+// keepEarly keeps b, which has followed the request, and says whether the handshake
+// was over before.
+func (c *Conn) keepEarly(h *handshake, b []byte) (isOver bool) {
 	isOver, fits := h.keep(b)
 	if !fits {
 		c.abandon(0)
 	}
-	if isOver {
-		return c.session.Load()
-	}
-	return nil
+	return isOver
 }
 
 func (h *handshake) keep(b []byte) (isOver, fits bool) {
@@ -69,8 +101,13 @@ func (h *handshake) keep(b []byte) (isOver, fits bool) {
 	if h.phase == over {
 		return true, true
 	}
+	n := min(h.unsent, len(b))
+	h.unsent -= n
+	if b = b[n:]; len(b) == 0 {
+		return false, true
+	}
 	if h.early == nil {
-		h.early = new(bytes.Buffer)
+		h.early, h.earlyAt = new(bytes.Buffer), clock.Now()
 	}
 	if h.early.Len()+len(b) > maxEarly {
 		return false, false
@@ -101,10 +138,43 @@ func (c *Conn) abandon(status int) {
 	if before == over {
 		return
 	}
+	c.refused.Store(int32(status))
 	c.handshake.Store(nil)
+	if h.incoming() && status == http.StatusSwitchingProtocols {
+		status = 0 // it answers another request, or none: no connection begins
+	}
 	if before == answering { // else open tells
 		c.recorder.Refused(status)
 	}
+}
+
+// Discard ends a handshake that somebody else watches, and tells nobody.
+func (c *Conn) Discard() {
+	if h := c.handshake.Load(); h != nil && h.discard() {
+		c.handshake.Store(nil)
+	}
+}
+
+func (h *handshake) discard() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.phase != answering {
+		return false
+	}
+	h.phase, h.early, h.head = over, nil, nil
+	return true
+}
+
+// readEnded takes note of a Read that has failed for good before there was a
+// response. A peer that has sent all it will may still get one.
+func (h *handshake) readEnded(err error) (goesOn bool) {
+	if h.incoming() || err != io.EOF {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.peerLeft = true
+	return h.phase == answering
 }
 
 // Open begins the session: a response with the given header has gone out.
@@ -113,8 +183,8 @@ func (c *Conn) Open(response http.Header) {
 	c.open(response, write{})
 }
 
-// open begins the session. w is the rest of the Write that had the end of the
-// response. What the peer has sent so far is read now.
+// open begins the session. w is the rest of the Write, or else of the Read, that
+// had the end of the response. What has passed so far is read now.
 func (c *Conn) open(response http.Header, w write) {
 	h := c.handshake.Load()
 	if h == nil || h.advance(opening) != answering {
@@ -137,6 +207,7 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	}
 	h.phase = over
 	s := &c.opened
+	o.PeerLeft = o.PeerLeft || h.peerLeft
 	s.prepare(o, rsvOf(response))
 	in, out := &s.inbound, &s.outbound
 	in.mu.Lock()
@@ -147,6 +218,13 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	c.session.Store(s)
 	c.handshake.Store(nil)
 
+	var received []byte
+	if h.early != nil {
+		received = h.early.Bytes()
+	}
+	if h.incoming() {
+		received, w = w.p, write{p: received, n: len(received), begun: h.earlyAt}
+	}
 	// A ping beside the response was sent when its Write began.
 	var ahead events
 	s.readAhead(w.p, w.begun, &ahead)
@@ -155,9 +233,7 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 		out.parser.Stop()
 	}
 	out.update()
-	if h.early != nil {
-		s.readInbound(h.early.Bytes())
-	}
+	s.readInbound(received)
 	in.update()
 	h.early, h.head = nil, nil
 	if w.err != nil {
@@ -172,6 +248,35 @@ type write struct {
 	begun clock.Instant
 	n     int
 	err   error
+}
+
+// writeEarly is Write while the response has not come in: the end of the request,
+// and whatever the library does not keep back until it is answered.
+func (c *Conn) writeEarly(h *handshake, p []byte) (n int, err error) {
+	s, begun := &c.opened, clock.Now()
+	s.writing.Begin(begun) // the session may begin meanwhile
+	defer s.endWrite(begun)
+	if c.keepEarly(h, p) {
+		return c.Write(p)
+	}
+	n, err = c.transport.Write(p)
+	if n != len(p) {
+		h.cutShort(s)
+	}
+	if err != nil && !isTimeout(err) {
+		c.abandon(0)
+	}
+	return n, err
+}
+
+// cutShort takes note that less was written than was kept.
+func (h *handshake) cutShort(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unread = true
+	if h.phase == over {
+		s.outbound.stop()
+	}
 }
 
 // writeResponse is Write while the response has not gone out: gorilla/websocket,
@@ -197,7 +302,8 @@ func (c *Conn) wroteResponse(response http.Header, end int, w write) {
 	}
 }
 
-// readResponse reads p as part of the response's head. Where a head ends in p
+// readResponse reads p, which is about to be written or has been read, as part of
+// the response's head. Where a head ends in p
 // that switches to WebSocket, it returns its header and the place in p after it.
 // Any other response is a handshake that failed.
 func (c *Conn) readResponse(h *handshake, p []byte) (response http.Header, end int) {
@@ -233,7 +339,7 @@ func (h *handshake) read(p []byte) (response http.Header, end, status int, faile
 			return nil, 0, 0, true
 		case IsInterim(r.StatusCode):
 			begin = end
-		case !SwitchesToWebSocket(r.StatusCode, r.Header):
+		case !SwitchesToWebSocket(r.StatusCode, r.Header), h.incoming() && !AcceptsKey(h.request, r.Header):
 			return nil, 0, r.StatusCode, true
 		default:
 			h.whole = true
@@ -251,6 +357,13 @@ func IsInterim(status int) bool {
 // SwitchesToWebSocket says whether a response agrees to the WebSocket.
 func SwitchesToWebSocket(status int, header http.Header) bool {
 	return status == http.StatusSwitchingProtocols && HasToken(header, "Upgrade", "websocket")
+}
+
+// AcceptsKey says whether a response proves that it understood the request (RFC
+// 6455 section 4.2.2). A client ends the connection otherwise.
+func AcceptsKey(request, response http.Header) bool {
+	sum := sha1.Sum([]byte(request.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return response.Get("Sec-WebSocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // HasToken says whether a header that is a comma-separated list has token, in any

@@ -21,6 +21,7 @@ type session struct {
 	messages bool // Recorder.Message is called
 	start    clock.Instant
 	timedOut atomic.Bool // a deadline has passed, and no bytes since
+	stopped  atomic.Bool // Reads are interrupted by their deadline
 
 	inbound    stream
 	outbound   stream
@@ -172,11 +173,7 @@ func (s *session) write(p []byte) (int, error) {
 func (s *session) writeOnce(p []byte) (n int, err error) {
 	begun := clock.Now()
 	word := s.writing.Begin(begun)
-	defer func() { // the transport may panic
-		if left := s.writing.End(begun); left.Has(count.FlagWanted) && left.Number() == 0 {
-			s.speak(true)
-		}
-	}()
+	defer s.endWrite(begun) // the transport may panic
 	if word.Has(count.FlagHeld) {
 		if n, err, done := s.waitForSpeaker(p); done {
 			return n, err
@@ -190,6 +187,13 @@ func (s *session) writeOnce(p []byte) (n int, err error) {
 	n, err = s.timedWrite(p, begun, singles)
 	s.wroteSingle(singles, size, p, n, err)
 	return n, err
+}
+
+// endWrite ends a Write that is counted in writing.
+func (s *session) endWrite(begun clock.Instant) {
+	if left := s.writing.End(begun); left.Has(count.FlagWanted) && left.Number() == 0 {
+		s.speak(true)
+	}
 }
 
 func (s *session) wroteSingle(singles *count.Singles, size int, p []byte, n int, err error) {

@@ -115,7 +115,9 @@ func (s *session) closeSent() {
 // readFailed takes note of an error of a Read.
 func (s *session) readFailed(err error) {
 	if isTimeout(err) {
-		s.timedOut.Store(true)
+		if !s.stopped.Load() {
+			s.timedOut.Store(true)
+		}
 		return
 	}
 	s.end(err)

@@ -1,0 +1,100 @@
+package otelws_test
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gobwas "github.com/gobwas/ws"
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// A heartbeat and a drain of dialed connections.
+func TestConnSpeaks(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithHeartbeat(otelws.Every(time.Millisecond), otelws.Misses(1<<30)))
+	s := echoServer(t, false)
+	c, _, err := (&gorilla.Dialer{NetDialContext: ws.DialContext(nil), HandshakeTimeout: waitLimit}).DialContext(t.Context(), s.ws(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ws.HeartbeatOn(t.Context(), c.NetConn()); err == nil {
+		t.Error("a second heartbeat")
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, _, err := c.ReadMessage()
+		read <- err
+		_ = c.Close()
+	}()
+	atLeast(t, m, "ws_client_heartbeat_rtt_seconds_count", 3)
+	if err := ws.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-read; err == nil {
+		t.Error("read a message")
+	}
+	m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
+	s.wait(t)
+}
+
+// writeDeadlines is a connection that remembers its last write deadline.
+type writeDeadlines struct {
+	net.Conn
+	set  atomic.Int64 // how often
+	last atomic.Pointer[time.Time]
+}
+
+func (c *writeDeadlines) SetWriteDeadline(t time.Time) error {
+	c.last.Store(&t)
+	c.set.Add(1)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// A write deadline that was set before the handshake holds after a ping of the
+// tap's, whether the handshake came of it or not.
+func TestDeadlineFromBeforeTheHandshake(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithHeartbeat(otelws.Every(time.Millisecond), otelws.Misses(1<<30)))
+	var conn *writeDeadlines
+	far := time.Now().Add(24 * time.Hour)
+	addr := serveRaw(t, func(l net.Listener) net.Listener {
+		return ws.Listener(acceptAs{l, func(c net.Conn) net.Conn {
+			conn = &writeDeadlines{Conn: c}
+			return conn
+		}})
+	}, func(c net.Conn) {
+		_ = c.SetWriteDeadline(far)
+		if _, err := gobwas.Upgrade(c); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c})
+	})
+	c, _, err := gorilla.DefaultDialer.Dial("ws://"+addr.String()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _, _ = c.ReadMessage() }()
+	atLeast(t, m, "ws_heartbeat_rtt_seconds_count", 2)
+	_ = c.Close()
+	m.Wait(t, "ws_connections_active", 0)
+	if n, last := conn.set.Load(), *conn.last.Load(); n < 3 || !last.Equal(far) {
+		t.Errorf("after %d write deadlines the last is %v, want %v", n, last, far)
+	}
+}
+
+// acceptAs is a Listener whose connections are changed.
+type acceptAs struct {
+	net.Listener
+	change func(net.Conn) net.Conn
+}
+
+func (l acceptAs) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.change(c), nil
+}

@@ -1,0 +1,98 @@
+package tap
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// heads are requests as clients send them, and what is none.
+var heads = []string{
+	"GET / HTTP/1.1\r\nHost: test\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+	"GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nUPGRADE:websocket\r\n\r\nearly",
+	"GET / HTTP/1.1\nHost: test\nUpgrade: websocket\n\n",
+	"GET / HTTP/1.1\r\nUpgrade-Insecure-Requests: 1\r\n\r\n",
+	"GET / HTTP/1.1\r\nX: Upgrade: websocket\r\n\r\n",
+	"GET / HTTP/1.1\r\nUpgrade\r\n\r\n",
+	"GET /\r\r\n\r\n",
+	"\r\n\r\n",
+}
+
+// whole returns what find finds in b at once.
+func whole(b []byte) (end int, upgrade bool) {
+	var h requestHead
+	end = h.find(b)
+	return end, h.upgrade
+}
+
+// FuzzRequestHead holds find to the same in pieces as at once, and to what net/http
+// takes for a head: none that asks for an upgrade is missed.
+func FuzzRequestHead(f *testing.F) {
+	for i, head := range heads {
+		f.Add([]byte(head), byte(i))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, piece byte) {
+		end, upgrade := whole(b)
+		var h requestHead
+		for n := 0; ; {
+			n = min(n+1+int(piece), len(b))
+			got := h.find(b[:n])
+			if got > 0 || n == len(b) {
+				if got != end || got > 0 && h.upgrade != upgrade {
+					t.Fatalf("in pieces %d, %v, at once %d, %v", got, h.upgrade, end, upgrade)
+				}
+				break
+			}
+		}
+		if end == 0 {
+			return
+		}
+		if r := parseRequest(b[:end]); r != nil && r.Header.Get("Upgrade") != "" && !upgrade {
+			t.Fatalf("the header Upgrade of %q is not found", b[:end])
+		}
+	})
+}
+
+func TestRequestHead(t *testing.T) {
+	var got []bool
+	for _, head := range heads[:len(heads)-1] {
+		end, upgrade := whole([]byte(head))
+		if want := strings.TrimSuffix(head, "early"); end != len(want) {
+			t.Errorf("%q ends at %d", head, end)
+		}
+		got = append(got, upgrade)
+	}
+	if want := []bool{false, true, true, true, false, false, false, false}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for response, want := range map[string]int{
+		"HTTP/1.1 101 Switching Protocols\r\n": 101, "HTTP/1.0 200\r\n": 200, "HTTP/1.1 404": 404,
+		"HTTP/1.1 4": 0, "HTTP/2 200 OK": 0, "": 0, "SSH-2.0-OpenSSH_9.9": 0,
+	} {
+		if got := status([]byte(response)); got != want {
+			t.Errorf("%q is %d, want %d", response, got, want)
+		}
+	}
+}
+
+func TestProtocolOf(t *testing.T) {
+	for first, want := range map[string]Protocol{
+		"\x16\x03\x01\x02\x00\x01\x00": TLS,
+		"PROXY TCP4 192.0.2.1 ":        ProxyProtocol,
+		"\r\n\r\n\x00\r\nQUIT\n\x21":   ProxyProtocol,
+		"PRI * HTTP/2.0\r\n\r\nSM":     HTTP2,
+	} {
+		if got, ok := protocolOf([]byte(first)); !ok || got != want {
+			t.Errorf("%q is %d, %v", first, got, ok)
+		}
+	}
+	for _, first := range []string{"GET / HTTP/1.1\r\n", "PROPFIND / HTTP/1.1\r\n", "\r\nGET /", "\x16", ""} {
+		if got, ok := protocolOf([]byte(first)); ok {
+			t.Errorf("%q is %d", first, got)
+		}
+	}
+}

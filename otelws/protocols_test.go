@@ -1,0 +1,443 @@
+package otelws_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+	"go.opentelemetry.io/otel"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// reported has OpenTelemetry's error handler give what it is told to the test,
+// which must not be parallel.
+func reported(t *testing.T) func() []string {
+	var mu sync.Mutex
+	var all []string
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, err.Error())
+	}))
+	t.Cleanup(func() { otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Print(err) })) })
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}
+
+// expectReports waits for one report that holds each of want, in any order.
+func expectReports(t *testing.T, got func() []string, want ...string) {
+	t.Helper()
+	holds := func() bool {
+		all := got()
+		return len(all) == len(want) && !slices.ContainsFunc(want, func(w string) bool {
+			return !slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, w) })
+		})
+	}
+	for end := time.Now().Add(waitLimit); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("reported %q, want one each of %q", got(), want)
+		}
+	}
+}
+
+// testTLS is the configuration of a server that clients need not trust.
+var testTLS = sync.OnceValue(func() *tls.Config {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}
+})
+
+// serveHTTP serves h on a listener that wrap makes, by serve where it is not nil.
+func serveHTTP(t *testing.T, h http.Handler, wrap func(net.Listener) net.Listener, serve func(*http.Server, net.Listener) error) net.Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if serve == nil {
+		serve = (*http.Server).Serve
+	}
+	s := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	done := make(chan error, 1)
+	go func() { done <- serve(s, wrap(l)) }()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-done
+	})
+	return l.Addr()
+}
+
+// showProtocol tells a client what the server sees.
+func showProtocol(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "%s, TLS %v", r.Proto, r.TLS != nil && r.TLS.HandshakeComplete)
+}
+
+func getTLS(t *testing.T, addr net.Addr) string {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport, Timeout: waitLimit}).Get("https://" + addr.String() + "/plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Around a listener of TLS a Listener sees what is within; beneath, it says that it
+// sees nothing, once, and hinders nothing.
+func TestListenerAndTLS(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/plain", showProtocol)
+	mux.Handle("/", gorillaEcho(&gorilla.Upgrader{}))
+	for _, c := range []struct {
+		name  string
+		wrap  func(*otelws.Instrumentation) func(net.Listener) net.Listener
+		serve func(*http.Server, net.Listener) error
+		plain string
+		want  string
+		says  []string
+	}{
+		{"above", func(ws *otelws.Instrumentation) func(net.Listener) net.Listener {
+			return func(l net.Listener) net.Listener {
+				config := testTLS().Clone()
+				config.NextProtos = nil
+				return ws.Listener(tls.NewListener(l, config))
+			}
+		}, nil, "HTTP/1.1, TLS true", exchanged, nil},
+		{"beneath", func(ws *otelws.Instrumentation) func(net.Listener) net.Listener { return ws.Listener },
+			func(s *http.Server, l net.Listener) error {
+				s.TLSConfig = testTLS().Clone()
+				return s.ServeTLS(l, "", "")
+			}, "HTTP/2.0, TLS true", "", []string{"Listener carries TLS"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			says := reported(t)
+			ws, m := newInstrumentation(t)
+			addr := serveHTTP(t, mux, c.wrap(ws), c.serve)
+			if got := getTLS(t, addr); got != c.plain {
+				t.Errorf("the handler sees %s, want %s", got, c.plain)
+			}
+			for range 2 {
+				_ = getTLS(t, addr)
+			}
+			w := connectWireTo(t, addr, true)
+			w.send(handshakeRequest())
+			w.answered(101)
+			exchange(w)
+			w.rest()
+			expect(t, m, c.want)
+			expectReports(t, says, c.says...)
+		})
+	}
+}
+
+// A client that begins no TLS handshake must not hold a server for ever, as it does
+// not without the Listener.
+func TestListenerShowsTLS(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	watched := ws.Listener(tls.NewListener(l, testTLS()))
+	go func() {
+		c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err == nil {
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.Close()
+		}
+	}()
+	c, err := watched.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	shown, ok := c.(interface {
+		ConnectionState() tls.ConnectionState
+		Handshake() error
+		CloseWrite() error
+	})
+	if !ok || !shown.ConnectionState().HandshakeComplete || shown.Handshake() != nil || shown.CloseWrite() != nil {
+		t.Errorf("%T is no connection of TLS", c)
+	}
+}
+
+// readThrough reads a line before what is HTTP, as a listener of the PROXY protocol
+// does.
+type readThrough struct{ net.Listener }
+
+func (l readThrough) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &afterLine{Conn: c, br: bufio.NewReader(c)}, nil
+}
+
+type afterLine struct {
+	net.Conn
+	once sync.Once
+	br   *bufio.Reader
+}
+
+func (c *afterLine) Read(p []byte) (int, error) {
+	c.once.Do(func() { _, _ = c.br.ReadString('\n') })
+	return c.br.Read(p)
+}
+
+func TestListenerAndProxyProtocol(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		wrap func(*otelws.Instrumentation) func(net.Listener) net.Listener
+		want string
+		says []string
+	}{
+		{"above", func(ws *otelws.Instrumentation) func(net.Listener) net.Listener {
+			return func(l net.Listener) net.Listener { return ws.Listener(readThrough{l}) }
+		}, exchanged, nil},
+		{"beneath", func(ws *otelws.Instrumentation) func(net.Listener) net.Listener {
+			return func(l net.Listener) net.Listener { return readThrough{ws.Listener(l)} }
+		}, "", []string{"Listener begins with the PROXY protocol"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			says := reported(t)
+			ws, m := newInstrumentation(t)
+			addr := serveRaw(t, c.wrap(ws), gobwasRaw)
+			w := connectWireTo(t, addr, false)
+			w.send(append([]byte("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n"), handshakeRequest()...))
+			w.answered(101)
+			exchange(w)
+			w.rest()
+			expect(t, m, c.want)
+			expectReports(t, says, c.says...)
+		})
+	}
+}
+
+// HTTP/2 without TLS passes, and the other connections of the listener are counted.
+func TestListenerAndHTTP2(t *testing.T) {
+	says := reported(t)
+	ws, m := newInstrumentation(t)
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s := startServer(t, nil, plainAnd(gorillaEcho(&gorilla.Upgrader{})), listening(ws), func(s *httptest.Server) {
+		s.Config.Protocols = &protocols
+	})
+	var alone http.Protocols
+	alone.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &alone}
+	defer transport.CloseIdleConnections()
+	for range 3 {
+		resp, err := (&http.Client{Transport: transport}).Post(s.URL+"/body", "text/plain", strings.NewReader(string(handshakeRequest())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
+			t.Errorf("%s %s", resp.Proto, resp.Status)
+		}
+	}
+	w := openWire(t, s)
+	exchange(w)
+	w.rest()
+	s.wait(t)
+	expect(t, m, exchanged)
+	expectReports(t, says, "Listener carries HTTP/2")
+}
+
+// What a client tunnels through a proxy on the Listener is not the proxy's.
+func TestListenerTunnels(t *testing.T) {
+	backend := startServer(t, nil, gorillaEcho(&gorilla.Upgrader{}))
+	ws, m := newInstrumentation(t)
+	s := startServer(t, nil, connectProxy(t), listening(ws))
+	w := connectWire(t, s)
+	w.send(fmt.Appendf(nil, "CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n", backend.Listener.Addr()))
+	w.head()
+	w.send(handshakeRequest())
+	w.answered(101)
+	exchange(w)
+	w.rest()
+	_ = w.Close()
+	s.wait(t)
+	expect(t, m, "")
+}
+
+// connectProxy is a proxy as an HTTP client knows it.
+func connectProxy(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect {
+			http.Error(w, "no", http.StatusMethodNotAllowed)
+			return
+		}
+		to, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer to.Close()
+		from, brw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer from.Close()
+		_, _ = io.WriteString(from, "HTTP/1.1 200 OK\r\n\r\n")
+		back := make(chan struct{})
+		go func() {
+			defer close(back)
+			_, _ = io.Copy(from, to)
+			_ = from.Close()
+		}()
+		_, _ = io.Copy(to, brw)
+		_ = to.Close()
+		<-back
+	})
+}
+
+// A handshake that is sent before the answer to what went before is missed, and is
+// not taken for a handshake that failed.
+func TestListenerMissesPipelined(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		ws, m := newInstrumentation(t)
+		s := startServer(t, nil, plainAnd(gobwasEcho(true)), listening(ws))
+		w := connectWire(t, s)
+		first := []byte("GET /plain HTTP/1.1\r\nHost: test\r\n\r\n")
+		if together {
+			w.send(append(first, handshakeRequest()...))
+		} else {
+			w.send(first)
+			w.send(handshakeRequest())
+		}
+		w.answered(200)
+		w.answered(101)
+		exchange(w)
+		w.rest()
+		s.wait(t)
+		if together {
+			expect(t, m, "")
+		} else if n, _ := m.Value(`ws_handshake_duration_seconds_count{http_response_status_code="200"}`); n != 0 {
+			t.Error("a handshake was answered by 200")
+		}
+	}
+}
+
+// A Conn that stands on another kind of connection, and bytes that are no HTTP.
+func TestListenerOfOtherProtocols(t *testing.T) {
+	for name, sent := range map[string]string{
+		"SSH":            "SSH-2.0-OpenSSH_9.9\r\n",
+		"nothing of GET": "GETTING THERE\r\n\r\n",
+		"half a GET":     "GE",
+		"a long line":    "GET " + strings.Repeat("x", 200_000),
+		"no header":      "GET / HTTP/1.1\r\nUpgrade: websocket\r\nnonsense\r\n\r\n",
+		"a bad version":  "GET / HTTP/9\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			addr := serveRaw(t, ws.Listener, func(c net.Conn) {
+				_, _ = io.Copy(c, struct{ io.Reader }{c})
+			})
+			w := connectWireTo(t, addr, false)
+			go func() {
+				_, _ = io.WriteString(w, sent)
+				w.shut()
+			}()
+			if got := string(w.rest()); got != sent {
+				t.Errorf("%d bytes came back, %q, want %d", len(got), got[:min(len(got), 40)], len(sent))
+			}
+			expect(t, m, "")
+		})
+	}
+}
+
+// SetOn gives what is known only when the request has been read.
+func TestSetOn(t *testing.T) {
+	ws, m := newInstrumentation(t,
+		otelws.WithEnum("tier", nil, "pro"),
+		otelws.WithEnum("path", func(r *http.Request) string { return r.URL.Path }, "/a"))
+	addr := serveRaw(t, ws.Listener, func(c net.Conn) {
+		if err := otelws.SetOn(c, "tier", "pro"); err == nil {
+			t.Error("SetOn before there was a request")
+		}
+		_, err := gobwasUpgrader(func() {
+			if err := otelws.SetOn(c, "tier", "pro"); err != nil {
+				t.Error(err)
+			}
+			if err := otelws.SetOn(c, "plan", "pro"); err == nil {
+				t.Error("SetOn of an attribute that is not declared")
+			}
+		}).Upgrade(c)
+		if err != nil {
+			t.Error(err)
+		}
+		if err := otelws.SetOn(c, "tier", "pro"); err == nil {
+			t.Error("SetOn after the response")
+		}
+	})
+	w := connectWireTo(t, addr, false)
+	w.send([]byte(strings.Replace(string(handshakeRequest()), "GET / ", "GET /a ", 1)))
+	w.answered(101)
+	w.rest()
+	m.Wait(t, `ws_connections_closed_total{code="1006",path="/a",tier="pro"}`, 1)
+	if err := otelws.SetOn(w, "tier", "pro"); err == nil {
+		t.Error("SetOn of a connection that is not watched")
+	}
+}
+
+// Heartbeats and drains find the connections of a Listener.
+func TestListenerSpeaks(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	beating := make(chan error, 1)
+	addr := serveRaw(t, ws.Listener, func(c net.Conn) {
+		if _, err := gobwasUpgrader(func() {}).Upgrade(c); err != nil {
+			t.Error(err)
+			return
+		}
+		beating <- ws.HeartbeatOn(context.Background(), c, otelws.Every(time.Millisecond))
+		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c})
+	})
+	c, _, err := gorilla.DefaultDialer.Dial("ws://"+addr.String()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := <-beating; err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	go func() {
+		_, _, err := c.ReadMessage() // answers pings
+		left <- err
+	}()
+	atLeast(t, m, "ws_heartbeat_rtt_seconds_count", 3)
+	if err := ws.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-left; !gorilla.IsCloseError(err, gorilla.CloseGoingAway) {
+		t.Errorf("the client read %v", err)
+	}
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+}
