@@ -154,7 +154,7 @@ func TestTransportPanics(t *testing.T) {
 	}
 }
 
-type panics struct{ scripted }
+type panics struct{}
 
 func (panics) Write([]byte) (int, error) { panic("transport") }
 func (panics) Read([]byte) (int, error)  { return 0, io.EOF }
