@@ -144,6 +144,7 @@ func (c *connection) closed(e tap.End) {
 	case cut:
 		c.side.drained[drainCut].Add(1)
 	}
+	c.side.in.ended.Add(c.ended(e))
 	c.side.in.table.Remove(c)
 	if h := c.beats.Load(); h != nil {
 		h.stop()
