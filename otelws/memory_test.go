@@ -102,18 +102,22 @@ func BenchmarkTap(b *testing.B) {
 	buf := make([]byte, 4096)
 	b.Run("Receive", func(b *testing.B) {
 		b.ReportAllocs()
+		before := cpuTime(b)
 		for b.Loop() {
 			if _, err := c.Read(buf); err != nil {
 				b.Fatal(err)
 			}
 		}
+		b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 	})
 	b.Run("Send", func(b *testing.B) {
 		b.ReportAllocs()
+		before := cpuTime(b)
 		for b.Loop() {
 			if _, err := c.Write(unmaskedMessage); err != nil {
 				b.Fatal(err)
 			}
 		}
+		b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 	})
 }
