@@ -159,6 +159,7 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 		{heartbeatRTT, on(Heartbeats)},
 		{heartbeatMissed, on(Heartbeats)},
 		{connectionDuration, on(Durations, code, initiator)},
+		{connectionIdle, []factor{{string(keyCode), idleCodes[:]}, initiator}},
 		{handshakeDuration, withApp(status)},
 		{frames, on(Traffic, direction, opcode)},
 		{ioBytes, on(Traffic, direction)},

@@ -156,6 +156,9 @@ func (c *connection) recordDuration(e tap.End) {
 	opts := c.in.durations[code*len(initiators)+int(by)].get(c.in.durationAttrs,
 		keyCode.String(c.side.codes.values[code]), keyInitiator.String(by.String()))
 	c.side.instruments.duration.Record(c.context(), e.Duration.Seconds(), opts.record...)
+	idle := foldIdle(e.Code)
+	opts = c.side.idle[idle][by].get(nil, keyCode.String(idleCodes[idle]), keyInitiator.String(by.String()))
+	c.side.instruments.idle.Record(c.context(), e.Silence.Seconds(), opts.record...)
 }
 
 func (c *connection) Fault(v any) {

@@ -29,8 +29,11 @@ func (d definition) name(r role) string {
 var (
 	sizeBounds      = count.SizeBounds // 64 to 262144
 	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
-	durationBounds  = []float64{1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400}
+	durationBounds  = []float64{1, 5, 15, 45, 60, 300, 900, 3600, 14400, 43200, 86400}
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	// On both sides of what proxies and balancers cut at: 30, 60, 100, 240, 350 and
+	// 600 s.
+	idleBounds = []float64{5, 28, 32, 54, 58, 63, 97, 105, 235, 245, 345, 355, 590, 610, 3600}
 )
 
 // The instruments, each under the name that Prometheus shows for it.
@@ -94,6 +97,14 @@ var (
 		unit:        "s",
 		description: "Time from the end of the handshake to the end of the connection.",
 		bounds:      durationBounds,
+	}
+	// ws_connection_idle_seconds
+	connectionIdle = definition{
+		server:      "ws.connection.idle",
+		client:      "ws.client.connection.idle",
+		unit:        "s",
+		description: "Time without a byte in either direction before the end of the connection.",
+		bounds:      idleBounds,
 	}
 	// ws_handshake_duration_seconds
 	handshakeDuration = definition{
@@ -172,6 +183,7 @@ type instruments struct {
 	messages  [count.Directions]metric.Int64Histogram // nil where they are observed
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
+	idle      metric.Float64Histogram
 	handshake metric.Float64Histogram
 
 	// Observed by WithDecodedSizes alone.
@@ -201,6 +213,7 @@ func newInstruments(meter metric.Meter, r role) (*instruments, error) {
 
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
+		idle:      create(&f, connectionIdle, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),
 
 		compressionWire:    create(&f, compressionWire, meter.Int64ObservableCounter),

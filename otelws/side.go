@@ -42,6 +42,7 @@ type side struct {
 	combinations []*combination // of the application's attributes, each in its place
 
 	drained [len(drainOutcomes)]atomic.Int64
+	idle    [len(idleCodes)][len(initiators)]lazyOptions
 
 	counts    []*count.Traffic
 	traffic   []*trafficSeries
