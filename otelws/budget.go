@@ -172,6 +172,9 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 			instrument{compressionWire, on(Traffic, direction)},
 			instrument{compressionDecoded, on(Traffic, direction)})
 	}
+	if c.tcp {
+		cases = append(cases, instrument{tcpMinRTT, nil}, instrument{tcpRetransmits, nil}, instrument{tcpUnsent, nil})
+	}
 	worst := make([]worstCase, len(cases))
 	for i, k := range cases {
 		worst[i] = worstCase{name: k.definition.name(r), factors: k.factors, points: 1}

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Asked says whether the kernel is asked.
+const Asked = true
+
 // maxPeek bounds what Peek shows.
 const maxPeek = 64 << 10
 

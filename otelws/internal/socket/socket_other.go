@@ -2,6 +2,9 @@
 
 package socket
 
+// Asked says whether the kernel is asked.
+const Asked = false
+
 // Peek does nothing: only Linux is asked.
 func Peek(transport any, look func([]byte)) {}
 

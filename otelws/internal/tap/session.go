@@ -22,6 +22,7 @@ type session struct {
 	start    clock.Instant
 	timedOut atomic.Bool // a deadline has passed, and no bytes since
 	stopped  atomic.Bool // Reads are interrupted by their deadline
+	closes   func()      // Opening.Closing
 
 	inbound    stream
 	outbound   stream
@@ -65,6 +66,7 @@ func (p *Passed) now() { p.last.Store(int64(clock.Coarse())) }
 // prepare makes s ready to be opened.
 func (s *session) prepare(o Opening, rsv byte) {
 	s.shard, s.messages, s.start = o.Shard, o.Messages, clock.Now()
+	s.closes = o.Closing
 	s.verdict.peerLeft = o.PeerLeft
 	s.inbound.parser = frame.New(s.conn.accepted, rsv)
 	s.outbound.parser = frame.New(!s.conn.accepted, rsv)

@@ -146,6 +146,9 @@ func (s *session) writeFailed(err error) {
 // frame that the kernel still holds for a Read that never came is read from
 // there.
 func (s *session) closing() {
+	if s.closes != nil {
+		s.closes()
+	}
 	if s.mayBeHeld() {
 		s.peek()
 	}
