@@ -121,8 +121,8 @@ func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) 
 func (e *Exporter) MeterProvider() metric.MeterProvider { return e.provider }
 
 // Handler returns the handler that [Exporter.ListenAndServe] serves, for a server of the caller's
-// own: /metrics, /-/healthy and a page that links to them on exactly /; 404 for every other path,
-// 405 for methods other than GET and HEAD. The scrape timeout and the limit of concurrent scrapes
+// own: /metrics, /-/healthy, what [WithReadiness] and [WithPage] add, and a page that links to them on
+// exactly /; 404 for every other path, 405 for methods other than GET and HEAD. The scrape timeout and the limit of concurrent scrapes
 // are part of it and shared by all servers of one Exporter; limits on connections and headers, TLS
 // and authentication are the server's.
 func (e *Exporter) Handler() http.Handler { return e.handler }

@@ -38,7 +38,7 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func newHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (http.Handler, error) {
-	landing, err := newLandingPage(res, cfg.ready != nil)
+	landing, err := newLandingPage(res, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +50,9 @@ func newHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, re
 	}
 	if cfg.ready != nil {
 		rs[readyPath] = cfg.ready
+	}
+	for _, p := range cfg.pages {
+		rs[p.path] = &pageGuard{next: p.handler, hosts: cfg.pageHosts, webConfigFile: cfg.webConfigFile}
 	}
 	return rs, nil
 }
@@ -83,13 +86,16 @@ func newMetricsHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg con
 	return promhttp.InstrumentMetricHandler(reg, http.TimeoutHandler(h, cfg.scrapeTimeout, late))
 }
 
-func newLandingPage(res *resource.Resource, ready bool) (http.Handler, error) {
+func newLandingPage(res *resource.Resource, cfg config) (http.Handler, error) {
 	links := []web.LandingLinks{
 		{Address: metricsPath, Text: "Metrics"},
 		{Address: healthyPath, Text: "Health"},
 	}
-	if ready {
+	if cfg.ready != nil {
 		links = append(links, web.LandingLinks{Address: readyPath, Text: "Readiness"})
+	}
+	for _, p := range cfg.pages {
+		links = append(links, web.LandingLinks{Address: p.path, Text: template.HTMLEscapeString(p.text)})
 	}
 	page, err := web.NewLandingPage(web.LandingConfig{
 		// The toolkit's template is a text template.

@@ -40,6 +40,8 @@ type config struct {
 	native         bool
 	cardinality    *int
 	ready          http.Handler
+	pages          []page
+	pageHosts      []string
 }
 
 // Option configures an [Exporter].
@@ -99,6 +101,9 @@ func (c *config) validate() error {
 		if pc == nil {
 			return errors.New("invalid collector: it is nil")
 		}
+	}
+	if err := c.validatePages(); err != nil {
+		return err
 	}
 	return validateWebConfig(c.webConfigFile)
 }

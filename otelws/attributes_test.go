@@ -51,6 +51,8 @@ func TestEnum(t *testing.T) {
 const fiveVisits = `
 	ws_connection_duration_seconds_count{code="1000",initiator="peer"} 5
 	ws_connection_duration_seconds_sum{code="1000",initiator="peer"} ~
+	ws_connection_idle_seconds_count{code="other",initiator="peer"} 5
+	ws_connection_idle_seconds_sum{code="other",initiator="peer"} ~
 	ws_frames_total{network_io_direction="receive",opcode="close"} 5
 	ws_frames_total{network_io_direction="receive",opcode="text"} 5
 	ws_frames_total{network_io_direction="transmit",opcode="close"} 5
@@ -104,7 +106,8 @@ func TestAttributesOn(t *testing.T) {
 	visit(t, serve(t, ws.Handler(echo))+"?tier=pro")
 	m.Wait(t, `ws_connections_closed_total{code="1000",tier="pro"}`, 1)
 	for line := range strings.Lines(m.Text()) {
-		without := strings.HasPrefix(line, "ws_protocol_errors_total") || strings.HasPrefix(line, "ws_drain_connections_total")
+		without := strings.HasPrefix(line, "ws_protocol_errors_total") || strings.HasPrefix(line, "ws_drain_connections_total") ||
+			strings.HasPrefix(line, "ws_connection_idle_seconds")
 		if !strings.Contains(line, `tier="`) && !without {
 			t.Errorf("without the attribute: %s", line)
 		}

@@ -159,6 +159,7 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 		{heartbeatRTT, on(Heartbeats)},
 		{heartbeatMissed, on(Heartbeats)},
 		{connectionDuration, on(Durations, code, initiator)},
+		{connectionIdle, []factor{{string(keyCode), idleCodes[:]}, initiator}},
 		{handshakeDuration, withApp(status)},
 		{frames, on(Traffic, direction, opcode)},
 		{ioBytes, on(Traffic, direction)},
@@ -170,6 +171,9 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 		cases = append(cases,
 			instrument{compressionWire, on(Traffic, direction)},
 			instrument{compressionDecoded, on(Traffic, direction)})
+	}
+	if c.tcp {
+		cases = append(cases, instrument{tcpMinRTT, nil}, instrument{tcpRetransmits, nil}, instrument{tcpUnsent, nil})
 	}
 	worst := make([]worstCase, len(cases))
 	for i, k := range cases {

@@ -47,30 +47,30 @@ func TestBudget(t *testing.T) {
 			"product above the budget",
 			[]otelws.Option{otelws.WithEnum("tier", nil, values(9)...), otelws.WithEnum("region", nil, values(8)...)},
 			[]string{
-				"worst case of 51538 time series is above the budget of 20000",
+				"worst case of 51874 time series is above the budget of 20000",
 				"ws.handshake.duration: 10 tier × 9 region × 15 http.response.status_code × 17 series = 22950",
 				"raise WithSeriesBudget",
 			},
 		},
 		{
 			"raised",
-			[]otelws.Option{otelws.WithEnum("tier", nil, values(9)...), otelws.WithEnum("region", nil, values(8)...), otelws.WithSeriesBudget(51538)},
+			[]otelws.Option{otelws.WithEnum("tier", nil, values(9)...), otelws.WithEnum("region", nil, values(8)...), otelws.WithSeriesBudget(51874)},
 			nil,
 		},
 		{
 			"lowered",
-			[]otelws.Option{otelws.WithSeriesBudget(2231)},
-			[]string{"worst case of 2232 time series is above the budget of 2231"},
+			[]otelws.Option{otelws.WithSeriesBudget(2567)},
+			[]string{"worst case of 2568 time series is above the budget of 2567"},
 		},
 		{
 			"with decoded sizes, raised",
-			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2232 + 2*2*2)},
+			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2568 + 2*2*2)},
 			nil,
 		},
 		{
 			"with decoded sizes, lowered",
-			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2232 + 2*2*2 - 1)},
-			[]string{"worst case of 2240 time series is above the budget of 2239"},
+			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2568 + 2*2*2 - 1)},
+			[]string{"worst case of 2576 time series is above the budget of 2575"},
 		},
 		{
 			"more sets than the SDK keeps apart",

@@ -19,6 +19,18 @@ var registeredCodes = []websocket.StatusCode{
 // before they happen, since rate() cannot see a series that begins at 1.
 var reportedCodes = []websocket.StatusCode{1000, 1001, 1005, 1006}
 
+// idleCodes are the values of the code attribute of ws.connection.idle: whatever is
+// between two peers cuts without a close frame.
+var idleCodes = [...]string{strconv.Itoa(int(websocket.StatusAbnormalClosure)), codeOther}
+
+// foldIdle returns the place in idleCodes of the code c.
+func foldIdle(c websocket.StatusCode) int {
+	if c == websocket.StatusAbnormalClosure {
+		return 0
+	}
+	return 1
+}
+
 // What the codes that are neither registered nor declared are folded to. Peers
 // choose codes, so that each one as it is would be a series without a bound.
 const (

@@ -31,6 +31,7 @@ type connection struct {
 	beats   atomic.Pointer[heartbeat]
 	told    atomic.Uint32 // by a drain
 	opening atomic.Bool   // the response is going out
+	tcp     *tcpSamples   // nil without WithTCPMetrics
 }
 
 // summaryRequest is the request of a Summary: for as long as the application has
@@ -66,13 +67,18 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 	if kept := c.kept(); kept != nil {
 		c.summary = &summaryRequest{weak.Make(kept), kept.WithContext(ctx)}
 	}
-	return tap.Opening{
+	o := tap.Opening{
 		Shard:    c.in.counts.Shard(),
 		Messages: c.side.recordsMessages || c.sampled != nil && c.side.hasExemplars(),
 		Decode:   c.side.in.config.decoded,
 		// net/http reads ahead until the hijack, and cancels the request at an EOF.
 		PeerLeft: h.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled),
 	}
+	if h.side.in.config.tcp {
+		c.tcp = newTCPSamples(c)
+		o.Closing = c.tcp.end
+	}
+	return o
 }
 
 func (c *connection) Opened() {
@@ -133,6 +139,9 @@ func (c *connection) Ended(e tap.End) {
 	// it, and whatever becomes of that.
 	defer c.closed(e)
 	c.recordDuration(e)
+	if c.tcp != nil {
+		c.tcp.end()
+	}
 }
 
 // closed counts the connection as closed.
@@ -144,6 +153,7 @@ func (c *connection) closed(e tap.End) {
 	case cut:
 		c.side.drained[drainCut].Add(1)
 	}
+	c.side.in.ended.Add(c.ended(e))
 	c.side.in.table.Remove(c)
 	if h := c.beats.Load(); h != nil {
 		h.stop()
@@ -155,6 +165,9 @@ func (c *connection) recordDuration(e tap.End) {
 	opts := c.in.durations[code*len(initiators)+int(by)].get(c.in.durationAttrs,
 		keyCode.String(c.side.codes.values[code]), keyInitiator.String(by.String()))
 	c.side.instruments.duration.Record(c.context(), e.Duration.Seconds(), opts.record...)
+	idle := foldIdle(e.Code)
+	opts = c.side.idle[idle][by].get(nil, keyCode.String(idleCodes[idle]), keyInitiator.String(by.String()))
+	c.side.instruments.idle.Record(c.context(), e.Silence.Seconds(), opts.record...)
 }
 
 func (c *connection) Fault(v any) {

@@ -75,9 +75,9 @@ func ExampleWithSeriesBudget() {
 	)
 	fmt.Println(strings.NewReplacer(" (", "\n(", "; ", "\n").Replace(err.Error()))
 	// Output:
-	// otelws: worst case of 5833 time series is above the budget of 1000: declare fewer values or raise WithSeriesBudget
+	// otelws: worst case of 6169 time series is above the budget of 1000: declare fewer values or raise WithSeriesBudget
 	// (ws.handshake.duration: 3 tier × 4 http.route × 15 http.response.status_code × 17 series = 3060
-	// ws.connection.duration: 20 code × 3 initiator × 13 series = 780
-	// ws.client.connection.duration: 20 code × 3 initiator × 13 series = 780
-	// and 25 more instruments)
+	// ws.connection.duration: 20 code × 3 initiator × 14 series = 840
+	// ws.client.connection.duration: 20 code × 3 initiator × 14 series = 840
+	// and 27 more instruments)
 }

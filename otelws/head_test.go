@@ -34,6 +34,8 @@ const sentHello = sentWithHead + `
 const sentWithHead = `
 	ws_connection_duration_seconds_count{code="1006",initiator="local"} 1
 	ws_connection_duration_seconds_sum{code="1006",initiator="local"} ~
+	ws_connection_idle_seconds_count{code="1006",initiator="local"} 1
+	ws_connection_idle_seconds_sum{code="1006",initiator="local"} ~
 	ws_connections_closed_total{code="1006"} 1
 	ws_connections_opened_total 1
 	ws_frames_total{network_io_direction="transmit",opcode="text"} 1
@@ -54,6 +56,8 @@ const sentWithHead = `
 const opened = `
 	ws_connection_duration_seconds_count{code="1006",initiator="local"} 1
 	ws_connection_duration_seconds_sum{code="1006",initiator="local"} ~
+	ws_connection_idle_seconds_count{code="1006",initiator="local"} 1
+	ws_connection_idle_seconds_sum{code="1006",initiator="local"} ~
 	ws_connections_closed_total{code="1006"} 1
 	ws_connections_opened_total 1
 	ws_handshake_duration_seconds_count{http_response_status_code="101"} 1

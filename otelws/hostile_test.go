@@ -202,6 +202,8 @@ func TestPingsWithoutEnd(t *testing.T) {
 	if diff := m.Diff(`
 		ws_connection_duration_seconds_count{code="1006",initiator="peer"} 1
 		ws_connection_duration_seconds_sum{code="1006",initiator="peer"} ~
+		ws_connection_idle_seconds_count{code="1006",initiator="peer"} 1
+		ws_connection_idle_seconds_sum{code="1006",initiator="peer"} ~
 		ws_connections_closed_total{code="1006"} 1
 		ws_connections_opened_total 1
 		ws_frames_total{network_io_direction="receive",opcode="pong"} 1e+06

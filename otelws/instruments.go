@@ -29,8 +29,12 @@ func (d definition) name(r role) string {
 var (
 	sizeBounds      = count.SizeBounds // 64 to 262144
 	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
-	durationBounds  = []float64{1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400}
+	durationBounds  = []float64{1, 5, 15, 45, 60, 300, 900, 3600, 14400, 43200, 86400}
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	tcpMinRTTBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	// On both sides of what proxies and balancers cut at: 30, 60, 100, 240, 350 and
+	// 600 s.
+	idleBounds = []float64{5, 28, 32, 54, 58, 63, 97, 105, 235, 245, 345, 355, 590, 610, 3600}
 )
 
 // The instruments, each under the name that Prometheus shows for it.
@@ -95,6 +99,14 @@ var (
 		description: "Time from the end of the handshake to the end of the connection.",
 		bounds:      durationBounds,
 	}
+	// ws_connection_idle_seconds
+	connectionIdle = definition{
+		server:      "ws.connection.idle",
+		client:      "ws.client.connection.idle",
+		unit:        "s",
+		description: "Time without a byte in either direction before the end of the connection.",
+		bounds:      idleBounds,
+	}
 	// ws_handshake_duration_seconds
 	handshakeDuration = definition{
 		server:      "ws.handshake.duration",
@@ -145,6 +157,28 @@ var (
 		unit:        "{connection}",
 		description: "Connections that a drain has ended, by outcome.",
 	}
+	// ws_tcp_rtt_min_seconds
+	tcpMinRTT = definition{
+		server:      "ws.tcp.rtt.min",
+		client:      "ws.client.tcp.rtt.min",
+		unit:        "s",
+		description: "Least round trip of TCP segments so far, every five minutes and at the end of a connection.",
+		bounds:      tcpMinRTTBounds,
+	}
+	// ws_tcp_retransmits_total
+	tcpRetransmits = definition{
+		server:      "ws.tcp.retransmits",
+		client:      "ws.client.tcp.retransmits",
+		unit:        "{segment}",
+		description: "TCP segments sent again, probes of peers that do not read among them.",
+	}
+	// ws_tcp_unsent_bytes
+	tcpUnsent = definition{
+		server:      "ws.tcp.unsent",
+		client:      "ws.client.tcp.unsent",
+		unit:        "By",
+		description: "Bytes written that the kernel has not sent, of the open connections.",
+	}
 	// ws_protocol_errors_total
 	protocolErrors = definition{
 		server:      "ws.protocol.errors",
@@ -172,21 +206,31 @@ type instruments struct {
 	messages  [count.Directions]metric.Int64Histogram // nil where they are observed
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
+	idle      metric.Float64Histogram
 	handshake metric.Float64Histogram
 
 	// Observed by WithDecodedSizes alone.
 	compressionWire    metric.Int64ObservableCounter
 	compressionDecoded metric.Int64ObservableCounter
+
+	// Nil without WithTCPMetrics.
+	tcpMinRTT      metric.Float64Histogram
+	tcpRetransmits metric.Int64ObservableCounter
+	tcpUnsent      metric.Int64ObservableUpDownCounter
 }
 
 func (in *instruments) observables() []metric.Observable {
-	return []metric.Observable{
+	all := []metric.Observable{
 		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.drain, in.protocol,
 		in.compressionWire, in.compressionDecoded,
 	}
+	if in.tcpRetransmits != nil {
+		all = append(all, in.tcpRetransmits, in.tcpUnsent)
+	}
+	return all
 }
 
-func newInstruments(meter metric.Meter, r role) (*instruments, error) {
+func newInstruments(meter metric.Meter, r role, cfg *config) (*instruments, error) {
 	f := factory{role: r}
 	in := &instruments{
 		active:   create(&f, connectionsActive, meter.Int64ObservableUpDownCounter),
@@ -201,10 +245,16 @@ func newInstruments(meter metric.Meter, r role) (*instruments, error) {
 
 		rtt:       create(&f, heartbeatRTT, meter.Float64Histogram),
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
+		idle:      create(&f, connectionIdle, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),
 
 		compressionWire:    create(&f, compressionWire, meter.Int64ObservableCounter),
 		compressionDecoded: create(&f, compressionDecoded, meter.Int64ObservableCounter),
+	}
+	if cfg.tcp {
+		in.tcpMinRTT = create(&f, tcpMinRTT, meter.Float64Histogram)
+		in.tcpRetransmits = create(&f, tcpRetransmits, meter.Int64ObservableCounter)
+		in.tcpUnsent = create(&f, tcpUnsent, meter.Int64ObservableUpDownCounter)
 	}
 	return in, errors.Join(f.errs...)
 }

@@ -121,6 +121,8 @@ func exchangeRest(w *wire) {
 const exchanged = `
 	ws_connection_duration_seconds_count{code="1000",initiator="peer"} 1
 	ws_connection_duration_seconds_sum{code="1000",initiator="peer"} ~
+	ws_connection_idle_seconds_count{code="other",initiator="peer"} 1
+	ws_connection_idle_seconds_sum{code="other",initiator="peer"} ~
 	ws_connections_closed_total{code="1000"} 1
 	ws_connections_opened_total 1
 	ws_frames_total{network_io_direction="receive",opcode="binary"} 2
@@ -188,6 +190,8 @@ func TestLibrariesVanish(t *testing.T) {
 			expect(t, m, `
 				ws_connection_duration_seconds_count{code="1006",initiator="peer"} 1
 				ws_connection_duration_seconds_sum{code="1006",initiator="peer"} ~
+				ws_connection_idle_seconds_count{code="1006",initiator="peer"} 1
+				ws_connection_idle_seconds_sum{code="1006",initiator="peer"} ~
 				ws_connections_closed_total{code="1006"} 1
 				ws_connections_opened_total 1
 				ws_handshake_duration_seconds_count{http_response_status_code="101"} 1

@@ -79,8 +79,9 @@ func TestNode(t *testing.T) {
 			}
 			s.wait(t)
 
-			received, sent, closes := 11, 7, ""
+			received, sent, closes, idle := 11, 7, "", "1006"
 			if c.frames {
+				idle = "other"
 				received, sent = received+6+c.bytes, sent+2+c.bytes
 				closes = `
 					ws_frames_total{network_io_direction="receive",opcode="close"} 1
@@ -89,6 +90,8 @@ func TestNode(t *testing.T) {
 			expect(t, m, fmt.Sprintf(`
 				ws_connection_duration_seconds_count{code="%[1]s",initiator="peer"} 1
 				ws_connection_duration_seconds_sum{code="%[1]s",initiator="peer"} ~
+				ws_connection_idle_seconds_count{code="%[4]s",initiator="peer"} 1
+				ws_connection_idle_seconds_sum{code="%[4]s",initiator="peer"} ~
 				ws_connections_closed_total{code="%[1]s"} 1
 				ws_connections_opened_total 1`+
 				closes+`
@@ -116,7 +119,7 @@ func TestNode(t *testing.T) {
 				ws_message_sent_bytes_bucket{le="65536"} 1
 				ws_message_sent_bytes_count 1
 				ws_message_sent_bytes_sum 5
-				ws_write_time_seconds_total ~`, c.code, received, sent))
+				ws_write_time_seconds_total ~`, c.code, received, sent, idle))
 		})
 	}
 }

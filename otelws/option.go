@@ -60,6 +60,7 @@ type config struct {
 	queryTrace bool
 	public     func(*http.Request) bool
 	decoded    bool
+	tcp        bool
 	errs       []error
 
 	codes *closeCodes

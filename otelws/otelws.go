@@ -34,9 +34,10 @@ type Instrumentation struct {
 	client   *side
 	spans    *tracing.Connections
 
-	table    table.Table[*connection] // the open connections
-	opening  atomic.Int64             // connections whose response is going out
-	ending   atomic.Int64             // connections whose end is being told
+	table    table.Table[*connection]    // the open connections
+	ended    table.Ring[EndedConnection] // the last that have ended
+	opening  atomic.Int64                // connections whose response is going out
+	ending   atomic.Int64                // connections whose end is being told
 	draining atomic.Pointer[drainConfig]
 	wheels   wheels
 

@@ -42,6 +42,8 @@ type side struct {
 	combinations []*combination // of the application's attributes, each in its place
 
 	drained [len(drainOutcomes)]atomic.Int64
+	tcp     tcpCounts
+	idle    [len(idleCodes)][len(initiators)]lazyOptions
 
 	counts    []*count.Traffic
 	traffic   []*trafficSeries
@@ -115,7 +117,7 @@ func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue
 
 func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 	cfg := of.config
-	in, err := newInstruments(meter, r)
+	in, err := newInstruments(meter, r, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +257,10 @@ func (s *side) observe(o metric.Observer) {
 	}
 	for _, h := range s.heartbeat {
 		o.ObserveInt64(s.instruments.missed, h.missed.Load(), h.observe...)
+	}
+	if in := s.instruments; in.tcpRetransmits != nil {
+		o.ObserveInt64(in.tcpRetransmits, s.tcp.retransmits.Load())
+		o.ObserveInt64(in.tcpUnsent, s.unsent())
 	}
 	for i := range s.drained {
 		o.ObserveInt64(s.instruments.drain, s.drained[i].Load(), drainOptions[i].observe...)

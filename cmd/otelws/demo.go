@@ -20,8 +20,9 @@ The server echoes on /echo. On /room everybody receives every message. The page
 opens connections, sends messages, ends connections in several ways, and plots
 the metrics, each with its PromQL.
 
-Prometheus scrapes the address of --metrics. The page shows the same metrics to
-everybody who reaches --listen, even if --web.config.file protects --metrics.
+Prometheus scrapes the address of --metrics, where /debug/ws shows who is
+connected. The page shows the same metrics to everybody who reaches --listen, even
+if --web.config.file protects --metrics.
 
 With --clients there are visitors from the start. Some chat. Others vanish, read
 slowly, stay silent or send nonsense, so that every series moves.
@@ -85,7 +86,8 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	if err := d.validate(); err != nil {
 		return err
 	}
-	tel, err := newTelemetry(ctx, "otelws-demo", d.webConfig, logger)
+	var live lateHandler
+	tel, err := newTelemetry(ctx, "otelws-demo", d.webConfig, logger, debugPage(&live))
 	if err != nil {
 		return err
 	}
@@ -94,6 +96,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	if err != nil {
 		return err
 	}
+	live.set(ws.DebugHandler(exporter.MayIdentify))
 
 	// Listen on both before anything starts.
 	wsListener, err := listen("listen", d.listen)

@@ -64,8 +64,9 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
 		return fmt.Errorf("--route: %w", err)
 	}
-	var ready readiness
-	tel, err := newTelemetry(ctx, "otelws-proxy", p.webConfig, logger, exporter.WithReadiness(&ready))
+	var ready, live lateHandler
+	tel, err := newTelemetry(ctx, "otelws-proxy", p.webConfig, logger,
+		exporter.WithReadiness(&ready), debugPage(&live), exporter.WithPageHosts(p.debugHosts...))
 	if err != nil {
 		return err
 	}
@@ -73,6 +74,7 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if c.WebSockets, err = p.instrument(tel, logger); err != nil {
 		return err
 	}
+	live.set(c.WebSockets.DebugHandler(exporter.MayIdentify))
 	c.Logger, c.MeterProvider = logger, tel.MeterProvider()
 	gateway, err := proxy.New(c)
 	if err != nil {

@@ -20,6 +20,7 @@ type proxyCommand struct {
 	routes         []string
 	subprotocols   []string
 	closeCodes     []int
+	debugHosts     []string
 	logConnections bool
 }
 
@@ -66,7 +67,8 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 	f.StringArrayVar(&p.routes, "route", nil, "path `pattern` to count connections by, such as /chat/{room}; others are counted as other (repeatable)")
 	f.StringArrayVar(&p.subprotocols, "subprotocol", nil, "`name` of a subprotocol to count connections by (repeatable)")
 	f.IntSliceVar(&p.closeCodes, "close-code", nil, "close `code` from 3000 to 4999 to count by itself (repeatable)")
-	f.StringVar(&p.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics and /-/ready")
+	f.StringVar(&p.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics, /-/ready and /debug/ws")
+	f.StringArrayVar(&p.debugHosts, "debug.host", nil, "`name` of this host by which /debug/ws is asked for without authentication, addresses included (repeatable)")
 	f.StringVar(&p.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as Prometheus exporters take it")
 	f.DurationVar(&c.DrainTimeout, "drain.timeout", 25*time.Second, "time for connections to end after a signal; orchestrators kill after 30 s as a rule")
 	f.BoolVar(&p.logConnections, "log.connections", false, "log each connection when it has ended")

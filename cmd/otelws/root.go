@@ -44,6 +44,7 @@ Begin with otelws demo. It needs nothing but a browser.`,
 		newHealthcheckCommand(),
 		newLoadCommand(),
 		proxy,
+		newTopCommand(),
 		newVersionCommand(),
 	)
 	addHelp(cmd)

@@ -13,3 +13,6 @@ type Instant = time.Duration
 
 // Now returns the present instant.
 func Now() Instant { return time.Since(epoch) }
+
+// Time returns the time of day of an instant.
+func Time(i Instant) time.Time { return epoch.Add(i) }

@@ -1,12 +1,17 @@
 package socket
 
 import (
+	"math"
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Asked says whether the kernel is asked.
+const Asked = true
 
 // maxPeek bounds what Peek shows.
 const maxPeek = 64 << 10
@@ -64,6 +69,35 @@ func ProgressOf(transport any) (p Progress, ok bool) {
 		ok = true
 	})
 	return p, ok
+}
+
+// TCPOf returns what the kernel knows of the TCP socket beneath transport. ok is
+// false where none is found, or where it is closed.
+func TCPOf(transport any) (t TCP, ok bool) {
+	rc := find(transport)
+	if rc == nil {
+		return t, false
+	}
+	_ = rc.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return
+		}
+		t = TCP{
+			RTT:          time.Duration(info.Rtt) * time.Microsecond,
+			Retransmits:  info.Total_retrans,
+			Unacked:      info.Unacked,
+			Unsent:       info.Notsent_bytes,
+			Acked:        info.Bytes_acked,
+			PeerWindow:   info.Snd_wnd,
+			LastReceived: time.Duration(info.Last_data_recv) * time.Millisecond,
+		}
+		if info.Min_rtt != math.MaxUint32 { // not measured yet
+			t.MinRTT = time.Duration(info.Min_rtt) * time.Microsecond
+		}
+		ok = true
+	})
+	return t, ok
 }
 
 // Writable says whether a few bytes can be written to the TCP socket beneath

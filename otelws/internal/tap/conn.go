@@ -60,6 +60,9 @@ type Opening struct {
 	Messages bool // whether Recorder.Message is called
 	Decode   bool // whether the sizes of compressed messages are decoded
 	PeerLeft bool // whether the peer had left before the response went out
+	// Closing, where it is not nil, is called each time that this side is about to
+	// close the transport, which can still be asked then.
+	Closing func()
 }
 
 // Conn is the tap of one connection. It is safe for the same concurrent use as

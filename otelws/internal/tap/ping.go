@@ -49,6 +49,7 @@ func (s *session) ponged(f *frame.Frame) {
 	sent, found := v.pings.take(payload)
 	if found {
 		v.answers++
+		v.roundTrip = at - sent
 	}
 	v.mu.Unlock()
 	if found {

@@ -22,6 +22,7 @@ type session struct {
 	start    clock.Instant
 	timedOut atomic.Bool // a deadline has passed, and no bytes since
 	stopped  atomic.Bool // Reads are interrupted by their deadline
+	closes   func()      // Opening.Closing
 
 	inbound    stream
 	outbound   stream
@@ -48,7 +49,10 @@ type stream struct {
 
 // Passed is what has passed in one direction since the handshake: messages that
 // passed whole, and bytes on the wire.
-type Passed struct{ messages, bytes atomic.Int64 }
+type Passed struct {
+	messages, bytes atomic.Int64
+	last            atomic.Int64 // the instant of the last bytes, 0 before them
+}
 
 // Messages returns the number of messages.
 func (p *Passed) Messages() int64 { return p.messages.Load() }
@@ -56,9 +60,13 @@ func (p *Passed) Messages() int64 { return p.messages.Load() }
 // Bytes returns the number of bytes.
 func (p *Passed) Bytes() int64 { return p.bytes.Load() }
 
+// now takes note that bytes have come.
+func (p *Passed) now() { p.last.Store(int64(clock.Coarse())) }
+
 // prepare makes s ready to be opened.
 func (s *session) prepare(o Opening, rsv byte) {
 	s.shard, s.messages, s.start = o.Shard, o.Messages, clock.Now()
+	s.closes = o.Closing
 	s.verdict.peerLeft = o.PeerLeft
 	s.inbound.parser = frame.New(s.conn.accepted, rsv)
 	s.outbound.parser = frame.New(!s.conn.accepted, rsv)
@@ -137,6 +145,7 @@ func (s *session) readInbound(b []byte) {
 		b = b[n:]
 		s.receivedFrame(&f)
 	}
+	s.inbound.passed.now()
 	s.inbound.update()
 }
 
@@ -151,6 +160,7 @@ func (s *session) receivedFrame(f *frame.Frame) {
 	case frame.Close:
 		s.closeFrame(f, Peer)
 	}
+	s.inbound.passed.now() // of a close frame too, but after what came before it was told
 }
 
 // write is Write. Where a frame of the tap's own is due and a frame of p ends
@@ -233,9 +243,15 @@ func (s *session) wroteFrames(p []byte, n int, err error, ahead *events) {
 }
 
 // timedWrite writes p to the transport, and counts the time that it takes.
-func (s *session) timedWrite(p []byte, begun clock.Instant, singles *count.Singles) (int, error) {
+func (s *session) timedWrite(p []byte, begun clock.Instant, singles *count.Singles) (n int, err error) {
 	s.shard.BeginWrite(singles, begun)
-	defer func() { s.shard.EndWrite(singles, begun, clock.Now()) }()
+	defer func() {
+		at := clock.Now()
+		s.shard.EndWrite(singles, begun, at)
+		if n > 0 {
+			s.outbound.passed.last.Store(int64(at))
+		}
+	}()
 	if s.inParts.Load() {
 		return s.writeInParts(p)
 	}
@@ -389,6 +405,9 @@ func (s *session) countSingle(d count.Direction, singles *count.Singles, size, n
 	passed := &s.stream(d).passed
 	passed.messages.Add(1)
 	passed.bytes.Add(int64(n))
+	if d == count.Receive { // timedWrite has the time of what is sent
+		passed.now()
+	}
 	if s.messages {
 		s.conn.recorder.Message(d, int64(size))
 	}

@@ -162,6 +162,9 @@ func (s *session) writeRest(sp *speaker) error {
 	n, err := s.conn.transport.Write(rest)
 	n = min(max(n, 0), len(rest))
 	s.countBytes(count.Transmit, n)
+	if n > 0 {
+		s.outbound.passed.last.Store(int64(clock.Now()))
+	}
 	*sp.rest = rest[n:]
 	if n == len(rest) || err != nil && !isTimeout(err) {
 		sp.rest = nil

@@ -151,6 +151,7 @@ func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	defer in.update()
+	defer in.passed.now()
 	s.countBytes(count.Receive, len(b)-before)
 	begin := 0 // of the frame under way, -1 where that has been passed on
 	if before == 0 && !in.parser.BetweenFrames() {

@@ -37,6 +37,9 @@ type End struct {
 	Initiator Initiator
 	Cause     error // of the transport, nil where this side closed it
 	Duration  time.Duration
+	// Silence is how long no bytes had passed in either direction before the end, or
+	// before the close frame that made it.
+	Silence time.Duration
 
 	Received, Sent *Passed
 }
@@ -67,8 +70,9 @@ type verdict struct {
 	peeked   *closeFrame // that the kernel holds, unread
 	peekedAt int64       // bytes received at that time
 
-	pings   *pings // nil until there was one
-	answers uint32 // pongs that answered a ping
+	roundTrip time.Duration // of the last ping that was answered
+	pings     *pings        // nil until there was one
+	answers   uint32        // pongs that answered a ping
 }
 
 // closeFrame is a close frame that has passed, or is about to.
@@ -76,11 +80,12 @@ type closeFrame struct {
 	code      websocket.StatusCode
 	reason    string
 	initiator Initiator
+	silence   time.Duration // before it
 }
 
 // closeFrame takes note of a close frame.
 func (s *session) closeFrame(f *frame.Frame, by Initiator) {
-	c, err := readCloseFrame(f, by)
+	c, err := s.readCloseFrame(f, by)
 	s.protocolError(err)
 	v := &s.verdict
 	v.mu.Lock()
@@ -88,10 +93,10 @@ func (s *session) closeFrame(f *frame.Frame, by Initiator) {
 	v.took(c)
 }
 
-func readCloseFrame(f *frame.Frame, by Initiator) (*closeFrame, frame.Error) {
+func (s *session) readCloseFrame(f *frame.Frame, by Initiator) (*closeFrame, frame.Error) {
 	var buf [frame.MaxControlPayload]byte
 	code, reason, err := parseClose(f.AppendPayload(buf[:0]))
-	return &closeFrame{code, reason, by}, err
+	return &closeFrame{code, reason, by, s.silence(clock.Now())}, err
 }
 
 // took takes note of a close frame. It is called with the lock held.
@@ -141,6 +146,9 @@ func (s *session) writeFailed(err error) {
 // frame that the kernel still holds for a Read that never came is read from
 // there.
 func (s *session) closing() {
+	if s.closes != nil {
+		s.closes()
+	}
 	if s.mayBeHeld() {
 		s.peek()
 	}
@@ -186,7 +194,7 @@ func (s *session) peek() {
 			if f.Opcode == frame.Close {
 				v.mu.Lock()
 				defer v.mu.Unlock()
-				v.peeked, _ = readCloseFrame(&f, Peer)
+				v.peeked, _ = s.readCloseFrame(&f, Peer)
 				v.peekedAt = passed
 				return
 			}
@@ -261,13 +269,15 @@ func (s *session) decide(cause error) (e End, first bool) {
 	if v.writeErr != nil && !v.gaveUp {
 		by, cause = initiatorOf(v.writeErr), v.writeErr
 	}
+	at := clock.Now()
 	e = End{
 		Code: websocket.StatusAbnormalClosure, Initiator: by, Cause: cause,
-		Duration: clock.Now() - s.start,
+		Duration: at - s.start, Silence: s.silence(at),
 		Received: &s.inbound.passed, Sent: &s.outbound.passed,
 	}
 	if v.close != nil && v.closeStands(cause) {
 		e.Code, e.Reason, e.Initiator = v.close.code, v.close.reason, v.close.initiator
+		e.Silence = v.close.silence
 	}
 	return e, true
 }

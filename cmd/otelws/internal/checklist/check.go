@@ -49,6 +49,7 @@ var items = []struct {
 	{"buckets", "do the buckets tell observations apart?", checkBuckets},
 	{"units", "are times plausible as seconds?", checkUnits},
 	{"names", "do names follow the conventions of Prometheus?", checkNames},
+	{"silence", "do connections that end with 1006 differ in silence and age?", checkSilence},
 	{"exposure", "do the metrics have a port of their own, and a private address?", checkExposure},
 }
 

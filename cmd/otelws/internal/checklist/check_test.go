@@ -240,7 +240,7 @@ func TestJSON(t *testing.T) {
 	if err := d.Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Target != path || got.Status != "failed" || got.Series == 0 || len(got.Items) != 11 {
+	if got.Target != path || got.Status != "failed" || got.Series == 0 || len(got.Items) != 12 {
 		t.Errorf("got %+v", got)
 	}
 	c := got.Items[3]

@@ -28,7 +28,8 @@ type expectation struct {
 var (
 	sizeBounds      = []float64{64, 256, 1024, 4096, 16384, 65536, 262144}
 	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
-	durationBounds  = []float64{1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400}
+	durationBounds  = []float64{1, 5, 15, 45, 60, 300, 900, 3600, 14400, 43200, 86400}
+	idleBounds      = []float64{5, 28, 32, 54, 58, 63, 97, 105, 235, 245, 345, 355, 590, 610, 3600}
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 )
 
@@ -47,6 +48,7 @@ var expected = []expectation{
 	{"message_sent_bytes", histogram, false, sizeBounds, noFrames("transmit", "text", "binary"), nearWords{}},
 	{"heartbeat_missed_total", counter, false, nil, never, nearWords{}},
 	{"connection_duration_seconds", histogram, false, durationBounds, zero("connections_closed_total"), nearWords{}},
+	{idleName, histogram, false, idleBounds, zero("connections_closed_total"), nearWords{}},
 	{"handshake_duration_seconds", histogram, false, handshakeBounds, zero("connections_opened_total"), nearWords{}},
 	{"frames_total", counter, false, nil, never, nearWords{}},
 	{"io_bytes_total", counter, false, nil, never, nearWords{}},
@@ -59,6 +61,9 @@ const (
 	serverRole = "ws_"
 	clientRole = "ws_client_"
 )
+
+// idleName is the metric of how long connections were silent before their end.
+const idleName = "connection_idle_seconds"
 
 func never(*scrape.Scrape, string) bool { return false }
 

@@ -1,0 +1,165 @@
+package otelws_test
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+// eventually waits until ok, and fails the test where that does not come.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(waitLimit); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func connections(ws *otelws.Instrumentation) []otelws.Connection {
+	return slices.SortedFunc(ws.Connections(), func(a, b otelws.Connection) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func TestConnections(t *testing.T) {
+	ws, _ := newInstrumentation(t,
+		otelws.WithEnum("plan", func(*http.Request) string { return "pro" }, "free", "pro"))
+	if all := connections(ws); len(all) != 0 {
+		t.Fatalf("connections before the first: %v", all)
+	}
+	begun := time.Now()
+	server, client := otelwstest.Pair(t, ws,
+		&websocket.AcceptOptions{Subprotocols: []string{"chat"}}, &websocket.DialOptions{Subprotocols: []string{"chat"}})
+	ctx := context.Background()
+	if err := client.Write(ctx, websocket.MessageText, make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := server.Read(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both ends have counted", func() bool {
+		all := connections(ws)
+		return len(all) == 2 && all[0].MessagesReceived+all[1].MessagesReceived == 1 && all[0].MessagesSent+all[1].MessagesSent == 1
+	})
+	all := connections(ws)
+	slices.SortFunc(all, func(a, b otelws.Connection) int { return cmp.Compare(b.BytesReceived, a.BytesReceived) })
+	accepted, dialed := all[0], all[1]
+	const wire = 2 + 4 + 100 // a masked frame
+	for _, tt := range []struct {
+		what      string
+		got, want any
+	}{
+		{"accepted.Client", accepted.Client, false},
+		{"dialed.Client", dialed.Client, true},
+		{"accepted.BytesReceived", accepted.BytesReceived, int64(wire)},
+		{"accepted.BytesSent", accepted.BytesSent, int64(0)},
+		{"dialed.BytesSent", dialed.BytesSent, int64(wire)},
+		{"dialed.MessagesSent", dialed.MessagesSent, int64(1)},
+		{"accepted.Subprotocol", accepted.Subprotocol, "chat"},
+		{"accepted.State", accepted.State, otelws.StateOpen},
+		{"accepted.RemoteAddr", accepted.RemoteAddr.String(), "pipe"},
+		{"accepted.Attributes", slices.Contains(accepted.Attributes(), attribute.String("plan", "pro")), true},
+		{"ids", accepted.ID + dialed.ID, uint64(1 + 2)},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s is %v, not %v", tt.what, tt.got, tt.want)
+		}
+	}
+	for _, c := range all {
+		if c.Opened.Before(begun.Add(-time.Second)) || c.Opened.After(time.Now().Add(time.Second)) || c.Age <= 0 || c.Idle > c.Age {
+			t.Errorf("opened %v, age %v, idle %v", c.Opened, c.Age, c.Idle)
+		}
+		if _, ok := c.TCP(); ok {
+			t.Error("the kernel knows a connection in memory")
+		}
+	}
+
+	server.CloseRead(ctx)
+	go func() { _, _, _ = client.Read(ctx) }()
+	if err := server.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for c := range ws.Connections() {
+		if !c.Client && (c.RTT <= 0 || c.PingUnanswered != 0) {
+			t.Errorf("after a pong: RTT %v, unanswered %v", c.RTT, c.PingUnanswered)
+		}
+	}
+	if err := client.Close(4000, "enough"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "none is left", func() bool { return len(connections(ws)) == 0 })
+	ended := ws.Ended()
+	if len(ended) != 2 {
+		t.Fatalf("%d have ended", len(ended))
+	}
+	for _, e := range ended {
+		by := otelws.InitiatorPeer
+		if e.Client {
+			by = otelws.InitiatorLocal
+		}
+		if e.Code != 4000 || e.Reason != "enough" || e.Initiator != by || e.State != otelws.StateEnded || e.Age <= 0 || e.Ended.Before(e.Opened) {
+			t.Errorf("ended as %+v", e)
+		}
+		if _, ok := e.TCP(); ok {
+			t.Error("the kernel is asked about a connection that has ended")
+		}
+	}
+}
+
+// What hangs is seen while it does: a write that the peer does not take, and a ping
+// that it does not answer.
+func TestConnectionsThatHang(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	server, client := otelwstest.Pair(t, ws, nil, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	accepted := func() otelws.Connection {
+		for c := range ws.Connections() {
+			if !c.Client {
+				return c
+			}
+		}
+		t.Fatal("the connection is gone")
+		return otelws.Connection{}
+	}
+	server.CloseRead(ctx)
+	go func() { _ = server.Ping(ctx) }() // nobody reads at the other end
+	eventually(t, "a ping is unanswered", func() bool { return accepted().PingUnanswered > 0 })
+	if w := accepted().Writing; w != 0 {
+		t.Errorf("a write has been in progress for %v", w)
+	}
+	go func() { _ = server.Write(ctx, websocket.MessageBinary, make([]byte, 1<<20)) }()
+	eventually(t, "a write is in progress", func() bool { return accepted().Writing > 0 })
+	eventually(t, "it goes on", func() bool { return accepted().Writing > 20*time.Millisecond })
+	_ = client.CloseNow()
+}
+
+// The ring keeps the newest.
+func TestEnded(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	const n = 130 // of which each is two connections
+	for range n {
+		server, client := otelwstest.Pair(t, ws, nil, nil)
+		_ = client.CloseNow()
+		_ = server.CloseNow()
+	}
+	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, n)
+	eventually(t, "the ring is full", func() bool { return len(ws.Ended()) == 256 })
+	ended := ws.Ended()
+	for i := 1; i < len(ended); i++ {
+		if ended[i].Ended.After(ended[i-1].Ended.Add(time.Second)) {
+			t.Fatalf("%v comes after %v", ended[i].Ended, ended[i-1].Ended)
+		}
+	}
+	if ended[0].ID < n {
+		t.Errorf("the newest is connection %d", ended[0].ID)
+	}
+}

@@ -1,0 +1,143 @@
+package otelws_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+func TestDebugQuery(t *testing.T) {
+	ws, _ := newInstrumentation(t, otelws.WithEnum("plan.name", tier, "a", "b"))
+	all := openInMemory(t, ws, 300)
+	talk(t, all, func(i int) int { return i })
+	shown, hidden := ws.DebugHandler(always), ws.DebugHandler(nil)
+	for _, tt := range []struct {
+		query           string
+		h               http.Handler
+		matching, shown int
+		first           uint64
+	}{
+		{"", shown, 300, 50, 300},
+		{"?sort=received&n=7", shown, 300, 7, 300},
+		{"?sort=sent&n=1", shown, 300, 1, 300},
+		{"?sort=age&n=1000", shown, 300, 300, 1},
+		{"?sort=rtt", shown, 300, 50, 1}, // all the same: by age
+		{"?sort=unsent", shown, 300, 50, 1},
+		{"?sort=writing", shown, 300, 50, 1},
+		{"?role=server", shown, 300, 50, 300},
+		{"?role=client", shown, 0, 0, 0},
+		{"?filter=10.0.1.", shown, 44, 44, 300},
+		{"?filter=10.0.1.", hidden, 0, 0, 0}, // else addresses could be guessed
+		{"?filter=other", hidden, 300, 50, 300},
+		{"?filter=plan.name=other", hidden, 300, 50, 300},
+		{"?filter=plan_name=other", hidden, 300, 50, 300},
+		{"?filter=plan.name=oth", hidden, 0, 0, 0},
+		{"?filter=id=7", hidden, 1, 1, 7},
+		{"?filter=state=open", hidden, 300, 50, 300},
+		{"?filter=nothing=x", hidden, 0, 0, 0},
+	} {
+		a := debug(t, tt.h, tt.query)
+		if a.Total != 300 || a.Matching != tt.matching || len(a.Connections) != tt.shown || tt.shown > 0 && a.Connections[0].ID != tt.first {
+			t.Errorf("%s: %d of %d match, %d shown: %+v", tt.query, a.Matching, a.Total, len(a.Connections), a.Connections[:min(1, len(a.Connections))])
+		}
+		if addresses := tt.h == shown; a.Addresses != addresses || len(a.Connections) > 0 && (a.Connections[0].Remote != "") != addresses {
+			t.Errorf("%s: addresses %v, remote %q", tt.query, a.Addresses, a.Connections[0].Remote)
+		}
+	}
+	for _, c := range all {
+		_ = c.Close()
+	}
+	for h, want := range map[http.Handler]string{shown: "10.0.1.43:40000", hidden: ""} {
+		if c := debug(t, h, "?n=3").Closed; len(c) != 3 || c[0].ID != 300 || c[2].ID != 298 || c[0].Remote != want {
+			t.Errorf("closed are %+v", c)
+		}
+	}
+}
+
+func TestDebugRefuses(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	for query, want := range map[string]string{
+		"?sort=size":   "received, sent, idle, age, rtt, unsent or writing",
+		"?n=0":         "from 1 to 1000",
+		"?n=1001":      "from 1 to 1000",
+		"?n=many":      "from 1 to 1000",
+		"?role=both":   "server or client",
+		"?format=yaml": "json or html",
+	} {
+		w := httptest.NewRecorder()
+		ws.DebugHandler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/ws"+query, nil))
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
+
+// A browser gets the page, whose script and style its policy lets through, and no
+// other.
+func TestDebugPage(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	get := func(query, accept string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "/debug/ws"+query, nil)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		ws.DebugHandler(nil).ServeHTTP(w, r)
+		return w
+	}
+	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
+	first, second := get("", browser), get("?format=html&sort=idle", "*/*")
+	for _, w := range []*httptest.ResponseRecorder{first, second} {
+		_, nonce, _ := strings.Cut(w.Header().Get("Content-Security-Policy"), "'nonce-")
+		nonce, _, _ = strings.Cut(nonce, "'")
+		if len(nonce) < 16 || strings.Count(w.Body.String(), `nonce="`+nonce+`"`) != 2 || strings.Contains(w.Body.String(), "{{") {
+			t.Errorf("%s %s", w.Header(), w.Body)
+		}
+	}
+	if first.Header().Get("Content-Security-Policy") == second.Header().Get("Content-Security-Policy") {
+		t.Error("two pages have one nonce")
+	}
+	if w := get("?format=json", browser); w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("format=json: %s", w.Header())
+	}
+	if w := get("", "*/*"); w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("curl: %s", w.Header())
+	}
+}
+
+// The kernel's truth: what a peer that does not read leaves unsent.
+func TestDebugUnsent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the kernel is asked on Linux")
+	}
+	ws, _ := newInstrumentation(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for c.Write(ctx, websocket.MessageBinary, make([]byte, 1<<20)) == nil {
+		}
+	})))
+	c, _, err := websocket.Dial(ctx, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	eventually(t, "the kernel holds what was not sent", func() bool {
+		for c := range ws.Connections() {
+			if tcp, ok := c.TCP(); ok && tcp.Unsent > 0 && tcp.RTT > 0 && c.Writing > 0 {
+				return true
+			}
+		}
+		return false
+	})
+}

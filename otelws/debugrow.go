@@ -1,0 +1,138 @@
+package otelws
+
+import "time"
+
+// debugResponse is the JSON of a DebugHandler. Durations are in seconds.
+type debugResponse struct {
+	Time time.Time `json:"time"`
+	// Total is how many connections are open, Matching how many of these the filter
+	// and the role leave, Sums what has passed on those.
+	Total       int           `json:"total"`
+	Matching    int           `json:"matching"`
+	Sums        debugSums     `json:"sums"`
+	Addresses   bool          `json:"addresses"` // whether they are shown
+	Connections []debugRow    `json:"connections"`
+	Closed      []debugClosed `json:"closed"` // the newest first
+}
+
+type debugSums struct {
+	Connections      map[string]int64 `json:"connections"` // by role
+	MessagesReceived int64            `json:"messages_received"`
+	MessagesSent     int64            `json:"messages_sent"`
+	BytesReceived    int64            `json:"bytes_received"`
+	BytesSent        int64            `json:"bytes_sent"`
+}
+
+func (s *debugSums) add(c *Connection) {
+	if s.Connections == nil {
+		s.Connections = make(map[string]int64)
+	}
+	s.Connections[roleName(c)]++
+	s.MessagesReceived += c.MessagesReceived
+	s.MessagesSent += c.MessagesSent
+	s.BytesReceived += c.BytesReceived
+	s.BytesSent += c.BytesSent
+}
+
+type debugRow struct {
+	ID               uint64            `json:"id"`
+	Role             string            `json:"role"`
+	Remote           string            `json:"remote,omitempty"`
+	Attributes       map[string]string `json:"attributes,omitempty"`
+	Subprotocol      string            `json:"subprotocol,omitempty"`
+	State            string            `json:"state"`
+	Opened           time.Time         `json:"opened"`
+	Age              float64           `json:"age_seconds"`
+	Idle             float64           `json:"idle_seconds"`
+	MessagesReceived int64             `json:"messages_received"`
+	MessagesSent     int64             `json:"messages_sent"`
+	BytesReceived    int64             `json:"bytes_received"`
+	BytesSent        int64             `json:"bytes_sent"`
+	RTT              float64           `json:"rtt_seconds,omitempty"`
+	PingUnanswered   float64           `json:"ping_unanswered_seconds,omitempty"`
+	Writing          float64           `json:"writing_seconds,omitempty"`
+	TraceID          string            `json:"trace_id,omitempty"`
+	TCP              *debugTCP         `json:"tcp,omitempty"`
+}
+
+type debugTCP struct {
+	RTT          float64 `json:"rtt_seconds"`
+	MinRTT       float64 `json:"min_rtt_seconds"`
+	Retransmits  uint32  `json:"retransmits"`
+	Unacked      uint32  `json:"unacked_segments"`
+	Unsent       uint32  `json:"unsent_bytes"`
+	Acked        uint64  `json:"acked_bytes"`
+	PeerWindow   uint32  `json:"peer_window_bytes"`
+	LastReceived float64 `json:"last_received_seconds"`
+}
+
+type debugClosed struct {
+	debugRow
+	Closed    time.Time `json:"closed"`
+	Duration  float64   `json:"duration_seconds"`
+	Code      int       `json:"code"` // 0 for a code that must not be sent
+	Initiator string    `json:"initiator"`
+	Reason    string    `json:"reason,omitempty"`
+}
+
+func roleName(c *Connection) string {
+	if c.Client {
+		return "client"
+	}
+	return "server"
+}
+
+func newDebugRow(c *Connection, addresses bool) debugRow {
+	r := debugRow{
+		ID:               c.ID,
+		Role:             roleName(c),
+		Subprotocol:      c.Subprotocol,
+		State:            c.State.String(),
+		Opened:           c.Opened,
+		Age:              c.Age.Seconds(),
+		Idle:             c.Idle.Seconds(),
+		MessagesReceived: c.MessagesReceived,
+		MessagesSent:     c.MessagesSent,
+		BytesReceived:    c.BytesReceived,
+		BytesSent:        c.BytesSent,
+		RTT:              c.RTT.Seconds(),
+		PingUnanswered:   c.PingUnanswered.Seconds(),
+		Writing:          c.Writing.Seconds(),
+	}
+	if addresses && c.RemoteAddr != nil {
+		r.Remote = c.RemoteAddr.String()
+	}
+	if len(c.attrs) > 0 {
+		r.Attributes = make(map[string]string, len(c.attrs))
+		for _, a := range c.attrs {
+			r.Attributes[string(a.Key)] = a.Value.AsString()
+		}
+	}
+	if c.TraceID.IsValid() {
+		r.TraceID = c.TraceID.String()
+	}
+	if t, ok := c.TCP(); ok {
+		r.TCP = &debugTCP{
+			RTT:          t.RTT.Seconds(),
+			MinRTT:       t.MinRTT.Seconds(),
+			Retransmits:  t.Retransmits,
+			Unacked:      t.Unacked,
+			Unsent:       t.Unsent,
+			Acked:        t.Acked,
+			PeerWindow:   t.PeerWindow,
+			LastReceived: t.LastReceived.Seconds(),
+		}
+	}
+	return r
+}
+
+func newDebugClosed(c *EndedConnection, addresses bool) debugClosed {
+	return debugClosed{
+		debugRow:  newDebugRow(&c.Connection, addresses),
+		Closed:    c.Ended,
+		Duration:  c.Age.Seconds(),
+		Code:      int(c.Code),
+		Initiator: c.Initiator.String(),
+		Reason:    c.Reason,
+	}
+}

@@ -1,0 +1,47 @@
+package table_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otelws/otelws-go/otelws/internal/table"
+)
+
+type element struct{ table.Entry }
+
+// BenchmarkAll is one look at 100,000 elements, and how long an opening and a close
+// take meanwhile: what they wait for is the lock of a shard.
+func BenchmarkAll(b *testing.B) {
+	var t table.Table[*element]
+	for range 100_000 {
+		t.Add(new(element))
+	}
+	done := make(chan struct{})
+	var took []time.Duration
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		for len(took) < 1<<20 {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			e := new(element)
+			begun := time.Now()
+			t.Add(e)
+			t.Remove(e)
+			took = append(took, time.Since(begun))
+		}
+	})
+	n := 0
+	for b.Loop() {
+		t.All(func(*element) bool { n++; return true })
+	}
+	close(done)
+	churn.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2]), "churn-p50-ns")
+	b.ReportMetric(float64(took[len(took)*9999/10000]), "churn-p99.99-ns")
+}
