@@ -161,6 +161,8 @@ const echoedSizes = `
 const exchangedByClient = `
 	ws_client_connection_duration_seconds_count{code="1000",initiator="local"} 1
 	ws_client_connection_duration_seconds_sum{code="1000",initiator="local"} ~
+	ws_client_connection_idle_seconds_count{code="other",initiator="local"} 1
+	ws_client_connection_idle_seconds_sum{code="other",initiator="local"} ~
 	ws_client_connections_closed_total{code="1000"} 1
 	ws_client_connections_opened_total 1
 	ws_client_frames_total{network_io_direction="receive",opcode="binary"} 1

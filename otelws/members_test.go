@@ -140,11 +140,11 @@ func TestClose(t *testing.T) {
 		stays string // of the histograms that the API has no way to take back
 		mp    func(t *testing.T) (metric.MeterProvider, sdkmetric.Reader)
 	}{
-		{"SDK", "ws.connection.duration ws.handshake.duration ws.message ws.message.sent ", func(*testing.T) (metric.MeterProvider, sdkmetric.Reader) {
+		{"SDK", "ws.connection.duration ws.connection.idle ws.handshake.duration ws.message ws.message.sent ", func(*testing.T) (metric.MeterProvider, sdkmetric.Reader) {
 			r := sdkmetric.NewManualReader()
 			return sdkmetric.NewMeterProvider(sdkmetric.WithReader(r)), r
 		}},
-		{"exporter", "ws.connection.duration ws.handshake.duration ", func(t *testing.T) (metric.MeterProvider, sdkmetric.Reader) {
+		{"exporter", "ws.connection.duration ws.connection.idle ws.handshake.duration ", func(t *testing.T) (metric.MeterProvider, sdkmetric.Reader) {
 			var r sdkmetric.Reader
 			mp := exporterOf(t, exporter.WithoutRuntimeMetrics(), exporter.WithReader(func(p exporter.ProducerFunc) (sdkmetric.Reader, error) {
 				r = sdkmetric.NewManualReader(sdkmetric.WithProducer(p(sdkmetric.DefaultTemporalitySelector)))

@@ -21,8 +21,8 @@ opens connections, sends messages, ends connections in several ways, and plots
 the metrics, each with its PromQL.
 
 Prometheus scrapes the address of --metrics, where /debug/ws shows who is
-connected. The page shows the same metrics to everybody who reaches --listen, even
-if --web.config.file protects --metrics.
+connected. The page shows the same metrics to everybody who reaches --listen,
+even if --web.config.file protects --metrics.
 
 With --clients there are visitors from the start. Some chat. Others vanish, read
 slowly, stay silent or send nonsense, so that every series moves.

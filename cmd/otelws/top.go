@@ -18,16 +18,16 @@ import (
 
 const topHelp = `Show the open WebSocket connections of a process, and those that ended last.
 
-It asks the listener of the metrics of otelws demo, of otelws proxy, or of a service that has
-mounted DebugHandler at /debug/ws. The address may be of the metrics or of that page. The totals are
-those of a scrape.
+The URL is the address of the metrics of otelws demo, of otelws proxy, or of a
+service that mounts DebugHandler at /debug/ws. The totals are those of a scrape.
 
-Letters sort by received, sent, idle, age, round trip (t), unsent and writing, the greatest first.
-/ filters by a part of an address, a subprotocol, a trace or an attribute's value, or by name=value,
-where the name is an attribute's, id, state, subprotocol or trace. Tab shows those that have ended,
-enter all that is known of one.
+Keys:
+  r s i a t u w   sort by received, sent, idle, age, round trip, unsent, writing
+  /               filter by a part of an address, a subprotocol, a trace or an
+                  attribute, or by name=value
+  tab, enter      show the connections that have ended, or all of one
 
-With --once it asks once and prints a table, or with --format json what the process answered.`
+--once prints a table and ends. With --format json it prints the whole answer.`
 
 type top struct {
 	query   live.Query
@@ -62,6 +62,7 @@ func newTopCommand() *cobra.Command {
 	f.StringVar(&t.config, "http.config.file", "", "`file` with credentials and TLS settings, as Prometheus's http_config")
 	f.DurationVar(&t.timeout, "timeout", 10*time.Second, "time that an answer may take")
 	noFiles(cmd, "number", "filter", "interval", "timeout")
+	common(cmd, "sort", "filter", "role", "once", "format")
 	return cmd
 }
 
