@@ -8,11 +8,16 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/exporter/counted"
 	"github.com/otelws/otelws-go/exporter/otlp"
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/tracing"
@@ -33,13 +38,36 @@ func instrument(ctx context.Context, yourHandler http.Handler, failed chan error
 	return nil
 }
 
-func heartbeat(ws *otelws.Instrumentation, w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r, nil)
+func speaking(exp *exporter.Exporter) (*otelws.Instrumentation, error) {
+	ws, err := otelws.New(
+		otelws.WithMeterProvider(exp.MeterProvider()),
+		otelws.WithHeartbeat(otelws.Every(30*time.Second)),
+		otelws.WithDrain(otelws.DrainSpread(20*time.Second)),
+	)
+	return ws, err
+}
+
+func ownProvider(push sdkmetric.Exporter) (*otelws.Instrumentation, error) {
+	histograms := counted.New()
+	reader := sdkmetric.NewPeriodicReader(push,
+		sdkmetric.WithProducer(histograms.Producer(push.Temporality)))
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	ws, err := otelws.New(otelws.WithMeterProvider(histograms.Wrap(provider)))
+	return ws, err
+}
+
+func ownRegistry(registry *prometheus.Registry) error {
+	histograms := counted.New()
+	reader, err := otelprometheus.New(otelprometheus.WithRegisterer(registry),
+		otelprometheus.WithoutScopeInfo(),
+		otelprometheus.WithProducer(histograms.Producer(sdkmetric.DefaultTemporalitySelector)))
 	if err != nil {
-		return
+		return err
 	}
-	defer c.CloseNow()
-	_ = ws.Heartbeat(r.Context())
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	ws, err := otelws.New(otelws.WithMeterProvider(histograms.Wrap(provider)))
+	_ = ws
+	return err
 }
 
 func trace(ctx context.Context, r *http.Request, c *websocket.Conn, answer func(context.Context, []byte) []byte) error {
@@ -117,4 +145,4 @@ func TestReadmeCompiles(t *testing.T) {
 	}
 }
 
-var _ = []any{instrument, heartbeat, trace, push}
+var _ = []any{instrument, speaking, ownProvider, ownRegistry, trace, push}
