@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
@@ -94,6 +95,9 @@ func (c *connection) Begun() {
 	if h := i.config.heartbeat; h != nil {
 		_ = c.beat(context.Background(), h) // fails where the connection has ended
 	}
+	if c.tcp != nil {
+		c.tcp.begin()
+	}
 	if d := i.draining.Load(); d != nil {
 		go c.leave(d)
 	}
@@ -168,6 +172,16 @@ func (c *connection) recordDuration(e tap.End) {
 	idle := foldIdle(e.Code)
 	opts = c.side.idle[idle][by].get(nil, keyCode.String(idleCodes[idle]), keyInitiator.String(by.String()))
 	c.side.instruments.idle.Record(c.context(), e.Silence.Seconds(), opts.record...)
+}
+
+// Leaving has a connection that is closed during a drain say goodbye.
+func (c *connection) Leaving() (code websocket.StatusCode, reason string, ok bool) {
+	d := c.side.in.draining.Load()
+	if d == nil {
+		return 0, "", false
+	}
+	c.told.CompareAndSwap(uint32(notTold), uint32(goodbye))
+	return d.code, d.reason, true
 }
 
 func (c *connection) Fault(v any) {

@@ -132,6 +132,7 @@ var streams = map[string]func(*seen) http.Handler{
 				switch h.OpCode {
 				case gobwas.OpPong:
 					s.pongs.Add(1)
+				case gobwas.OpPing: // of the tap on the other side of a proxy
 				case gobwas.OpClose:
 					return
 				default:
@@ -213,6 +214,7 @@ func dialStrict(t *testing.T, s *httptest.Server) *strict {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	if s.TLS != nil {
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	}
@@ -310,14 +312,20 @@ func TestPingsAmidMessages(t *testing.T) {
 					}
 				}()
 				drained := make(chan error, 1)
+				var drain sync.Once
+				begun := time.Now()
 				code, err := c.run(true, func(n int) {
-					if n == each {
+					// Beneath TLS a ping goes out only where there is room for it.
+					if n < each && (road != "TLS" || time.Since(begun) < 2*time.Second) {
+						return
+					}
+					drain.Do(func() {
 						go func() {
 							ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 							defer cancel()
 							drained <- ws.Drain(ctx)
 						}()
-					}
+					})
 				})
 				if err != nil || code != 1001 {
 					t.Fatalf("code %d after %d pings and %d messages: %v", code, c.pings, c.messages, err)

@@ -100,6 +100,9 @@ func TCPOf(transport any) (t TCP, ok bool) {
 	return t, ok
 }
 
+// room is more than a control frame takes of a send buffer.
+const room = 8 << 10
+
 // Writable says whether a few bytes can be written to the TCP socket beneath
 // transport at once. It is true where that is not known.
 func Writable(transport any) bool {
@@ -109,9 +112,12 @@ func Writable(transport any) bool {
 	}
 	writable := true
 	_ = rc.Control(func(fd uintptr) {
-		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		if _, err := unix.Poll(poll, 0); err == nil {
-			writable = poll[0].Revents != 0 // an error too is to be learnt by writing
+		queued, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		if err != nil {
+			return // an error is to be learnt by writing
+		}
+		if buffer, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil {
+			writable = queued+queued/2+room < buffer // the kernel counts its overhead, too
 		}
 	})
 	return writable

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
@@ -46,6 +48,9 @@ type Recorder interface {
 	RoundTrip(d time.Duration)
 	// ProtocolError is called for each violation of RFC 6455.
 	ProtocolError(frame.Error)
+	// Leaving is called when the library closes a connection. Where ok is true, the
+	// tap says goodbye first, with code and reason.
+	Leaving() (code websocket.StatusCode, reason string, ok bool)
 	// Ended is called once for a connection that has opened, with no lock held.
 	Ended(End)
 
@@ -202,7 +207,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Read has been taken note of. After [Conn.Goodbye], the peer's answer is awaited
 // first, in the background.
 func (c *Conn) Close() error {
-	if s := c.session.Load(); s != nil && s.linger() {
+	if c.linger() {
 		return nil
 	}
 	return c.Cut()

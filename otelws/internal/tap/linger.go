@@ -33,27 +33,24 @@ func (c *Conn) errorOf(err error) error {
 	return err
 }
 
-// linger says whether a connection that the library closes stays open: the tap
-// has said goodbye, and the peer has not answered. A goodbye that is due is said
-// first.
-func (s *session) linger() bool {
+// linger says whether a connection that the library closes stays open: the tap has
+// said goodbye, and the peer has not answered. A goodbye that is due is said first:
+// the other side of a proxy may have been told before.
+func (c *Conn) linger() bool {
+	defer c.contain()
+	s := c.session.Load()
+	if s == nil {
+		return false
+	}
+	if code, reason, ok := c.recorder.Leaving(); ok {
+		c.Goodbye(code, reason, true)
+	}
 	sp := s.speaker.Load()
-	if sp == nil {
+	nc := c.socket()
+	if nc == nil || sp == nil || !sp.said() || s.answered() {
 		return false
 	}
-	bye := sp.goodbye.Load()
-	if bye == nil {
-		return false
-	}
-	if !bye.said.Load() {
-		bye.now.Store(true)
-		s.speak(false)
-	}
-	nc := s.conn.socket()
-	if nc == nil || !bye.said.Load() || s.answered() {
-		return false
-	}
-	if !bye.linger.Swap(true) {
+	if !sp.goodbye.Load().linger.Swap(true) {
 		go s.awaitAnswer(nc)
 	}
 	return true

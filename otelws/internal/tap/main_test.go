@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
@@ -49,13 +50,14 @@ func (f *facts) locked(g func()) {
 	g()
 }
 
-func (f *facts) Opened()                        { f.locked(func() { f.opened++ }) }
-func (f *facts) Begun()                         {}
-func (f *facts) Refused(status int)             { f.locked(func() { f.refused = append(f.refused, status) }) }
-func (f *facts) Message(count.Direction, int64) {}
-func (f *facts) ProtocolError(err frame.Error)  { f.locked(func() { f.errors = append(f.errors, err) }) }
-func (f *facts) Ended(e End)                    { f.ended <- e }
-func (f *facts) Fault(v any)                    { f.locked(func() { f.faults = append(f.faults, v) }) }
+func (f *facts) Opened()                                       { f.locked(func() { f.opened++ }) }
+func (f *facts) Begun()                                        {}
+func (f *facts) Refused(status int)                            { f.locked(func() { f.refused = append(f.refused, status) }) }
+func (f *facts) Leaving() (websocket.StatusCode, string, bool) { return 0, "", false }
+func (f *facts) Message(count.Direction, int64)                {}
+func (f *facts) ProtocolError(err frame.Error)                 { f.locked(func() { f.errors = append(f.errors, err) }) }
+func (f *facts) Ended(e End)                                   { f.ended <- e }
+func (f *facts) Fault(v any)                                   { f.locked(func() { f.faults = append(f.faults, v) }) }
 func (f *facts) RoundTrip(time.Duration) {
 	f.locked(func() { f.trips++ })
 	if f.onTrip != nil {

@@ -35,9 +35,12 @@ const (
 	wantClose
 )
 
-// speakLimit is how long a frame of the tap's own may take to be written, where it
-// does not follow a Write of the library's.
-const speakLimit = 5 * time.Second
+// The limits on how long a frame of the tap's own may take to be written: by itself,
+// and behind a Write of the library's, which must not be held up.
+const (
+	speakLimit  = 5 * time.Second
+	behindLimit = 10 * time.Millisecond
+)
 
 // ask has the session write a control frame as soon as it may.
 func (s *session) ask(want uint32) {
@@ -67,8 +70,9 @@ func (c *Conn) Ping() {
 }
 
 // speak writes what is wanted. Where a Write is in progress, its end does that,
-// with behind set: then the frame may wait for room as the library's next Write
-// would. Else it is written only where there is room.
+// with behind set. A frame is written where there is room for it. A plain socket may
+// also take a part of it, whose rest goes before the library's next Write; TLS would
+// break.
 func (s *session) speak(behind bool) {
 	defer s.conn.contain()
 	sp := s.speaker.Load()
@@ -109,7 +113,7 @@ func (s *session) say(sp *speaker, behind bool) (more bool) {
 		wanted = 0
 	case !frames: // the end of a Write tells
 		return false
-	case !behind && !socket.Writable(s.conn.kernel()): // a part of a frame would break a TLS connection
+	case !(behind && s.conn.isPlain()) && !socket.Writable(s.conn.kernel()):
 		sp.wanted.And(^uint32(wantPing))
 		return false
 	case wanted&wantClose != 0 && (messages || bye.now.Load()):
@@ -148,12 +152,22 @@ func (s *session) sayFrame(sp *speaker, behind bool, op frame.Opcode, payload []
 // sayRest goes on with the frame that is under way. It says whether another may
 // follow.
 func (s *session) sayRest(sp *speaker, behind bool) (more bool) {
-	var deadline time.Time
-	if !behind {
-		deadline = time.Now().Add(speakLimit)
+	limit := speakLimit
+	if behind && s.conn.isPlain() {
+		limit = behindLimit
 	}
-	err := s.deadline.during(s.conn, deadline, func() error { return s.writeRest(sp) })
+	err := s.deadline.during(s.conn, time.Now().Add(limit), func() error { return s.writeRest(sp) })
 	return err == nil && sp.rest == nil && !sp.said()
+}
+
+// isPlain says whether the transport is a socket itself, which a Write that is cut
+// short by a deadline does not break.
+func (c *Conn) isPlain() bool {
+	switch c.transport.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }
 
 // writeRest writes the rest of the frame that is under way, by one Write.
