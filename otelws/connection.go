@@ -91,7 +91,7 @@ func (c *connection) Opened() {
 // Begun gives the connection what the options ask for.
 func (c *connection) Begun() {
 	i := c.side.in
-	if h := i.config.heartbeat; h != nil {
+	if h := i.config.heartbeats[c.side.role]; h != nil {
 		_ = c.beat(context.Background(), h) // fails where the connection has ended
 	}
 	if d := i.draining.Load(); d != nil {
