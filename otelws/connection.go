@@ -148,7 +148,7 @@ func (c *connection) Ended(e tap.End) {
 func (c *connection) closed(e tap.End) {
 	c.in.closed[c.side.codes.fold(e.Code)].Add(1)
 	switch told(c.told.Load()) {
-	case goodbye:
+	case goodbye, answered:
 		c.side.drained[drainClosed].Add(1)
 	case cut:
 		c.side.drained[drainCut].Add(1)
