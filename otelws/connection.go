@@ -92,7 +92,7 @@ func (c *connection) Opened() {
 // Begun gives the connection what the options ask for.
 func (c *connection) Begun() {
 	i := c.side.in
-	if h := i.config.heartbeat; h != nil {
+	if h := i.config.heartbeats[c.side.role]; h != nil {
 		_ = c.beat(context.Background(), h) // fails where the connection has ended
 	}
 	if c.tcp != nil {
@@ -152,7 +152,7 @@ func (c *connection) Ended(e tap.End) {
 func (c *connection) closed(e tap.End) {
 	c.in.closed[c.side.codes.fold(e.Code)].Add(1)
 	switch told(c.told.Load()) {
-	case goodbye:
+	case goodbye, answered:
 		c.side.drained[drainClosed].Add(1)
 	case cut:
 		c.side.drained[drainCut].Add(1)

@@ -37,8 +37,8 @@ func DrainCode(code websocket.StatusCode, reason string) DrainOption {
 }
 
 // DrainSpread spreads the close frames over a time, so that clients do not all
-// come back at once. The oldest connections are told first. Without it all are told
-// at once.
+// come back at once. The oldest connection is told first, and at once. Without it
+// all are told at once.
 func DrainSpread(d time.Duration) DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.spread = d })
 }
@@ -90,13 +90,17 @@ const maxReason = 123
 // ctx is done are cut: their transport is closed at once. opts change what the
 // options of [WithDrain] say.
 //
+// Accepted connections are told first, because serving them may need the dialed
+// ones, as in a proxy. Those are told when no accepted one is left, or a second
+// after the last of these was told.
+//
 // Drain returns when all have ended and every function of [WithOnClose] has
 // returned, or a moment after ctx is done: nil, or an error that says how many were
 // cut.
 //
 // It is for the shutdown of a service, after [net/http.Server.Shutdown], which
 // stops the listener and does nothing for WebSocket connections. It is final: a
-// connection that opens later is told at once. Drain may be called again, and waits
+// connection that opens later is told at once, a dialed one after a second. Drain may be called again, and waits
 // for those as well.
 func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error {
 	cfg, err := newDrainConfig(i.config.drain, opts)
@@ -123,9 +127,10 @@ func (i *Instrumentation) drained(outcome int) int {
 type told uint32
 
 const (
-	notTold told = iota
-	goodbye      // it was told
-	cut          // its transport is being closed
+	notTold  told = iota
+	goodbye       // it was told
+	answered      // its peer has answered
+	cut           // its transport is being closed
 )
 
 // drain is one call of Drain.
@@ -135,6 +140,9 @@ type drain struct {
 	begun        time.Time
 	all          []*connection // that were open, in the order in which they are told
 	told         int           // how many of all were told
+	open         int           // connections at the beginning
+	dialed       bool          // dialed connections are among all, or have been told
+	alone        int           // looks in a row without an accepted one
 	closedBefore int
 	reported     DrainProgress
 }
@@ -154,7 +162,14 @@ const (
 )
 
 func (d *drain) run(ctx context.Context) error {
-	d.all = slices.Collect(d.in.table.All)
+	d.collect()
+	if d.dialed && d.open > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(drainLooks * drainTick): // for the accepted ones of handshakes under way
+		}
+		d.collect()
+	}
 	slices.SortFunc(d.all, func(a, b *connection) int { return cmp.Compare(a.ID(), b.ID()) })
 	if d.config.random {
 		rand.Shuffle(len(d.all), func(i, j int) { d.all[i], d.all[j] = d.all[j], d.all[i] })
@@ -179,6 +194,18 @@ func (d *drain) run(ctx context.Context) error {
 	}
 }
 
+// collect finds the connections that are told by and by: the accepted ones, and
+// where there are none the dialed ones.
+func (d *drain) collect() {
+	opening := d.in.opening.Load() > 0
+	d.all = slices.Collect(d.in.table.All)
+	d.open = len(d.all)
+	d.dialed = !opening && !slices.ContainsFunc(d.all, (*connection).isAccepted)
+	if !d.dialed {
+		d.all = slices.DeleteFunc(d.all, (*connection).isDialed)
+	}
+}
+
 // done says whether every connection has ended, and every function of WithOnClose
 // has returned.
 func (d *drain) done() bool {
@@ -189,12 +216,26 @@ func (d *drain) done() bool {
 func (d *drain) tell() {
 	due := len(d.all)
 	if spread := d.config.spread; spread > 0 {
-		due = int(float64(due) * min(float64(time.Since(d.begun))/float64(spread), 1))
+		due = min(due, 1+int(float64(due)*float64(time.Since(d.begun))/float64(spread)))
 	}
 	for ; d.told < due; d.told++ {
 		d.all[d.told].sayGoodbye(d.config)
 	}
 }
+
+// tellDialed says goodbye to all dialed connections.
+func (d *drain) tellDialed() {
+	d.dialed = true
+	for c := range d.in.table.All {
+		if c.isDialed() {
+			c.sayGoodbye(d.config)
+		}
+	}
+}
+
+func (c *connection) isDialed() bool { return c.side.role == client }
+
+func (c *connection) isAccepted() bool { return c.side.role == server }
 
 // sayGoodbye has the tap say goodbye, in the background: a transport may be stuck.
 func (c *connection) sayGoodbye(cfg *drainConfig) {
@@ -202,31 +243,53 @@ func (c *connection) sayGoodbye(cfg *drainConfig) {
 	go c.Goodbye(cfg.code, cfg.reason, false)
 }
 
-// leave is the drain of a connection that opens once a drain has begun.
+// leave is the drain of a connection that opens once a drain has begun. A dialed one
+// is left for a while to the accepted one that it may serve.
 func (c *connection) leave(cfg *drainConfig) {
+	if c.isDialed() {
+		for end := time.Now().Add(drainPatience); c.Signs().Open && time.Now().Before(end); {
+			time.Sleep(drainTick)
+		}
+	}
 	c.sayGoodbye(cfg)
 	end := time.Now().Add(lateLimit)
 	for tick := time.NewTicker(drainTick); ; <-tick.C {
-		if !c.Signs().Open || c.Answered() || time.Now().After(end) {
+		if !c.Signs().Open || time.Now().After(end) {
 			tick.Stop()
 			_ = c.Cut()
 			return
+		}
+		if c.Answered() && c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
+			end = time.Now().Add(drainTick * drainLooks)
 		}
 	}
 }
 
 // look closes the transports of those who have answered, and hurries those in the
-// middle of a message once everybody had some time.
+// middle of a message once everybody had some time. Who has answered is left to the
+// library until the next look: a proxy has the answer to pass on.
 func (d *drain) look() {
 	hurry := time.Since(d.begun) > d.config.spread+drainPatience
+	opening, accepted := d.in.opening.Load() > 0, false
 	for c := range d.in.table.All {
+		accepted = accepted || c.isAccepted()
 		switch {
 		case told(c.told.Load()) == notTold:
 		case c.Answered():
-			go func() { _ = c.Cut() }()
+			if !c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
+				go func() { _ = c.Cut() }()
+			}
 		case hurry:
 			go c.Goodbye(d.config.code, d.config.reason, true)
 		}
+	}
+	if opening || accepted {
+		d.alone = 0
+	} else {
+		d.alone++
+	}
+	if !d.dialed && (hurry || d.alone > 1) {
+		d.tellDialed()
 	}
 }
 
@@ -244,7 +307,7 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	d.report()
 	switch ending := d.in.ending.Load(); {
 	case n > 0:
-		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", n, max(len(d.all), n), context.Cause(ctx))
+		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", n, max(d.open, n), context.Cause(ctx))
 	case ending > 0:
 		return fmt.Errorf("otelws: all connections have closed, but %d calls of functions of WithOnClose have not returned in time: %w", ending, context.Cause(ctx))
 	}

@@ -204,3 +204,97 @@ func drainsAfter(t *testing.T, ws *otelws.Instrumentation, proceed chan struct{}
 		t.Error(err)
 	}
 }
+
+// recorder is a server that keeps what clients say, and how each of them closes.
+func recorder(said chan<- string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			_, b, err := c.Read(r.Context())
+			if err != nil {
+				said <- websocket.CloseStatus(err).String()
+				return
+			}
+			said <- string(b)
+		}
+	})
+}
+
+// What a gateway has dialed for its clients is told after them: what they still say
+// arrives, and so does their answer.
+func TestDrainTellsAcceptedFirst(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	said := make(chan string, 4)
+	gateway := proxyTo(t, startServer(t, nil, recorder(said)), ws.Transport(nil))
+	w := openWire(t, startServer(t, ws, gateway))
+	drained := make(chan error, 1)
+	go func() { drained <- ws.Drain(context.Background(), otelws.DrainSpread(time.Hour)) }() // the first is told at once
+	w.answer(fin|opClose, string(closePayload(1001, "going away")))
+	w.send(masked(fin|opText, "last words"))
+	w.send(masked(fin|opClose, closePayload(1000, "")))
+	for _, want := range []string{"last words", websocket.StatusNormalClosure.String()} {
+		if got := <-said; got != want {
+			t.Errorf("the upstream hears %s, want %s", got, want)
+		}
+	}
+	w.shut()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	m.Wait(t, "ws_connections_active", 0)
+	m.Wait(t, `ws_client_connections_closed_total{code="1000"}`, 1)
+	m.Wait(t, `ws_client_drain_connections_total{outcome="closed"}`, 0)
+}
+
+// It is told all the same where the client does not answer.
+func TestDrainTellsDialedInTheEnd(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	said := make(chan string, 4)
+	gateway := proxyTo(t, startServer(t, nil, recorder(said)), ws.Transport(nil))
+	w := openWire(t, startServer(t, ws, gateway))
+	ctx, cancel := context.WithCancel(context.Background())
+	drained := make(chan error, 1)
+	go func() { drained <- ws.Drain(ctx) }()
+	w.answer(fin|opClose, string(closePayload(1001, "going away")))
+	if got, want := <-said, websocket.StatusGoingAway.String(); got != want {
+		t.Errorf("the upstream hears %s, want %s", got, want)
+	}
+	m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
+	cancel()
+	if err := <-drained; err == nil {
+		t.Error("Drain does not say that it has cut a connection")
+	}
+	m.Wait(t, `ws_client_drain_connections_total{outcome="closed"}`, 1)
+	m.Wait(t, `ws_drain_connections_total{outcome="cut"}`, 1)
+}
+
+// A process that accepts nothing has its dialed connections told over the spread.
+func TestDrainOfDialed(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	said := make(chan string, 4)
+	upstream := startServer(t, nil, recorder(said))
+	for range 2 {
+		c, _, err := websocket.Dial(context.Background(), upstream.URL, &websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		c.CloseRead(context.Background())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	drained := make(chan error, 1)
+	go func() { drained <- ws.Drain(ctx, otelws.DrainSpread(time.Hour)) }()
+	if got, want := <-said, websocket.StatusGoingAway.String(); got != want {
+		t.Errorf("the upstream hears %s, want %s", got, want)
+	}
+	m.Wait(t, "ws_client_connections_active", 1) // whose turn has not come
+	cancel()
+	if err := <-drained; err == nil || !strings.Contains(err.Error(), "1 of 2 connections") {
+		t.Errorf("got %v", err)
+	}
+	m.Wait(t, "ws_client_connections_active", 0)
+}

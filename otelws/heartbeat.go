@@ -26,6 +26,7 @@ type heartbeatConfig struct {
 	every   time.Duration
 	timeout time.Duration
 	misses  int
+	spared  [2]bool // by role
 
 	wheel    *wheel.Wheel
 	releases sync.Map // of *heartbeat to the func() bool that lets go of its context
@@ -49,6 +50,17 @@ func Misses(n int) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.misses = n })
 }
 
+// AcceptedOnly has [WithHeartbeat] give the heartbeat to accepted connections alone,
+// as for a gateway that watches its clients.
+func AcceptedOnly() HeartbeatOption {
+	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.spared[client] = true })
+}
+
+// DialedOnly has [WithHeartbeat] give the heartbeat to dialed connections alone.
+func DialedOnly() HeartbeatOption {
+	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.spared[server] = true })
+}
+
 func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 	c := &heartbeatConfig{every: 30 * time.Second, misses: 2}
 	for _, o := range opts {
@@ -67,6 +79,8 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 		return nil, fmt.Errorf("heartbeat timeout %v is not between 0 and the %v from ping to ping", c.timeout, c.every)
 	case c.misses < 1:
 		return nil, fmt.Errorf("heartbeat misses %d is less than 1", c.misses)
+	case c.spared[server] && c.spared[client]:
+		return nil, errors.New("heartbeat is AcceptedOnly and DialedOnly: leave one of them out, or give WithHeartbeat twice")
 	}
 	return c, nil
 }
@@ -95,9 +109,9 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 // something; the kernel is asked on Linux alone. Where the kernel cannot be asked,
 // writes of more than 64 KiB are made in parts, to see whether they get on.
 //
-// It returns an error for a wrong option, for a context without an open
-// connection, as behind no [Instrumentation.Handler], and for a connection that
-// has a heartbeat.
+// It returns an error for a wrong option, [AcceptedOnly] for a dialed connection
+// among them, for a context without an open connection, as behind no
+// [Instrumentation.Handler], and for a connection that has a heartbeat.
 func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption) error {
 	c := connectionFrom(ctx)
 	for c != nil && !sameProvider(c.side.in, i) {
@@ -128,6 +142,9 @@ func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []H
 	cfg, err := newHeartbeatConfig(opts)
 	if err != nil {
 		return fmt.Errorf("otelws: %w", err)
+	}
+	if cfg.spared[c.side.role] {
+		return fmt.Errorf("otelws: failed to start heartbeat: it is not for %s connections", c.side.role)
 	}
 	cfg.wheel = i.wheels.of(cfg)
 	if err := c.beat(ctx, cfg); err != nil {

@@ -126,6 +126,36 @@ func TestWithHeartbeat(t *testing.T) {
 	atLeast(t, m, clientRTT, 2)
 }
 
+// Each side has a heartbeat of its own, or none.
+func TestWithHeartbeatOfOneSide(t *testing.T) {
+	accepted := otelws.WithHeartbeat(append(patient, otelws.AcceptedOnly())...)
+	dialed := otelws.WithHeartbeat(append(patient, otelws.DialedOnly())...)
+	for _, tt := range []struct {
+		name          string
+		options       []otelws.Option
+		with, without []string
+	}{
+		{"accepted", []otelws.Option{accepted}, []string{rtt}, []string{clientRTT}},
+		{"dialed", []otelws.Option{dialed}, []string{clientRTT}, []string{rtt}},
+		{"one each", []otelws.Option{accepted, dialed}, []string{rtt, clientRTT}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ws, m := newInstrumentation(t, tt.options...)
+			server, client := otelwstest.Pair(t, ws, nil, nil)
+			server.CloseRead(context.Background())
+			client.CloseRead(context.Background())
+			for _, sample := range tt.with {
+				atLeast(t, m, sample, 2)
+			}
+			for _, sample := range tt.without {
+				if n, _ := m.Value(sample); n != 0 {
+					t.Errorf("%s is %v", sample, n)
+				}
+			}
+		})
+	}
+}
+
 func TestHeartbeatErrors(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	server, _ := connect(t, ws)
@@ -143,6 +173,7 @@ func TestHeartbeatErrors(t *testing.T) {
 	check(ws.HeartbeatOn(ctx, near), "the connection is not watched")
 	check(beat(ctx, ws, server, otelws.Every(0)), "heartbeat every 0s is not a positive duration")
 	check(beat(ctx, ws, server, nil), "heartbeat option is nil")
+	check(beat(ctx, ws, server, otelws.DialedOnly()), "it is not for accepted connections")
 	if err := beat(ctx, ws, server); err != nil {
 		t.Error(err)
 	}

@@ -52,6 +52,7 @@ func TestNewErrors(t *testing.T) {
 		{"on close", options{otelws.WithOnClose(nil)}, "function of WithOnClose is nil"},
 		{"heartbeat", options{otelws.WithHeartbeat(otelws.Every(-1))}, "heartbeat every -1ns is not a positive duration"},
 		{"heartbeat timeout", options{otelws.WithHeartbeat(otelws.Every(1), otelws.PongTimeout(2))}, "heartbeat timeout 2ns is not between"},
+		{"heartbeat of no side", options{otelws.WithHeartbeat(otelws.AcceptedOnly(), otelws.DialedOnly())}, "heartbeat is AcceptedOnly and DialedOnly"},
 		{"heartbeat misses", options{otelws.WithHeartbeat(otelws.Misses(0))}, "heartbeat misses 0 is less than 1"},
 	}
 	for _, tt := range tests {

@@ -53,7 +53,7 @@ type config struct {
 	budget     int
 	limit      cardinalityLimit
 	onClose    []func(context.Context, Summary)
-	heartbeat  *heartbeatConfig
+	heartbeats [2]*heartbeatConfig // by role, nil for none
 	drain      []DrainOption
 	tracer     trace.TracerProvider
 	propagator propagation.TextMapPropagator
@@ -298,12 +298,21 @@ func WithOnClose(f func(context.Context, Summary)) Option {
 }
 
 // WithHeartbeat gives every connection, accepted or dialed, a heartbeat as
-// [Instrumentation.Heartbeat] does, from its opening to its end.
+// [Instrumentation.Heartbeat] does, from its opening to its end. With
+// [AcceptedOnly] or [DialedOnly] it is for the one kind, and may be given again for
+// the other.
 func WithHeartbeat(opts ...HeartbeatOption) Option {
 	return optionFunc(func(c *config) {
 		h, err := newHeartbeatConfig(opts)
-		c.heartbeat = h
-		c.errs = append(c.errs, err)
+		if err != nil {
+			c.errs = append(c.errs, err)
+			return
+		}
+		for r := range c.heartbeats {
+			if !h.spared[r] {
+				c.heartbeats[r] = h
+			}
+		}
 	})
 }
 

@@ -59,8 +59,10 @@ func New(opts ...Option) (*Instrumentation, error) {
 	if err := i.join(); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)
 	}
-	if cfg.heartbeat != nil {
-		cfg.heartbeat.wheel = i.wheels.of(cfg.heartbeat)
+	for _, h := range cfg.heartbeats {
+		if h != nil {
+			h.wheel = i.wheels.of(h)
+		}
 	}
 	i.server.use()
 	return i, nil

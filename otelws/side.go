@@ -21,6 +21,14 @@ const (
 	client
 )
 
+// String returns what connections of the role are.
+func (r role) String() string {
+	if r == server {
+		return "accepted"
+	}
+	return "dialed"
+}
+
 // side is everything that is recorded of accepted, or else of dialed,
 // connections.
 type side struct {

@@ -39,17 +39,24 @@ are dropped, and X-Forwarded-For, -Host and -Proto set anew, unless the connecti
 cmd/otelws/SECURITY.md in the sources for all of it.
 
 The --limit flags bound what clients can take. Whoever is refused has a status that says so (429,
-503, 431, 408), and is counted in otelws_proxy_refused_total by reason; WebSockets that the proxy
-ends itself are in otelws_proxy_cut_total.
+503, 431, 408), and is counted in otelws_proxy_refused_total by reason; tunnels that a limit or the
+end of one side ends are in otelws_proxy_cut_total.
+
+--heartbeat has the proxy ping the clients, and --backend.heartbeat the backend, between two frames
+of theirs. ws_heartbeat_rtt_seconds is then there whatever either does, and who answers no two pings
+in a row and gives no other sign of life is ended, which is counted as a 1006 by timeout. The pongs
+go no further than the proxy. Pings, pongs and heartbeats of the two ends pass as ever.
 
 The listener of the metrics has /-/healthy, and /-/ready, which is 503 while the backend takes no
 connections and from the first signal on. The public listener has no path of its own.
 
-On SIGTERM or Ctrl-C the proxy takes no more connections, and waits for those there are, until
---drain.timeout has passed. A proxy cannot put a close frame into the stream of another: let the
-backend send its own, as it does when it is stopped at the same time. What is left at the end is
-cut off, which is counted as a 1006 by this side. SIGHUP has the files of certificates and
-authorities read again, and ends nothing.
+On SIGTERM or Ctrl-C the proxy takes no more connections, and lets requests end. Every client gets a
+close frame, 1012 (service restart) unless --drain.code says otherwise, one after the other over
+--drain.spread, so that they do not all come back at once. A frame goes between two messages. The
+client's answer passes on, and is how the backend learns of the end; backends whose client gives none
+are told by the proxy, with the same code, a second after the last client. What is left after
+--drain.timeout is cut off. Both are counted in ws_drain_connections_total, by outcome. SIGHUP has the
+files of certificates and authorities read again, and ends nothing.
 
 Metrics are pushed and traces exported by OTLP where the environment asks for it, by
 OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT. A trace goes
@@ -120,7 +127,7 @@ func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, gateway *
 	} else {
 		fmt.Fprintln(stdout, "Backend: takes connections")
 	}
-	fmt.Fprintf(stdout, "Ctrl-C lets connections end within %v, and a second one ends it at once.\n", p.config.DrainTimeout)
+	fmt.Fprintf(stdout, "Ctrl-C closes the connections within %v, and a second one ends it at once.\n", p.config.DrainTimeout)
 }
 
 func reload(gateway *proxy.Proxy, logger *slog.Logger) {
@@ -150,6 +157,8 @@ func (p *proxyCommand) instrument(tel *telemetry, logger *slog.Logger) (*otelws.
 	for _, code := range p.closeCodes {
 		opts = append(opts, otelws.WithCloseCodes(websocket.StatusCode(code)))
 	}
+	opts = append(opts, p.heartbeats.options()...)
+	opts = append(opts, p.drain.options()...)
 	if p.logConnections {
 		closed := otelws.LogClosed(logger)
 		opts = append(opts, otelws.WithOnClose(func(ctx context.Context, s otelws.Summary) {

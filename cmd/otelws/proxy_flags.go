@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/spf13/cobra"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
@@ -20,6 +21,8 @@ type proxyCommand struct {
 	routes         []string
 	subprotocols   []string
 	closeCodes     []int
+	heartbeats     heartbeats
+	drain          goodbye
 	debugHosts     []string
 	logConnections bool
 }
@@ -35,10 +38,12 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 		Long: proxyHelp,
 		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			p.drain.spreadSet = cmd.Flags().Changed("drain.spread")
 			return p.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
 		},
 	}
 	f, c := cmd.Flags(), &p.config
+	f.SetNormalizeFunc(dottedDrain)
 	l := &c.Limits
 	f.StringVar(&p.listen, "listen", "localhost:8080", "`address` that clients connect to")
 	f.StringVar(&c.ServerTLS.Cert, "tls.cert", "", "PEM `file` with the certificate of that listener, read again when it changes")
@@ -70,7 +75,11 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 	f.StringVar(&p.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics, /-/ready and /debug/ws")
 	f.StringArrayVar(&p.debugHosts, "debug.host", nil, "`name` of this host by which /debug/ws is asked for without authentication, addresses included (repeatable)")
 	f.StringVar(&p.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as Prometheus exporters take it")
+	f.DurationVar(&p.heartbeats.clients, "heartbeat", 0, "time from one ping of the proxy's to the next, for each client, 0 for none")
+	f.DurationVar(&p.heartbeats.backend, "backend.heartbeat", 0, "the same for each connection to the backend")
 	f.DurationVar(&c.DrainTimeout, "drain.timeout", 25*time.Second, "time for connections to end after a signal; orchestrators kill after 30 s as a rule")
+	f.DurationVar(&p.drain.spread, "drain.spread", 10*time.Second, "part of that time over which clients are told, one after the other; at most half of it unless set")
+	f.IntVar(&p.drain.code, "drain.code", int(websocket.StatusServiceRestart), "close `code` that they are told: 1001, 1012 or one from 3000 to 4999")
 	f.BoolVar(&p.logConnections, "log.connections", false, "log each connection when it has ended")
 	return cmd
 }
@@ -85,11 +94,17 @@ func (p *proxyCommand) validate() error {
 		{"backend.connect-timeout", c.ConnectTimeout},
 		{"backend.response-timeout", c.ResponseTimeout},
 		{"drain.timeout", c.DrainTimeout},
+		{"drain.spread", p.drain.spread},
+		{"heartbeat", p.heartbeats.clients},
+		{"backend.heartbeat", p.heartbeats.backend},
 		{"limit.idle", c.Limits.Idle},
 	} {
 		if d.value < 0 {
 			return fmt.Errorf("--%s %v: use a positive duration, or 0", d.flag, d.value)
 		}
+	}
+	if err := p.drain.validate(c.DrainTimeout); err != nil {
+		return err
 	}
 	if c.Backend == "" {
 		return errors.New("--backend is missing: give the URL of the server, such as http://localhost:3000")

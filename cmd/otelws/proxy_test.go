@@ -130,26 +130,26 @@ func (r *running) waitForStatus(t *testing.T, url string, status int) {
 	}
 }
 
-// After a signal the proxy waits for its connections, says so on /-/ready, and
-// shows the last of them in its metrics.
+// After a signal the proxy waits for its connections, says so on /-/ready, and logs
+// the last of them.
 func TestProxySignal(t *testing.T) {
 	t.Parallel()
 	backend := startEcho(t)
-	c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--log.connections")
+	c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--log.connections",
+		"--drain-code", "4001") // as --drain.code
 	conn := c.dial(t, "/")
 	ready := strings.TrimSuffix(c.metrics, "/metrics") + "/-/ready"
 	c.waitForStatus(t, ready, http.StatusOK)
 	check(t, c.cmd.Process.Signal(syscall.SIGTERM))
 	c.waitForStatus(t, ready, http.StatusServiceUnavailable)
-	check(t, conn.Write(testContext(t), websocket.MessageText, []byte("still here")))
-	if _, b, err := conn.Read(testContext(t)); err != nil || string(b) != "still here" {
-		t.Errorf("echo %q, %v", b, err)
+	c.waitForValue(t, `ws_frames_total{network_io_direction="transmit",opcode="close"}`, 1)
+	if _, _, err := conn.Read(testContext(t)); websocket.CloseStatus(err) != 4001 {
+		t.Errorf("the client hears %v, want close code 4001", err)
 	}
-	check(t, conn.Close(websocket.StatusNormalClosure, ""))
 	if err := c.wait(t); err != nil {
 		t.Errorf("%v\n%s", err, c.log)
 	}
-	if n := strings.Count(c.log.String(), "websocket closed"); n != 1 {
+	if n := strings.Count(c.log.String(), "code=4001"); n != 1 {
 		t.Errorf("%d lines about one connection:\n%s", n, c.log)
 	}
 }
@@ -178,6 +178,12 @@ func TestProxyErrors(t *testing.T) {
 		{"connect timeout", append(backend, "--backend.connect-timeout", "-1s"), []string{"--backend.connect-timeout", "-1s"}},
 		{"response timeout", append(backend, "--backend.response-timeout", "-1s"), []string{"--backend.response-timeout", "-1s"}},
 		{"drain timeout", append(backend, "--drain.timeout", "soon"), []string{"--drain.timeout", "soon"}},
+		{"drain spread", append(backend, "--drain.spread", "25s"), []string{"--drain.spread", "--drain.timeout 25s"}},
+		{"drain spread negative", append(backend, "--drain.spread", "-1s"), []string{"--drain.spread", "-1s"}},
+		{"drain code", append(backend, "--drain.code", "1006"), []string{"--drain.code 1006", "1012"}},
+		{"drain code of a client", append(backend, "--drain.code", "1010"), []string{"--drain.code 1010", "1012"}},
+		{"heartbeat", append(backend, "--heartbeat", "-1s"), []string{"--heartbeat -1s"}},
+		{"backend heartbeat", append(backend, "--backend.heartbeat", "-1s"), []string{"--backend.heartbeat -1s"}},
 		{"forwarded", append(backend, "--forwarded", "maybe"), []string{"--forwarded", "maybe", "append, replace or off"}},
 		{"route", append(backend, "--route", "/{"), []string{"--route", `"/{"`}},
 		{"route with a method", append(backend, "--route", "GET /x"), []string{"--route", "without a method"}},

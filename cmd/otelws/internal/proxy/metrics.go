@@ -41,14 +41,12 @@ type cut uint8
 
 const (
 	cutIdle cut = iota
-	cutDrain
 	cutClientEnded
 	cutBackendEnded
 )
 
 var cutReasons = [...]string{
 	cutIdle:         "idle",
-	cutDrain:        "drain",
 	cutClientEnded:  "client_ended",  // the client had ended, and the backend did not
 	cutBackendEnded: "backend_ended", // the other way round
 }

@@ -22,9 +22,9 @@ const (
 func (p *Proxy) Reload() error { return errors.Join(p.cert.reload(), p.target.loadTLS()) }
 
 // Serve serves on l, which it closes, until ctx is done. It then accepts no
-// more, and lets requests and connections end within the drain timeout. What is
-// left after that is cut off: a proxy has no place in a stream of frames where
-// it could put a close frame of its own. It returns nil, or why serving failed.
+// more, lets requests end, and drains the WebSockets as the instrumentation is told
+// to by its [otelws.WithDrain]. What is left after the drain timeout is cut off. It
+// returns nil, or why serving failed.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errCut)
@@ -64,14 +64,18 @@ func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 
 	grace, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
 	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- p.cfg.WebSockets.Drain(grace) }()
 	// The server has ended when its handlers have, which those of WebSockets
 	// have not.
 	_ = srv.Shutdown(grace)
+	if err := <-drained; err != nil {
+		p.cfg.Logger.Warn("cut off WebSockets", "err", err)
+	}
 	if p.active.wait(grace) {
 		return
 	}
-	p.cfg.Logger.Warn("cutting off what did not end in time", "connections", p.active.connections())
-	p.metrics.cut[cutDrain].Add(int64(p.active.cut()))
+	p.active.cut()
 	cut(errCut)
 	_ = srv.Close()
 	last, cancel := context.WithTimeout(context.Background(), cutTime)
@@ -123,8 +127,8 @@ func (a *active) connections() int {
 	return len(a.tunnels)
 }
 
-// cut ends all tunnels, and those to come, and says how many there were.
-func (a *active) cut() int {
+// cut ends all tunnels, and those to come.
+func (a *active) cut() {
 	a.mu.Lock()
 	a.cutting = true
 	all := make([]*tunnel, 0, len(a.tunnels))
@@ -135,7 +139,6 @@ func (a *active) cut() int {
 	for _, t := range all {
 		t.cut()
 	}
-	return len(all)
 }
 
 // wait waits until nothing is under way, and says whether that came about

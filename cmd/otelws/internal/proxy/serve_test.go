@@ -20,7 +20,7 @@ func listenUnix(t *testing.T, path string) net.Listener {
 	return l
 }
 
-// A drain takes no more connections, and lets those that there are end.
+// A drain takes no more connections, tells WebSockets, and lets requests end.
 func TestDrain(t *testing.T) {
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,23 +52,20 @@ func TestDrain(t *testing.T) {
 		}
 		return err != nil
 	})
-	ws.send(t, frame(fin|opText, "still here"))
-	ws.want(t, fin|opText, "still here")
+	ws.want(t, fin|opClose, string(closing(1001, "going away")))
+	ws.send(t, frame(fin|opClose, closing(1001, "")))
+	g.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+	g.idle(t)
+	select {
+	case <-stopped:
+		t.Error("the drain ended with a request left")
+	default:
+	}
 	close(answer)
 	if got := readAll(t, slow.response(t).Body); got != "done" {
 		t.Errorf("the request in flight got %q", got)
 	}
-	select {
-	case <-stopped:
-		t.Error("the drain ended with a connection left")
-	default:
-	}
-	ws.send(t, frame(fin|opClose, closing(1000, "")))
-	ws.want(t, fin|opClose, string(closing(1000, "")))
-	ws.Close()
 	<-stopped
-	g.idle(t)
-	g.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 }
 
 // What does not end in time is cut off, on both sides, even where a client
@@ -96,15 +93,19 @@ func TestDrainCutsOff(t *testing.T) {
 			coderEcho(w, r)
 		}
 	}))
-	g := startProxy(t, proxy.Config{Backend: b.URL, DrainTimeout: 100 * time.Millisecond})
+	g := startProxy(t, proxy.Config{Backend: b.URL, DrainTimeout: 500 * time.Millisecond})
 	ws := openWire(t, g.address, "/")
 	openWire(t, g.address, "/flood")
 	slow := dialWire(t, g.address)
 	slow.send(t, []byte("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n"))
 	eventually(t, "the request to arrive", func() bool { return b.counted.held() == 3 })
+	eventually(t, "the flood to stand still", func() bool {
+		blocked, _ := g.Value("ws_write_time_seconds_total")
+		return blocked > 0.2
+	})
 
 	g.stop()
-	if got := ws.transcript(); got != "end" {
+	if got := ws.transcript(); got != describe(fin|opClose, closing(1001, "going away"))+"\nend" {
 		t.Errorf("the connection ends by %q", got)
 	}
 	_, err := io.ReadAll(slow.br)
@@ -112,7 +113,9 @@ func TestDrainCutsOff(t *testing.T) {
 		t.Errorf("the request ends by %v", err)
 	}
 	g.idle(t)
-	g.Wait(t, `ws_connections_closed_total{code="1006"}`, 2)
+	g.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+	g.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
+	g.Wait(t, `ws_drain_connections_total{outcome="cut"}`, 2)
 	eventually(t, "the backend's connections to end", func() bool { return b.counted.held() == 0 })
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -139,6 +140,10 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 		}
 	}
 	n, failed, err := t.copy(backend, t.Conn)
+	if t.drained(err) {
+		// The client has had its close frame, and the backend may have words left.
+		err = nil
+	}
 	if !failed {
 		t.wait(t.proxy.linger.client, cutClientEnded)
 	} else {
@@ -154,10 +159,20 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 func (t *tunnel) ReadFrom(backend io.Reader) (int64, error) {
 	n, failed, err := t.copy(t.Conn, backend)
 	t.wait(t.proxy.linger.backend, cutBackendEnded)
+	if failed && t.drained(err) {
+		// A reset would overtake the client's close frame, as in WriteTo.
+		_, _ = io.Copy(io.Discard, onlyReader{backend})
+	}
 	if failed {
 		err = nil
 	}
 	return n, err
+}
+
+// drained says whether err of the client's connection comes of a drain that has said
+// goodbye there.
+func (t *tunnel) drained(err error) bool {
+	return t.proxy.draining.Load() && errors.Is(err, net.ErrClosed)
 }
 
 // onlyReader hides a WriteTo.

@@ -1,0 +1,270 @@
+package proxy_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// patient is a heartbeat that a busy machine does not take the living for dead by.
+func patient(opts ...otelws.HeartbeatOption) otelws.Option {
+	return otelws.WithHeartbeat(append(opts, otelws.Every(50*time.Millisecond), otelws.Misses(1<<15))...)
+}
+
+// answerPings reads until the end, answers pings, and keeps what else comes.
+func (w *wire) answerPings(other chan<- string) {
+	defer close(other)
+	for {
+		first, payload, err := w.read()
+		switch {
+		case err != nil:
+			return
+		case first == fin|opPing:
+			if _, err := w.Write(frame(fin|opPong, payload)); err != nil {
+				return
+			}
+		default:
+			other <- describe(first, payload)
+		}
+	}
+}
+
+// Whatever the backend, RTT is there on the sides that are asked for, and no pong
+// passes that answers the proxy.
+func TestHeartbeat(t *testing.T) {
+	for _, server := range quietServers {
+		t.Run(server.name, func(t *testing.T) {
+			q := server.start(t)
+			g := startProxy(t, proxy.Config{Backend: q.url}, patient(otelws.AcceptedOnly()), patient(otelws.DialedOnly()))
+			w := openWire(t, g.address, "/")
+			heard := make(chan string, 16)
+			go w.answerPings(heard)
+			for _, side := range []string{"ws_", "ws_client_"} {
+				eventually(t, side+"heartbeat_rtt_seconds", func() bool { return g.sum(side+"heartbeat_rtt_seconds_count") >= 3 })
+			}
+			// A pong of the client's own passes, and comes behind those.
+			w.send(t, frame(fin|opPong, "mine"))
+			w.send(t, frame(fin|opText, "hello"))
+			if got, want := <-heard, describe(fin|opText, []byte("hello")); got != want {
+				t.Errorf("the client hears %s, want %s", got, want)
+			}
+			eventually(t, "the client's pong", func() bool { return q.count("pong") > 0 })
+			w.send(t, frame(fin|opClose, closing(1000, "")))
+			if got, want := <-heard, describe(fin|opClose, closing(1000, "")); got != want {
+				t.Errorf("the client hears %s, want %s", got, want)
+			}
+			w.Close()
+			g.idle(t)
+			eventually(t, "the backend to end", func() bool { return q.count("close 1000") == 1 })
+			if n := q.count("pong"); n != 1 {
+				t.Errorf("the backend sees %d pongs, want the client's own", n)
+			}
+		})
+	}
+}
+
+// A heartbeat of the one side leaves the other alone.
+func TestHeartbeatOfOneSide(t *testing.T) {
+	for _, tt := range []struct {
+		only          otelws.HeartbeatOption
+		with, without string
+	}{
+		{otelws.AcceptedOnly(), "ws_", "ws_client_"},
+		{otelws.DialedOnly(), "ws_client_", "ws_"},
+	} {
+		q := startQuietGo(t)
+		g := startProxy(t, proxy.Config{Backend: q.url}, patient(tt.only))
+		go openWire(t, g.address, "/").answerPings(make(chan string, 16))
+		eventually(t, tt.with+"heartbeat_rtt_seconds", func() bool { return g.sum(tt.with+"heartbeat_rtt_seconds_count") >= 3 })
+		if n := g.sum(tt.without + "heartbeat_rtt_seconds_count"); n != 0 {
+			t.Errorf("%s has %v heartbeats beside those of %s", tt.without, n, tt.with)
+		}
+		g.stop()
+	}
+}
+
+// A client that answers nothing is ended, and its backend with it.
+func TestHeartbeatEndsDeadClient(t *testing.T) {
+	for _, server := range quietServers {
+		t.Run(server.name, func(t *testing.T) {
+			q := server.start(t)
+			g := startProxy(t, proxy.Config{Backend: q.url},
+				otelws.WithHeartbeat(otelws.Every(50*time.Millisecond), otelws.AcceptedOnly()))
+			openWire(t, g.address, "/")
+			g.Wait(t, `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`, 1)
+			g.idle(t)
+			eventually(t, "the backend to learn of it", func() bool { return q.count("close 1006") == 1 })
+		})
+	}
+}
+
+// drainOf is what the command asks for.
+func drainOf(spread time.Duration) otelws.Option {
+	return otelws.WithDrain(otelws.DrainCode(websocket.StatusServiceRestart, "service restart"), otelws.DrainSpread(spread))
+}
+
+// At the end every client is told, and every backend by the client's answer.
+func TestDrainTellsAll(t *testing.T) {
+	const clients = 500
+	for _, server := range quietServers {
+		t.Run(server.name, func(t *testing.T) {
+			q := server.start(t)
+			g := startProxy(t, proxy.Config{Backend: q.url, DrainTimeout: waitLimit}, drainOf(time.Second))
+			heard := make(chan string, clients)
+			var all sync.WaitGroup
+			for range clients {
+				c, _, err := websocket.Dial(testContext(t), "ws://"+g.address, nil)
+				check(t, err)
+				defer c.CloseNow()
+				all.Go(func() {
+					_, _, err := c.Read(testContext(t))
+					heard <- err.Error()
+				})
+			}
+			g.stop()
+			all.Wait()
+			close(heard)
+			for err := range heard {
+				if !strings.Contains(err, `status = StatusServiceRestart and reason = "service restart"`) {
+					t.Fatalf("a client hears %s", err)
+				}
+			}
+			for _, side := range []string{"ws_", "ws_client_"} {
+				g.Wait(t, side+`connections_closed_total{code="1012"}`, clients)
+				if opened, active := g.sum(side+"connections_opened_total"), g.sum(side+"connections_active"); opened != clients || active != 0 {
+					t.Errorf("%s: %v connections opened, %v active", side, opened, active)
+				}
+			}
+			g.Wait(t, `ws_drain_connections_total{outcome="closed"}`, clients)
+			g.Wait(t, `ws_drain_connections_total{outcome="cut"}`, 0)
+			eventually(t, "the backends to end", func() bool { return q.count("close 1012") == clients })
+			if kinds := q.kinds(); len(kinds) != 1 {
+				t.Errorf("the backend sees %q", kinds)
+			}
+		})
+	}
+}
+
+// The backend learns of the end by the client's words, which all pass.
+func TestDrainPassesLastWords(t *testing.T) {
+	q := startQuietGo(t)
+	g := startProxy(t, proxy.Config{Backend: q.url, DrainTimeout: waitLimit}, drainOf(waitLimit))
+	w := openWire(t, g.address, "/")
+	stopped := make(chan struct{})
+	go func() {
+		g.stop()
+		close(stopped)
+	}()
+	w.want(t, fin|opClose, string(closing(1012, "service restart")))
+	for range 3 {
+		w.send(t, frame(fin|opText, "last words"))
+	}
+	w.send(t, frame(fin|opClose, closing(1001, "")))
+	if got := w.transcript(); got != "end" {
+		t.Errorf("after the close frame came %s", got)
+	}
+	<-stopped
+	g.Wait(t, `ws_client_frames_total{network_io_direction="transmit",opcode="text"}`, 3)
+	g.idle(t)
+	g.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
+	if got := fmt.Sprint(q.kinds()); got != "[close 1001]" {
+		t.Errorf("the backend sees %s", got)
+	}
+}
+
+// A backend that sends all the while, and reads late, gets the client's close frame,
+// too: its connection is not reset.
+func TestDrainOfSendingBackend(t *testing.T) {
+	seen, read := make(chan string, 1), make(chan struct{})
+	words := frame(fin|opBinary, make([]byte, 44<<10)) // more than the backend's kernel takes
+	total := len(words) + len(frame(fin|opClose, closing(1012, "")))
+	address, _ := rawBackend(t, switchTo(func(c net.Conn, br *bufio.Reader) {
+		_ = c.(*countedConn).Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				if _, err := c.Write(appendFrame(fin|opText, nil, []byte("tick"))); err != nil {
+					return
+				}
+			}
+		}()
+		<-read
+		b, err := io.ReadAll(io.LimitReader(br, int64(total)))
+		seen <- fmt.Sprintf("%d bytes, %v", len(b), err)
+		c.Close()
+		<-ended
+	}))
+	g := startProxy(t, proxy.Config{Backend: "http://" + address, DrainTimeout: waitLimit}, drainOf(0))
+	w := openWire(t, g.address, "/")
+	w.want(t, fin|opText, "tick")
+	go g.stop()
+	for {
+		first, payload, err := w.read()
+		check(t, err)
+		if first == fin|opClose {
+			w.send(t, append(words, frame(fin|opClose, payload[:2])...))
+			break
+		}
+	}
+	g.Wait(t, "ws_connections_active", 0)
+	close(read)
+	if got, want := <-seen, fmt.Sprintf("%d bytes, <nil>", total); got != want {
+		t.Errorf("the backend sees %s, want %s", got, want)
+	}
+	g.stop()
+	g.Wait(t, `ws_client_connections_closed_total{code="1012"}`, 1)
+}
+
+// A backend is told by the proxy where its client says nothing, and what does not
+// end is cut off.
+func TestDrainOfSilentClient(t *testing.T) {
+	q := startQuietGo(t)
+	g := startProxy(t, proxy.Config{Backend: q.url, DrainTimeout: 3 * time.Second}, drainOf(0))
+	w := openWire(t, g.address, "/")
+	go g.stop()
+	w.want(t, fin|opClose, string(closing(1012, "service restart")))
+	eventually(t, "the backend to be told", func() bool { return q.count("close 1012") == 1 })
+	g.stop()
+	g.Wait(t, `ws_drain_connections_total{outcome="cut"}`, 1)
+	g.Wait(t, `ws_client_drain_connections_total{outcome="closed"}`, 1)
+	g.Wait(t, `ws_connections_active`, 0)
+	g.Wait(t, `ws_client_connections_active`, 0)
+	g.wantLog(t, "cut off WebSockets")
+}
+
+// A WebSocket whose handshake ends during the drain is told at once, the client by
+// the proxy.
+func TestDrainOfLateConnection(t *testing.T) {
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-answer
+		coderEcho(w, r)
+	}))
+	g := startProxy(t, proxy.Config{Backend: b.URL, DrainTimeout: waitLimit}, drainOf(waitLimit))
+	w := dialWire(t, g.address)
+	w.send(t, []byte(handshake("/")))
+	<-arrived
+	go g.stop()
+	eventually(t, "the drain", func() bool { return g.Ready(t.Context()) != nil })
+	close(answer)
+	if resp := w.response(t); resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %s", resp.Status)
+	}
+	w.want(t, fin|opClose, string(closing(1012, "service restart")))
+	w.send(t, frame(fin|opClose, closing(1012, "")))
+	g.stop()
+	g.Wait(t, `ws_connections_closed_total{code="1012"}`, 1)
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/spf13/pflag"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// heartbeats are the times from one ping to the next, 0 for none.
+type heartbeats struct{ clients, backend time.Duration }
+
+func (h heartbeats) options() (opts []otelws.Option) {
+	if h.clients > 0 {
+		opts = append(opts, otelws.WithHeartbeat(otelws.Every(h.clients), otelws.AcceptedOnly()))
+	}
+	if h.backend > 0 {
+		opts = append(opts, otelws.WithHeartbeat(otelws.Every(h.backend), otelws.DialedOnly()))
+	}
+	return opts
+}
+
+// goodbye is how connections are told that the proxy ends.
+type goodbye struct {
+	code      int
+	spread    time.Duration
+	spreadSet bool
+}
+
+// goodbyeReason is the text of the close frame.
+const goodbyeReason = "service restart"
+
+// firstOwnCode is the first of the close codes that applications choose.
+const firstOwnCode = 3000
+
+// validate returns an error that names the flag.
+func (g *goodbye) validate(timeout time.Duration) error {
+	switch {
+	case g.code != 1001 && g.code != 1012 && (g.code < firstOwnCode || g.code > 4999):
+		return fmt.Errorf("--drain.code %d: use 1001, 1012 or a code from 3000 to 4999", g.code)
+	case !g.spreadSet:
+		g.spread = min(g.spread, timeout/2)
+	case g.spread > 0 && g.spread >= timeout:
+		return fmt.Errorf("--drain.spread %v: those who are told last need some of --drain.timeout %v: use less", g.spread, timeout)
+	}
+	return nil
+}
+
+func (g *goodbye) options() []otelws.Option {
+	code := websocket.StatusCode(g.code)
+	opts := []otelws.Option{otelws.WithDrain(otelws.DrainCode(code, goodbyeReason), otelws.DrainSpread(g.spread))}
+	if code >= firstOwnCode {
+		opts = append(opts, otelws.WithCloseCodes(code))
+	}
+	return opts
+}
+
+// dottedDrain takes --drain-spread for --drain.spread.
+func dottedDrain(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	if after, ok := strings.CutPrefix(name, "drain-"); ok {
+		name = "drain." + after
+	}
+	return pflag.NormalizedName(name)
+}
