@@ -2,9 +2,6 @@ package otelws_test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,16 +30,7 @@ const nodeClient = `
 // where no such client is asked for.
 func runNode(t *testing.T, url, message, end string) (code string) {
 	t.Helper()
-	modules := os.Getenv(nodeModules)
-	if modules == "" {
-		t.Skipf("needs node, and %s set to a node_modules directory that holds the package ws", nodeModules)
-	}
-	modules, err := filepath.Abs(modules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "node", "-e", fmt.Sprintf(nodeClient, end), url, message)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	cmd := nodeCommand(t, fmt.Sprintf(nodeClient, end), url, message)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("node: %v\n%s", err, out)
