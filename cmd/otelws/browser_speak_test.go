@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+const talkingPage = `<!doctype html><title>talk</title><script>
+	const seen = {messages: 0, error: false};
+	const socket = new WebSocket('ws://' + location.host + '/ws');
+	const talking = setInterval(() => { if (socket.readyState === 1) socket.send('x'.repeat(100)); }, 20);
+	socket.onmessage = () => seen.messages++;
+	socket.onerror = () => seen.error = true;
+	socket.onclose = (event) => {
+		clearInterval(talking);
+		seen.closed = event.code + ' ' + event.reason + (event.wasClean ? '' : ', not clean');
+	};
+</script>`
+
+// A browser answers the pings of the tap amid its messages, and has the code of the
+// drain.
+func TestBrowserIsSpokenTo(t *testing.T) {
+	m := otelwstest.NewMetrics(t)
+	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()),
+		otelws.WithHeartbeat(otelws.Every(50*time.Millisecond), otelws.Misses(1<<15)))
+	check(t, err)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(talkingPage)) })
+	mux.Handle("/ws", ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			typ, b, err := c.Read(r.Context())
+			if err != nil || c.Write(r.Context(), typ, b) != nil {
+				return
+			}
+		}
+	})))
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	b := startBrowser(t, s.URL)
+	b.waitUntil("seen.messages > 10")
+	const rtt = "ws_heartbeat_rtt_seconds_count"
+	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {
+		if n, _ := m.Value(rtt); n >= 3 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the browser answers no pings")
+		}
+	}
+	ctx, cancel := context.WithTimeout(testContext(t), waitLimit)
+	defer cancel()
+	check(t, ws.Drain(ctx))
+	b.waitUntil("seen.closed")
+	if got := eval[string](b, "seen.closed"); got != "1001 going away" {
+		t.Errorf("the browser has %q", got)
+	}
+	if eval[bool](b, "seen.error") || len(b.log) > 0 {
+		t.Errorf("the browser complains: %v", b.log)
+	}
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+	m.Wait(t, `ws_drain_connections_total{outcome="closed"}`, 1)
+}
