@@ -24,22 +24,15 @@ const idleConns = 10_000
 // bytes of heap and stack, and goroutines, the handler's own included. The
 // clients are in another process.
 func BenchmarkIdle(b *testing.B) {
-	heartbeat := func(every time.Duration) func(*testing.B, http.Handler) http.Handler {
-		return func(b *testing.B, _ http.Handler) http.Handler {
-			ws, err := otelws.New(
-				otelws.WithMeterProvider(otelwstest.NewMetrics(b).MeterProvider()),
-				otelws.WithHeartbeat(otelws.Every(every)))
+	var m *otelwstest.Metrics // of a heartbeat
+	heartbeat := func(opts ...otelws.HeartbeatOption) func(*testing.B, http.Handler) http.Handler {
+		return func(b *testing.B, next http.Handler) http.Handler {
+			m = otelwstest.NewMetrics(b)
+			ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()), otelws.WithHeartbeat(opts...))
 			if err != nil {
 				b.Fatal(err)
 			}
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := ws.Accept(w, r, nil)
-				if err != nil {
-					return
-				}
-				defer c.CloseNow()
-				c.Read(r.Context())
-			})
+			return ws.Handler(next)
 		}
 	}
 	quiet := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,14 +58,22 @@ func BenchmarkIdle(b *testing.B) {
 		name    string
 		handler func(*testing.B, http.Handler) http.Handler
 	}
-	variants := append(instrumentations, variant{"Heartbeat", heartbeat(time.Hour)}, variant{"Traced", traced})
+	const beating = "Beating" // the peers answer; the pong of a third of the pings is awaited still
+	variants := append(instrumentations, variant{"Traced", traced},
+		variant{"Heartbeat", heartbeat(otelws.Every(time.Hour))},
+		variant{beating, heartbeat(otelws.Every(9*time.Second), otelws.PongTimeout(3*time.Second), otelws.Misses(1<<15))})
 	for _, v := range variants {
 		b.Run(v.name, func(b *testing.B) {
 			for b.Loop() {
 				url := serve(b, v.handler(b, quiet))
 				before := memory()
 				clients := startEchoClients(b, url, idleConns, 0)
-				clients.run(b, 0)
+				if clients.run(b, 0); v.name == beating {
+					clients.run(b, listen)
+					for n := 0.0; n < 3*idleConns; n, _ = m.Value(rtt) {
+						time.Sleep(100 * time.Millisecond)
+					}
+				}
 				after := memory()
 				b.ReportMetric(float64(after.heap-before.heap)/idleConns, "heap-B/conn")
 				b.ReportMetric(float64(after.stacks-before.stacks)/idleConns, "stack-B/conn")

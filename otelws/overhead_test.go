@@ -109,6 +109,9 @@ func startEchoClients(b *testing.B, url string, conns, size int) *echoClients {
 	return &echoClients{in, bufio.NewReader(out)}
 }
 
+// listen has the clients read from now on, instead of a number of messages.
+const listen = -1
+
 // run has messages echoed, spread over the connections.
 func (c *echoClients) run(b *testing.B, messages int) {
 	b.Helper()
@@ -145,6 +148,10 @@ func TestEchoClients(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		for _, c := range conns {
+			if messages == listen {
+				c.CloseRead(ctx)
+				continue
+			}
 			all.Go(func() {
 				for range messages / len(conns) {
 					if err := c.Write(ctx, websocket.MessageBinary, message); err != nil {

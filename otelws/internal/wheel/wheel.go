@@ -117,6 +117,9 @@ func (w *Wheel) advance(due []Timer) []Timer {
 		due = append(due, s.timer)
 	}
 	clear(slot[len(left):])
+	if len(left) == 0 {
+		left = nil // else every slot keeps room for the most that it ever had
+	}
 	w.slots[w.at] = left
 	return due
 }
