@@ -142,6 +142,7 @@ type drain struct {
 	told         int           // how many of all were told
 	open         int           // connections at the beginning
 	dialed       bool          // dialed connections are among all, or have been told
+	dialedAt     time.Time     // when these are told at the latest
 	alone        int           // looks in a row without an accepted one
 	closedBefore int
 	reported     DrainProgress
@@ -163,6 +164,13 @@ const (
 
 func (d *drain) run(ctx context.Context) error {
 	d.collect()
+	// Slow clients have half of the time that is left before their backends are told.
+	d.dialedAt = d.begun.Add(d.config.spread + drainPatience)
+	if end, ok := ctx.Deadline(); ok {
+		if half := d.begun.Add(d.config.spread + end.Sub(d.begun.Add(d.config.spread))/2); half.After(d.dialedAt) {
+			d.dialedAt = half
+		}
+	}
 	if d.dialed && d.open > 0 {
 		select {
 		case <-ctx.Done():
@@ -288,7 +296,7 @@ func (d *drain) look() {
 	} else {
 		d.alone++
 	}
-	if !d.dialed && (hurry || d.alone > 1) {
+	if !d.dialed && (time.Now().After(d.dialedAt) || d.alone > 1) {
 		d.tellDialed()
 	}
 }

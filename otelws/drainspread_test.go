@@ -92,7 +92,7 @@ func TestDrainSpread(t *testing.T) {
 			t.Parallel()
 			since := reconnected(t, clients, opts...)
 			for i, at := range since {
-				if share := spread * time.Duration(i+1) / clients; at < share {
+				if share := spread * time.Duration(i) / clients; at < share {
 					t.Fatalf("client %d came back after %v, before %v", i, at, share)
 				}
 			}

@@ -50,7 +50,7 @@ func TestBrowserIsSpokenTo(t *testing.T) {
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	b := startBrowser(t, s.URL)
-	b.waitUntil("seen.messages > 10")
+	b.waitUntil("typeof seen !== 'undefined' && seen.messages > 10")
 	const rtt = "ws_heartbeat_rtt_seconds_count"
 	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {
 		if n, _ := m.Value(rtt); n >= 3 {

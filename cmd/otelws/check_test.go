@@ -22,8 +22,8 @@ func TestCheckDemo(t *testing.T) {
 	if code := run(args, &stdout, &stderr); code != 0 {
 		t.Errorf("exit code %d, stderr %q:\n%s", code, stderr.String(), stdout.String())
 	}
-	if got := strings.Count(stdout.String(), "\nok "); got != 9 {
-		t.Errorf("%d lines begin with ok after the first, want 9:\n%s", got, stdout.String())
+	if got := strings.Count(stdout.String(), "\nok "); got < 9 { // and silence, where enough has ended
+		t.Errorf("%d lines begin with ok after the first, want 9 or 10:\n%s", got, stdout.String())
 	}
 	if strings.Contains(stdout.String(), "\x1b") {
 		t.Error("colours without a terminal")

@@ -50,7 +50,8 @@ type seen struct {
 
 func (s *seen) got(b []byte) {
 	s.messages.Add(1)
-	if string(b) != string(small) {
+	// x/net gives out a message that the end of the connection has cut off.
+	if !strings.HasPrefix(string(small), string(b)) {
 		wrong := fmt.Sprintf("a server read %d bytes that were not sent", len(b))
 		s.wrong.CompareAndSwap(nil, &wrong)
 	}
@@ -202,6 +203,8 @@ type strict struct {
 	net.Conn
 	br       *bufio.Reader
 	mu       sync.Mutex // of writes
+	closed   bool       // a close frame has been sent
+	pongs    chan []byte
 	pings    int
 	messages int
 }
@@ -225,12 +228,16 @@ func dialStrict(t *testing.T, s *httptest.Server) *strict {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(resp, err)
 	}
-	return &strict{Conn: nc, br: br}
+	return &strict{Conn: nc, br: br, pongs: make(chan []byte, 1<<16)}
 }
 
 func (c *strict) send(op gobwas.OpCode, payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.closed = op == gobwas.OpClose
 	f := gobwas.MaskFrame(gobwas.NewFrame(op, true, append([]byte(nil), payload...)))
 	b, err := gobwas.CompileFrame(f)
 	if err == nil {
@@ -239,9 +246,26 @@ func (c *strict) send(op gobwas.OpCode, payload []byte) error {
 	return err
 }
 
+// flood sends messages all the time, and the pongs that run leaves to it: a client
+// that stopped reading for them would have everybody wait for everybody.
+func (c *strict) flood() {
+	for {
+		var err error
+		select {
+		case payload := <-c.pongs:
+			err = c.send(gobwas.OpPong, payload)
+		default:
+			err = c.send(gobwas.OpBinary, small)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
 // run reads until a close frame has come, which it answers, and then until the
 // end. It returns the code.
-func (c *strict) run(answer bool, after func(pings int)) (code int, err error) {
+func (c *strict) run(after func(pings int)) (code int, err error) {
 	var message []byte
 	for {
 		h, err := gobwas.ReadHeader(c.br)
@@ -257,11 +281,8 @@ func (c *strict) run(answer bool, after func(pings int)) (code int, err error) {
 		}
 		switch h.OpCode {
 		case gobwas.OpPing:
-			if c.pings++; answer {
-				if err := c.send(gobwas.OpPong, payload); err != nil {
-					return 0, err
-				}
-			}
+			c.pings++
+			c.pongs <- payload
 			after(c.pings)
 		case gobwas.OpClose:
 			code := int(binary.BigEndian.Uint16(payload))
@@ -307,14 +328,11 @@ func TestPingsAmidMessages(t *testing.T) {
 				server := serve(t, ws, handler(s))
 				defer server.Close()
 				c := dialStrict(t, server)
-				go func() {
-					for c.send(gobwas.OpBinary, small) == nil {
-					}
-				}()
+				go c.flood()
 				drained := make(chan error, 1)
 				var drain sync.Once
 				begun := time.Now()
-				code, err := c.run(true, func(n int) {
+				code, err := c.run(func(n int) {
 					// Beneath TLS a ping goes out only where there is room for it.
 					if n < each && (road != "TLS" || time.Since(begun) < 2*time.Second) {
 						return

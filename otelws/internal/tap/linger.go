@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// lingerLimit is how long a closed connection stays open for the peer to answer
-// the close frame of the tap's.
-const lingerLimit = 5 * time.Second
+// lingerLimit is how long a closed connection stays open for the peer to answer the
+// close frame of the tap's. A drain cuts it at its own deadline.
+const lingerLimit = time.Minute
 
 // lingers says whether the library has closed a connection that is still open.
 func (sp *speaker) lingers() bool {
