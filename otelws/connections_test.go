@@ -96,10 +96,8 @@ func TestConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "none is left", func() bool { return len(connections(ws)) == 0 })
+	eventually(t, "both have ended", func() bool { return len(ws.Ended()) == 2 })
 	ended := ws.Ended()
-	if len(ended) != 2 {
-		t.Fatalf("%d have ended", len(ended))
-	}
 	for _, e := range ended {
 		by := otelws.InitiatorPeer
 		if e.Client {
