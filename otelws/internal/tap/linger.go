@@ -7,7 +7,7 @@ import (
 
 // lingerLimit is how long a closed connection stays open for the peer to answer the
 // close frame of the tap's. A drain cuts it at its own deadline.
-const lingerLimit = time.Minute
+const lingerLimit = 10 * time.Second
 
 // lingers says whether the library has closed a connection that is still open.
 func (sp *speaker) lingers() bool {
