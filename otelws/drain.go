@@ -264,7 +264,7 @@ func (c *connection) leave(cfg *drainConfig) {
 	for tick := time.NewTicker(drainTick); ; <-tick.C {
 		if !c.Signs().Open || time.Now().After(end) {
 			tick.Stop()
-			_ = c.Cut()
+			c.CutOff()
 			return
 		}
 		if c.Answered() && c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
@@ -285,7 +285,7 @@ func (d *drain) look() {
 		case told(c.told.Load()) == notTold:
 		case c.Answered():
 			if !c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
-				go func() { _ = c.Cut() }()
+				go c.CutOff()
 			}
 		case hurry:
 			go c.Goodbye(d.config.code, d.config.reason, true)
@@ -307,7 +307,7 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	for c := range d.in.table.All {
 		n++
 		c.told.Store(uint32(cut))
-		go func() { _ = c.Cut() }()
+		go c.CutOff()
 	}
 	for end := time.Now().Add(drainGrace); !d.done() && time.Now().Before(end); {
 		<-tick.C

@@ -220,6 +220,13 @@ func (c *Conn) Cut() error {
 	return c.transport.Close()
 }
 
+// CutOff is Cut on a goroutine of the tap's own, where a transport that panics must
+// not end the process.
+func (c *Conn) CutOff() {
+	defer c.contain()
+	_ = c.Cut()
+}
+
 func (c *Conn) closing() {
 	defer c.contain()
 	c.abandon(0)

@@ -60,7 +60,8 @@ func (c *Conn) linger() bool {
 // transport.
 func (s *session) awaitAnswer(nc net.Conn) {
 	c := s.conn
-	defer func() { _ = c.Cut() }()
+	defer c.CutOff()
+	defer c.contain()
 	_ = nc.SetReadDeadline(time.Unix(1, 0)) // ends the library's Read
 	for end := time.Now().Add(closeLimit); c.reading(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -91,5 +91,5 @@ func (c *Conn) GiveUp() {
 		s.verdict.gaveUp = true
 		s.verdict.mu.Unlock()
 	}
-	_ = c.Cut()
+	c.CutOff()
 }
