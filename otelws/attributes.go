@@ -27,8 +27,8 @@ const (
 	keySubprotocol = attribute.Key("subprotocol")
 )
 
-// Other is the attribute value of whatever an enumeration does not declare.
-const Other = "other"
+// OtherValue is the attribute value of whatever an enumeration does not declare.
+const OtherValue = "other"
 
 // NoSubprotocol is the attribute value of a connection without a subprotocol.
 const NoSubprotocol = "none"
@@ -83,7 +83,7 @@ func foldStatus(status int) int {
 // enum is an attribute with a closed set of values.
 type enum struct {
 	key    attribute.Key
-	values []string // the last is Other
+	values []string // the last is OtherValue
 	index  map[string]int
 	of     func(*handshake) string
 
@@ -106,7 +106,7 @@ func newEnum(key attribute.Key, of func(*handshake) string, values []string) (*e
 		return nil, fmt.Errorf("attribute %s: declare the values that it may take", key)
 	}
 	e := &enum{key: key, of: of, index: make(map[string]int, len(values)+1)}
-	for _, v := range append(slices.Clone(values), Other) {
+	for _, v := range append(slices.Clone(values), OtherValue) {
 		switch {
 		case v == "":
 			return nil, fmt.Errorf("attribute %s: an empty value cannot be declared, since Prometheus takes it for a missing label", key)
@@ -123,28 +123,28 @@ func newEnum(key attribute.Key, of func(*handshake) string, values []string) (*e
 	return e, nil
 }
 
-// fold returns the place in values of v, or that of Other.
+// fold returns the place in values of v, or that of OtherValue.
 func (e *enum) fold(v string) int {
 	if i, ok := e.index[v]; ok {
 		return i
 	}
-	return e.index[Other]
+	return e.index[OtherValue]
 }
 
 // evaluate returns the place in values of the attribute of h. An application's
 // function that panics must not end the connection: it is reported, and the
-// value is Other.
+// value is OtherValue.
 func (e *enum) evaluate(h *handshake) (i int) {
 	if v, ok := h.values[e.key]; ok {
 		return e.fold(v)
 	}
 	if e.of == nil {
-		return e.fold(Other)
+		return e.fold(OtherValue)
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			otel.Handle(fmt.Errorf("otelws: attribute %s: function panicked: %v", e.key, r))
-			i = e.fold(Other)
+			i = e.fold(OtherValue)
 		}
 	}()
 	return e.fold(e.of(h))

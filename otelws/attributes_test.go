@@ -102,7 +102,7 @@ func cmpLines(text, prefix, want string) string {
 func TestAttributesOn(t *testing.T) {
 	ws, m := newInstrumentation(t,
 		otelws.WithEnum("tier", tier, "pro"),
-		otelws.WithAttributesOn(otelws.Messages, otelws.Heartbeats, otelws.Durations, otelws.Traffic))
+		otelws.WithAttributesOn(otelws.MessageInstruments, otelws.HeartbeatInstruments, otelws.DurationInstruments, otelws.TrafficInstruments))
 	visit(t, serve(t, ws.Handler(echo))+"?tier=pro")
 	m.Wait(t, `ws_connections_closed_total{code="1000",tier="pro"}`, 1)
 	for line := range strings.Lines(m.Text()) {
@@ -169,7 +169,7 @@ func TestSubprotocols(t *testing.T) {
 	}
 }
 
-// Set is for every Handler that declares the name.
+// SetAttribute is for every Handler that declares the name.
 func TestSetTwoProviders(t *testing.T) {
 	declaring := otelws.WithEnum("tier", nil, "free", "pro")
 	for _, c := range []struct {
@@ -185,7 +185,7 @@ func TestSetTwoProviders(t *testing.T) {
 			outer, om := newInstrumentation(t, c.outer...)
 			inner, im := newInstrumentation(t, c.inner...)
 			visit(t, serve(t, outer.Handler(inner.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if err := otelws.Set(r.Context(), "tier", "pro"); err != nil {
+				if err := otelws.SetAttribute(r.Context(), "tier", "pro"); err != nil {
 					t.Error(err)
 				}
 				echo.ServeHTTP(w, r)
@@ -196,19 +196,19 @@ func TestSetTwoProviders(t *testing.T) {
 	}
 }
 
-func TestSet(t *testing.T) {
+func TestSetAttribute(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithEnum("tier", tier, "free", "pro"))
 	var errs []error
 	done := make(chan struct{})
 	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
-		errs = append(errs, otelws.Set(r.Context(), "tier", "pro"), otelws.Set(r.Context(), "plan", "pro"))
+		errs = append(errs, otelws.SetAttribute(r.Context(), "tier", "pro"), otelws.SetAttribute(r.Context(), "plan", "pro"))
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer c.CloseNow()
-		errs = append(errs, otelws.Set(r.Context(), "tier", "free"))
+		errs = append(errs, otelws.SetAttribute(r.Context(), "tier", "free"))
 	})))
 	c, _, err := websocket.Dial(context.Background(), url+"?tier=free", nil)
 	if err != nil {
@@ -218,7 +218,7 @@ func TestSet(t *testing.T) {
 	<-done
 	m.Wait(t, `ws_connections_closed_total{code="1006",tier="pro"}`, 1)
 
-	errs = append(errs, otelws.Set(context.Background(), "tier", "pro"))
+	errs = append(errs, otelws.SetAttribute(context.Background(), "tier", "pro"))
 	for i, want := range []string{
 		"",
 		"otelws: failed to set plan: no WithEnum declares it",

@@ -131,7 +131,7 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 	for _, e := range enumsOf(r, c.enums) {
 		app = append(app, factor{string(e.key), e.values})
 	}
-	on := func(g Group, own ...factor) []factor {
+	on := func(g InstrumentGroup, own ...factor) []factor {
 		if c.groups&g == 0 {
 			return own
 		}
@@ -154,23 +154,23 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 		{connectionsActive, withApp()},
 		{connectionsOpened, withApp()},
 		{connectionsClosed, withApp(code)},
-		{messageReceived, on(Messages)},
-		{messageSent, on(Messages)},
-		{heartbeatRTT, on(Heartbeats)},
-		{heartbeatMissed, on(Heartbeats)},
-		{connectionDuration, on(Durations, code, initiator)},
+		{messageReceived, on(MessageInstruments)},
+		{messageSent, on(MessageInstruments)},
+		{heartbeatRTT, on(HeartbeatInstruments)},
+		{heartbeatMissed, on(HeartbeatInstruments)},
+		{connectionDuration, on(DurationInstruments, code, initiator)},
 		{connectionIdle, []factor{{string(keyCode), idleCodes[:]}, initiator}},
 		{handshakeDuration, withApp(status)},
-		{frames, on(Traffic, direction, opcode)},
-		{ioBytes, on(Traffic, direction)},
-		{writeTime, on(Traffic)},
+		{frames, on(TrafficInstruments, direction, opcode)},
+		{ioBytes, on(TrafficInstruments, direction)},
+		{writeTime, on(TrafficInstruments)},
 		{drainConnections, []factor{{string(keyOutcome), drainOutcomes[:]}}},
 		{protocolErrors, []factor{errorType}},
 	}
 	if c.decoded {
 		cases = append(cases,
-			instrument{compressionWire, on(Traffic, direction)},
-			instrument{compressionDecoded, on(Traffic, direction)})
+			instrument{compressionWire, on(TrafficInstruments, direction)},
+			instrument{compressionDecoded, on(TrafficInstruments, direction)})
 	}
 	if c.tcp {
 		cases = append(cases, instrument{tcpMinRTT, nil}, instrument{tcpRetransmits, nil}, instrument{tcpUnsent, nil})

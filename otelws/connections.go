@@ -117,7 +117,7 @@ func (s State) String() string {
 	if int(s) < len(states) {
 		return states[s]
 	}
-	return Other
+	return OtherValue
 }
 
 // Connections yields the open connections, in no order. It stops no traffic: a

@@ -19,7 +19,7 @@ import (
 // [Instrumentation.Handler] says. Any other response, or none, is recorded by its
 // status, as [Instrumentation.Transport] does. What is sent through it is not
 // changed: to have the server continue a trace, put its context into the header of
-// the request. [SetOn] gives an attribute that no function of [WithEnum] finds in
+// the request. [SetAttributeOn] gives an attribute that no function of [WithEnum] finds in
 // the request, and [Instrumentation.HeartbeatOn] finds the connection.
 //
 // Bytes are HTTP/1.1 here: nc is a *tls.Conn where there is TLS. What carries

@@ -111,17 +111,17 @@ func (r role) door() string {
 
 func (d *door) Fault(v any) { d.side.fault(v) }
 
-// SetOn is [Set] for a connection that is known and whose request's context is
+// SetAttributeOn is [SetAttribute] for a connection that is known and whose request's context is
 // not: one of [Instrumentation.Listener], [Instrumentation.Conn] or
 // [Instrumentation.DialContext], or that Hijack returned. nc is that connection or
 // stands on it, as what a WebSocket library gives out does.
 //
-//	err := otelws.SetOn(c.RequestCtx().Conn(), "tier", tier)        // in a handler of fiber
+//	err := otelws.SetAttributeOn(c.RequestCtx().Conn(), "tier", tier)        // in a handler of fiber
 //
 // It returns an error, and changes nothing, where nc is not watched or carries no
 // handshake, where no WithEnum declares name, and after the response to the
 // handshake.
-func SetOn(nc net.Conn, name, value string) error {
+func SetAttributeOn(nc net.Conn, name, value string) error {
 	watched, declared, set := false, false, false
 	for recorder := range tap.Of(nc) {
 		c := recorder.(*connection)

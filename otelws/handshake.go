@@ -110,16 +110,16 @@ func (h *handshake) pass(r *http.Request) {
 	}
 }
 
-// Set gives the attribute name, declared by [WithEnum], its value for the
+// SetAttribute gives the attribute name, declared by [WithEnum], its value for the
 // connection that the request with context ctx asks for. It serves what is
 // known only after authentication. A value that is not declared is recorded as
-// [Other].
+// [OtherValue].
 //
 // It returns an error, and changes nothing, where ctx is not one that an
 // [Instrumentation.Handler] made, where no WithEnum declared name, and after the
 // response to the handshake, when attributes are final. Where Handlers of several
 // providers are around a handler, it is for all that declare name.
-func Set(ctx context.Context, name, value string) error {
+func SetAttribute(ctx context.Context, name, value string) error {
 	c := connectionFrom(ctx)
 	if c == nil {
 		return fmt.Errorf("otelws: failed to set %s: the context is not the context of a WebSocket request behind a Handler", name)

@@ -135,7 +135,7 @@ func TestTenThousandOfEverything(t *testing.T) {
 		otelws.WithSubprotocols("v1"),
 		otelws.WithEnum("origin", func(r *http.Request) string { return r.Header.Get("Origin") }, "https://example.com"),
 		otelws.WithEnum("host", func(r *http.Request) string { return r.Host }, "example.com"),
-		otelws.WithAttributesOn(otelws.Messages, otelws.Heartbeats, otelws.Durations, otelws.Traffic),
+		otelws.WithAttributesOn(otelws.MessageInstruments, otelws.HeartbeatInstruments, otelws.DurationInstruments, otelws.TrafficInstruments),
 		otelws.WithSeriesBudget(1 << 20),
 	}
 	ws, m := newInstrumentation(t, opts...)

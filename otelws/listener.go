@@ -18,7 +18,7 @@ import (
 // recorded by the status of its response, and becomes a connection when a 101
 // response has gone out, which ends as [Instrumentation.Handler] says. The functions
 // of [WithEnum] are given the request as it stands on the wire: its Pattern is
-// empty, its context is the background one. [SetOn] gives an attribute that is known
+// empty, its context is the background one. [SetAttributeOn] gives an attribute that is known
 // later, and [Instrumentation.HeartbeatOn] finds the connection.
 //
 // l gives plain HTTP: where there is TLS, or the PROXY protocol, Listener goes

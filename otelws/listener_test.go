@@ -141,7 +141,7 @@ func TestHandlerInsideListenerKnowsMore(t *testing.T) {
 			mux := http.NewServeMux()
 			echo := l.serve(t)
 			mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-				if err := otelws.Set(r.Context(), "tier", "pro"); err != nil {
+				if err := otelws.SetAttribute(r.Context(), "tier", "pro"); err != nil {
 					t.Error(err)
 				}
 				echo.ServeHTTP(w, r)

@@ -79,7 +79,7 @@ var sizesSent = []int{0, 1, 63, 64, 65, 256, 257, 1024, 4096, 4097, 65536, 26214
 func sendSizes(t *testing.T, mp metric.MeterProvider, tier func(*http.Request) string) {
 	t.Helper()
 	ws, err := otelws.New(otelws.WithMeterProvider(mp), otelws.WithEnum("tier", tier, "free", "pro"),
-		otelws.WithAttributesOn(otelws.Messages))
+		otelws.WithAttributesOn(otelws.MessageInstruments))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,23 +129,23 @@ func sendSizes(t *testing.T, mp metric.MeterProvider, tier func(*http.Request) s
 func TestMessagesAndTraffic(t *testing.T) {
 	const messages, frames = "ws_message_bytes_count", "ws_frames_total"
 	for name, c := range map[string]struct {
-		groups []otelws.Group
+		groups []otelws.InstrumentGroup
 		want   []string
 	}{
 		"neither": {nil, []string{
 			`ws_message_bytes_count 5`,
 			`ws_frames_total{network_io_direction="receive",opcode="binary"} 5`,
 		}},
-		"messages": {[]otelws.Group{otelws.Messages}, []string{
+		"messages": {[]otelws.InstrumentGroup{otelws.MessageInstruments}, []string{
 			`ws_message_bytes_count{tier="free"} 2`, `ws_message_bytes_count{tier="pro"} 3`,
 			`ws_frames_total{network_io_direction="receive",opcode="binary"} 5`,
 		}},
-		"traffic": {[]otelws.Group{otelws.Traffic}, []string{
+		"traffic": {[]otelws.InstrumentGroup{otelws.TrafficInstruments}, []string{
 			`ws_message_bytes_count 5`,
 			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="free"} 2`,
 			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="pro"} 3`,
 		}},
-		"both": {[]otelws.Group{otelws.Messages, otelws.Traffic}, []string{
+		"both": {[]otelws.InstrumentGroup{otelws.MessageInstruments, otelws.TrafficInstruments}, []string{
 			`ws_message_bytes_count{tier="free"} 2`, `ws_message_bytes_count{tier="pro"} 3`,
 			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="free"} 2`,
 			`ws_frames_total{network_io_direction="receive",opcode="binary",tier="pro"} 3`,

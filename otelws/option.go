@@ -25,30 +25,30 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-// Group names instruments that carry the attributes of the application only
+// InstrumentGroup names instruments that carry the attributes of the application only
 // where it asks for that, with [WithAttributesOn].
-type Group uint8
+type InstrumentGroup uint8
 
 // The groups of instruments. An attribute on Messages costs some 50 ns a
 // message; on the others it costs series.
 const (
-	// Messages are ws.message and ws.message.sent.
-	Messages Group = 1 << iota
-	// Heartbeats are ws.heartbeat.rtt and ws.heartbeat.missed.
-	Heartbeats
-	// Durations is ws.connection.duration.
-	Durations
-	// Traffic are ws.frames, ws.io, ws.write.time and, by [WithDecodedSizes],
+	// MessageInstruments are ws.message and ws.message.sent.
+	MessageInstruments InstrumentGroup = 1 << iota
+	// HeartbeatInstruments are ws.heartbeat.rtt and ws.heartbeat.missed.
+	HeartbeatInstruments
+	// DurationInstruments is ws.connection.duration.
+	DurationInstruments
+	// TrafficInstruments are ws.frames, ws.io, ws.write.time and, by [WithDecodedSizes],
 	// ws.compression.wire and ws.compression.decoded.
-	Traffic
+	TrafficInstruments
 
-	everywhere = Messages | Heartbeats | Durations | Traffic
+	everywhere = MessageInstruments | HeartbeatInstruments | DurationInstruments | TrafficInstruments
 )
 
 type config struct {
 	provider   metric.MeterProvider
 	enums      []*enum
-	groups     Group
+	groups     InstrumentGroup
 	closeCodes []websocket.StatusCode
 	budget     int
 	limit      cardinalityLimit
@@ -152,14 +152,14 @@ func WithPublicEndpoint(public func(*http.Request) bool) Option {
 }
 
 // WithEnum adds an attribute whose values are declared here and are the only
-// ones that it takes: whatever else of returns is recorded as [Other].
+// ones that it takes: whatever else of returns is recorded as [OtherValue].
 //
 // It is evaluated once a connection, when the handshake succeeds or fails, on
 // the request that Handler passes on or Accept is given (for a dialed
 // connection, on the one that is sent). What a middleware between Handler and
 // the application puts into a copy of the request is not in it. of may be nil
-// where [Set] gives the value, which goes before of; it must be safe for
-// concurrent use. If it panics, the value is Other.
+// where [SetAttribute] gives the value, which goes before of; it must be safe for
+// concurrent use. If it panics, the value is OtherValue.
 //
 // The attribute goes on ws.connections.active, opened and closed and on
 // ws.handshake.duration, and on others by [WithAttributesOn]. Where a scrape
@@ -180,7 +180,7 @@ func WithEnum(name string, of func(*http.Request) string, values ...string) Opti
 
 // WithRoutes adds the attribute http.route to accepted connections: the path
 // of the [http.ServeMux] pattern that matched, if it is one of patterns, and
-// Other if not. Methods and hosts in patterns are passed over.
+// OtherValue if not. Methods and hosts in patterns are passed over.
 //
 // A middleware between Handler and the mux that copies the request hides the
 // pattern: put Handler inside it. A router that does not set
@@ -199,7 +199,7 @@ func WithRoutes(patterns ...string) Option {
 }
 
 // WithSubprotocols adds the attribute subprotocol: the negotiated one if it is
-// among names, [NoSubprotocol] if none was negotiated, else Other. One that
+// among names, [NoSubprotocol] if none was negotiated, else OtherValue. One that
 // [tracing.Subprotocols] made of a name counts as that name.
 func WithSubprotocols(names ...string) Option {
 	return optionFunc(func(c *config) {
@@ -214,7 +214,7 @@ func WithSubprotocols(names ...string) Option {
 
 // WithAttributesOn has further instruments carry the attributes of the
 // application.
-func WithAttributesOn(groups ...Group) Option {
+func WithAttributesOn(groups ...InstrumentGroup) Option {
 	return optionFunc(func(c *config) {
 		for _, g := range groups {
 			if g&^everywhere != 0 {

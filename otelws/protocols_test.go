@@ -373,28 +373,28 @@ func TestListenerOfOtherProtocols(t *testing.T) {
 	}
 }
 
-// SetOn gives what is known only when the request has been read.
-func TestSetOn(t *testing.T) {
+// SetAttributeOn gives what is known only when the request has been read.
+func TestSetAttributeOn(t *testing.T) {
 	ws, m := newInstrumentation(t,
 		otelws.WithEnum("tier", nil, "pro"),
 		otelws.WithEnum("path", func(r *http.Request) string { return r.URL.Path }, "/a"))
 	addr := serveRaw(t, ws.Listener, func(c net.Conn) {
-		if err := otelws.SetOn(c, "tier", "pro"); err == nil {
-			t.Error("SetOn before there was a request")
+		if err := otelws.SetAttributeOn(c, "tier", "pro"); err == nil {
+			t.Error("SetAttributeOn before there was a request")
 		}
 		_, err := gobwasUpgrader(func() {
-			if err := otelws.SetOn(c, "tier", "pro"); err != nil {
+			if err := otelws.SetAttributeOn(c, "tier", "pro"); err != nil {
 				t.Error(err)
 			}
-			if err := otelws.SetOn(c, "plan", "pro"); err == nil {
-				t.Error("SetOn of an attribute that is not declared")
+			if err := otelws.SetAttributeOn(c, "plan", "pro"); err == nil {
+				t.Error("SetAttributeOn of an attribute that is not declared")
 			}
 		}).Upgrade(c)
 		if err != nil {
 			t.Error(err)
 		}
-		if err := otelws.SetOn(c, "tier", "pro"); err == nil {
-			t.Error("SetOn after the response")
+		if err := otelws.SetAttributeOn(c, "tier", "pro"); err == nil {
+			t.Error("SetAttributeOn after the response")
 		}
 	})
 	w := connectWireTo(t, addr, false)
@@ -402,8 +402,8 @@ func TestSetOn(t *testing.T) {
 	w.answered(101)
 	w.rest()
 	m.Wait(t, `ws_connections_closed_total{code="1006",path="/a",tier="pro"}`, 1)
-	if err := otelws.SetOn(w, "tier", "pro"); err == nil {
-		t.Error("SetOn of a connection that is not watched")
+	if err := otelws.SetAttributeOn(w, "tier", "pro"); err == nil {
+		t.Error("SetAttributeOn of a connection that is not watched")
 	}
 }
 

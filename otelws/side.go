@@ -163,16 +163,16 @@ func (s *side) use() {
 	})
 }
 
-// declares says whether there is an attribute key that Set may give its value.
+// declares says whether there is an attribute key that SetAttribute may give its value.
 func (s *side) declares(key attribute.Key) bool {
 	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable && e.key == key })
 }
 
 // newCounts gives each combination what its connections count in. Combinations
 // that no instrument tells apart share it.
-func (s *side) newCounts(shared *combination, groups Group) {
+func (s *side) newCounts(shared *combination, groups InstrumentGroup) {
 	own := s.combinations
-	if groups&(Traffic|Messages) == 0 {
+	if groups&(TrafficInstruments|MessageInstruments) == 0 {
 		own = []*combination{shared}
 	}
 	for _, c := range own {
@@ -188,7 +188,7 @@ func (s *side) newCounts(shared *combination, groups Group) {
 
 // newCombination returns the combination of attrs. Those instruments that do not carry the
 // application's attributes have their series in shared.
-func (s *side) newCombination(attrs []attribute.KeyValue, groups Group, shared *combination) *combination {
+func (s *side) newCombination(attrs []attribute.KeyValue, groups InstrumentGroup, shared *combination) *combination {
 	n := len(s.codes.values)
 	t := &combination{
 		closed:     make([]atomic.Int64, n),
@@ -201,18 +201,18 @@ func (s *side) newCombination(attrs []attribute.KeyValue, groups Group, shared *
 		t.durations, t.durationAttrs = shared.durations, shared.durationAttrs
 		t.messages, t.traffic, t.heartbeat = shared.messages, shared.traffic, shared.heartbeat
 	}
-	if groups&Durations != 0 {
+	if groups&DurationInstruments != 0 {
 		t.durations, t.durationAttrs = make([]lazyOptions, n*len(initiators)), attrs
 	}
-	if groups&Messages != 0 {
+	if groups&MessageInstruments != 0 {
 		t.messages = s.newMessageSeries(attrs)
 		s.messages = append(s.messages, t.messages)
 	}
-	if groups&Heartbeats != 0 {
+	if groups&HeartbeatInstruments != 0 {
 		t.heartbeat = &heartbeatSeries{options: newOptions(attrs...)}
 		s.heartbeat = append(s.heartbeat, t.heartbeat)
 	}
-	if groups&Traffic != 0 {
+	if groups&TrafficInstruments != 0 {
 		t.traffic = newTrafficSeries(attrs)
 		s.traffic = append(s.traffic, t.traffic)
 	}

@@ -43,7 +43,7 @@ func (i Initiator) String() string {
 	if int(i) < len(initiators) {
 		return initiators[i]
 	}
-	return Other
+	return OtherValue
 }
 
 // Summary is what is known of a connection at its end. It holds what no label

@@ -31,8 +31,8 @@
 // # Sampling
 //
 // Policies decide before the tracer is asked, so that a message without a span
-// costs next to nothing: [Handshake], [Ratio], [RateLimit], [ParentBased], [All]
-// and [Any]. The handler of such a message has a span context that is valid and
+// costs next to nothing: [Handshake], [Ratio], [RateLimit], [ParentBased], [AllOf]
+// and [AnyOf]. The handler of such a message has a span context that is valid and
 // not sampled, so that spans beneath it are dropped by a parent-based sampler,
 // and do not become roots that are sampled by themselves. What is left out is
 // counted by ws.message.spans.suppressed.

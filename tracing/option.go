@@ -37,7 +37,7 @@ func newConfig(opts []Option) (*config, error) {
 	if c.meterProvider == nil {
 		c.meterProvider = otel.GetMeterProvider()
 	}
-	c.policy = All(c.policies...)
+	c.policy = AllOf(c.policies...)
 	return c, c.policy.check()
 }
 
@@ -54,7 +54,7 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 }
 
 // WithSampling sets which messages may have a span: those that every one of
-// policies lets pass, asked in their order as by [All]. The sampler of the
+// policies lets pass, asked in their order as by [AllOf]. The sampler of the
 // TracerProvider decides after them.
 //
 // Without it they are Handshake() and RateLimit(DefaultRate, DefaultBurst). With

@@ -190,13 +190,13 @@ func (d parentDecider) decide(parent trace.SpanContext) reason {
 	return byParent
 }
 
-// All lets pass what every one of policies does. It asks them in order, and
+// AllOf lets pass what every one of policies does. It asks them in order, and
 // none after the first that refuses, which is the one that is counted.
-func All(policies ...Policy) Policy { return groupPolicy{policies, true} }
+func AllOf(policies ...Policy) Policy { return groupPolicy{policies, true} }
 
-// Any lets pass what one of policies does. It asks them in order, and none after
+// AnyOf lets pass what one of policies does. It asks them in order, and none after
 // the first that lets pass. Where none does, the last is counted.
-func Any(policies ...Policy) Policy { return groupPolicy{policies, false} }
+func AnyOf(policies ...Policy) Policy { return groupPolicy{policies, false} }
 
 type groupPolicy struct {
 	policies []Policy
@@ -205,7 +205,7 @@ type groupPolicy struct {
 
 func (p groupPolicy) check() error {
 	if !p.all && len(p.policies) == 0 {
-		return errors.New("Any has no policies")
+		return errors.New("AnyOf has no policies")
 	}
 	var errs []error
 	for _, q := range p.policies {

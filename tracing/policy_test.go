@@ -34,11 +34,11 @@ func TestPolicies(t *testing.T) {
 		{"parent", tracing.ParentBased(never), sampled, parent, 4, ""},
 		{"parent not sampled", tracing.ParentBased(tracing.Ratio(1)), sampled, parent.WithTraceFlags(0), 0, "parent"},
 		{"no parent", tracing.ParentBased(never), sampled, none, 0, "ratio"},
-		{"all", tracing.All(tracing.Handshake(), rate), sampled, none, 2, "rate"},
-		{"all, first refuses", tracing.All(tracing.Handshake(), rate), not, none, 0, "handshake"},
-		{"any", tracing.Any(never, rate), sampled, none, 2, "rate"},
-		{"any, first passes", tracing.Any(tracing.Ratio(1), never), sampled, none, 4, ""},
-		{"nested", tracing.All(tracing.ParentBased(tracing.Any(never, tracing.Handshake())), rate), sampled, none, 2, "rate"},
+		{"all", tracing.AllOf(tracing.Handshake(), rate), sampled, none, 2, "rate"},
+		{"all, first refuses", tracing.AllOf(tracing.Handshake(), rate), not, none, 0, "handshake"},
+		{"any", tracing.AnyOf(never, rate), sampled, none, 2, "rate"},
+		{"any, first passes", tracing.AnyOf(tracing.Ratio(1), never), sampled, none, 4, ""},
+		{"nested", tracing.AllOf(tracing.ParentBased(tracing.AnyOf(never, tracing.Handshake())), rate), sampled, none, 2, "rate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := otelwstest.NewMetrics(t)
@@ -96,7 +96,7 @@ func TestSuppressedContext(t *testing.T) {
 func TestNewErrors(t *testing.T) {
 	for _, p := range []tracing.Policy{
 		nil, tracing.Ratio(2), tracing.Ratio(-1), tracing.RateLimit(0, 1), tracing.RateLimit(1, 0),
-		tracing.ParentBased(nil), tracing.Any(), tracing.All(nil),
+		tracing.ParentBased(nil), tracing.AnyOf(), tracing.AllOf(nil),
 	} {
 		if _, err := tracing.New(tracing.WithSampling(p)); err == nil {
 			t.Errorf("New accepted %v", p)

@@ -48,7 +48,7 @@ func main() {
 func serve(ctx context.Context, l net.Listener, ws *otelws.Instrumentation) error {
 	app := fiber.New()
 	app.Get("/echo", func(c fiber.Ctx) error {
-		if err := otelws.SetOn(c.RequestCtx().Conn(), "tier", c.Query("tier", "free")); err != nil {
+		if err := otelws.SetAttributeOn(c.RequestCtx().Conn(), "tier", c.Query("tier", "free")); err != nil {
 			log.Print(err)
 		}
 		return upgrader.Upgrade(c.RequestCtx(), echo)
