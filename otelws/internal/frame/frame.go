@@ -92,12 +92,11 @@ func (f *Frame) AppendPayload(dst []byte) []byte {
 //
 // A Parser is not safe for concurrent use, but for Whole.
 type Parser struct {
-	remaining uint64   // payload bytes of the current frame still to come
-	message   uint64   // payload bytes of the current message so far
-	pieces    *pieces  // nil until something has come in pieces
-	decoding  *decoded // nil without a Decoder
+	// First, and together: all that Whole reads.
+	maskBit byte // what a frame's is
+	rsv     byte
+	whole   byte // the RSV bits that a message may have for Whole
 
-	mask    [4]byte
 	opcode  Opcode
 	masked  bool
 	fin     bool
@@ -105,10 +104,12 @@ type Parser struct {
 	payload bool // the header has been read, the payload has not
 	encoded bool // the current message is the Decoder's
 	done    bool
+	mask    [4]byte
 
-	maskBit byte // what a frame's is
-	rsv     byte
-	whole   byte // the RSV bits that a message may have for Whole
+	remaining uint64   // payload bytes of the current frame still to come
+	message   uint64   // payload bytes of the current message so far
+	pieces    *pieces  // nil until something has come in pieces
+	decoding  *decoded // nil without a Decoder
 }
 
 const maskBit byte = 0x80

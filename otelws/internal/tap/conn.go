@@ -74,18 +74,16 @@ type Opening struct {
 // its transport.
 type Conn struct {
 	transport io.ReadWriteCloser
-	recorder  Recorder
-	accepted  bool     // the peer is a client
-	lower     net.Conn // beneath a transport that is none, where it is known
+	session   atomic.Pointer[session] // nil until the connection is open
+	opened    session                 // what session points to
 
-	session   atomic.Pointer[session]   // nil until the connection is open
 	handshake atomic.Pointer[handshake] // nil once the handshake is over
-	opened    session                   // what session points to
-
-	readsBegun, readsDone atomic.Uint32
-	closed                atomic.Bool // Close has closed the transport
-	faulted               atomic.Bool
-	refused               atomic.Int32 // the status, once the handshake has come to no connection
+	recorder  Recorder
+	lower     net.Conn    // beneath a transport that is none, where it is known
+	closed    atomic.Bool // Close has closed the transport
+	faulted   atomic.Bool
+	refused   atomic.Int32 // the status, once the handshake has come to no connection
+	accepted  bool         // the peer is a client
 }
 
 // init makes c the tap of transport, in a handshake.
@@ -114,8 +112,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if !ok {
 			return n, err
 		}
-		keep := c.received(p[:n])
-		c.readDone(err)
+		keep, messages := c.received(p[:n])
+		c.readDone(messages, err)
 		if keep > 0 || n == 0 || err != nil {
 			return keep, c.errorOf(err)
 		}
@@ -128,59 +126,59 @@ func (c *Conn) readBefore(p []byte, n int, err error) (int, error) {
 	if uint(n) > uint(len(p)) {
 		return n, err
 	}
-	c.readsBegun.Add(1)
-	keep := c.received(p[:n])
-	c.readDone(err)
+	c.opened.inbound.passed.begin()
+	keep, messages := c.received(p[:n])
+	c.readDone(messages, err)
 	return keep, err
 }
 
 // readTransport reads from the transport. ok says that it kept to the contract of
 // io.Reader; where it did not, its result is passed on as it is.
 func (c *Conn) readTransport(p []byte) (n int, err error, ok bool) {
-	c.readsBegun.Add(1)
+	c.opened.inbound.passed.begin()
 	n, err = c.transport.Read(p)
 	if uint(n) <= uint(len(p)) {
 		return n, err, true
 	}
 	if !isFinal(err) {
-		c.readDone(nil) // its error may mean anything
+		c.readDone(0, nil) // its error may mean anything
 	} else {
-		c.readDone(err)
+		c.readDone(0, err)
 	}
 	return n, err, false
 }
 
 // readDone is called when the result of readTransport has been taken note of.
-func (c *Conn) readDone(err error) {
-	c.readsDone.Add(1)
+func (c *Conn) readDone(messages uint64, err error) {
+	c.opened.inbound.passed.end(messages)
 	if err != nil || c.closed.Load() {
 		c.readEnded(err)
 	}
 }
 
-// received takes note of b, which has come from the peer, and returns how much of
-// it is to be passed on.
-func (c *Conn) received(b []byte) (keep int) {
+// received takes note of b, which has come from the peer. It returns how much of it
+// is to be passed on, and how many messages readDone is to count.
+func (c *Conn) received(b []byte) (keep int, messages uint64) {
 	s := c.session.Load()
 	if s != nil {
 		if sp := s.speaker.Load(); sp != nil && sp.swallows() {
 			r := sp.lock()
 			defer sp.unlock(r)
-			return s.swallow(sp, r, b, 0)
+			return s.swallow(sp, r, b, 0), 0
 		}
 	}
-	c.note(s, b)
-	return len(b)
+	return len(b), c.note(s, b)
 }
 
-func (c *Conn) note(s *session, b []byte) {
+func (c *Conn) note(s *session, b []byte) (messages uint64) {
 	defer c.contain()
 	if s == nil && len(b) > 0 {
 		s = c.receivedEarly(b)
 	}
 	if s != nil {
-		s.received(b)
+		return s.received(b)
 	}
+	return 0
 }
 
 // Write writes p to the transport. It takes note of a ping or a close frame
@@ -253,12 +251,15 @@ func (c *Conn) closedTransport() {
 }
 
 // reading says whether a Read is in progress.
-func (c *Conn) reading() bool { return c.readsDone.Load() != c.readsBegun.Load() }
+func (c *Conn) reading() bool { return c.opened.inbound.passed.reading() }
 
 // readEnded takes note of a Read that has returned an error, or that was the
 // last one after Close.
 func (c *Conn) readEnded(err error) {
 	defer c.contain()
+	if err != nil {
+		c.opened.failed.Add(1)
+	}
 	if h := c.handshake.Load(); h != nil && err != nil && !isTimeout(err) && !h.readEnded(err) {
 		c.abandon(0)
 	}

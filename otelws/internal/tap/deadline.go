@@ -28,10 +28,16 @@ func (d *deadline) set(t time.Time, apply func(time.Time) error, other func(time
 // begun is when this process began, or a moment later.
 var begun = time.Now()
 
-// isInterrupt says whether t, a deadline, was set to end a Read in progress: it had
-// passed before there could be one. net/http ends its own so when a library hijacks.
-// It says nothing of the peer.
-func isInterrupt(t time.Time) bool { return !t.IsZero() && t.Before(begun) }
+// interrupted takes note of t, a read deadline. One that had passed before there
+// could be a Read was set to end a Read in progress, as net/http ends its own when a
+// library hijacks. It says nothing of the peer.
+func (s *session) interrupted(t time.Time) {
+	if !t.IsZero() && t.Before(begun) {
+		s.flags.set(stopped)
+	} else if s.flags.has(stopped) {
+		s.flags.clear(stopped)
+	}
+}
 
 // get returns the deadline as the application has set it.
 func (d *deadline) get() time.Time {

@@ -92,7 +92,7 @@ func (c netConn) SetDeadline(t time.Time) error {
 	if c.conn.lingers() {
 		return errGoingAway
 	}
-	c.conn.opened.stopped.Store(isInterrupt(t))
+	c.conn.opened.interrupted(t)
 	return c.conn.opened.deadline.set(t, c.NetConn().SetDeadline, c.NetConn().SetReadDeadline)
 }
 
@@ -100,7 +100,7 @@ func (c netConn) SetReadDeadline(t time.Time) error {
 	if c.conn.lingers() {
 		return errGoingAway
 	}
-	c.conn.opened.stopped.Store(isInterrupt(t))
+	c.conn.opened.interrupted(t)
 	return c.NetConn().SetReadDeadline(t)
 }
 
@@ -120,7 +120,7 @@ func (c netConnCloseWriter) CloseWrite() error { return c.conn.closeWrite() }
 func (h heldCloseWriter) CloseWrite() error    { return h.conn.closeWrite() }
 
 func (c *Conn) closeWrite() error {
-	c.opened.halfClosed.Store(true)
+	c.opened.flags.set(halfClosed)
 	return c.transport.(closeWriter).CloseWrite()
 }
 

@@ -75,8 +75,7 @@ func (s *session) awaitAnswer(nc net.Conn) {
 		if !ok {
 			return
 		}
-		c.note(s, b[:n])
-		c.readDone(err)
+		c.readDone(c.note(s, b[:n]), err)
 		if err != nil {
 			return
 		}

@@ -16,26 +16,39 @@ import (
 // it takes to read headers, never during I/O, and are taken in the order inbound,
 // outbound, verdict.
 type session struct {
+	// What each Read and each Write needs comes first, in the order in which a server
+	// with many connections finds it in the fewest cache lines.
 	conn     *Conn
 	shard    *count.Shard
+	speaker  atomic.Pointer[speaker] // nil until the tap is asked to speak
+	writing  count.Writing           // the Writes in progress
+	flags    flags
 	messages bool // Recorder.Message is called
+	inbound  stream
+	outbound stream
+
 	start    clock.Instant
-	timedOut atomic.Bool // a deadline has passed, and no bytes since
-	stopped  atomic.Bool // Reads are interrupted by their deadline
-	closes   func()      // Opening.Closing
-
-	inbound    stream
-	outbound   stream
-	writing    count.Writing           // the Writes in progress
-	speaker    atomic.Pointer[speaker] // nil until the tap is asked to speak
-	deadline   deadline
-	inParts    atomic.Bool   // large Writes are cut into parts
-	parts      atomic.Int64  // bytes written in parts
-	halfClosed atomic.Bool   // CloseWrite has been called
-	controls   atomic.Uint32 // control frames received
-
-	verdict verdict
+	closes   func() // Opening.Closing
+	deadline deadline
+	parts    atomic.Int64  // bytes written in parts
+	controls atomic.Uint32 // control frames received
+	failed   atomic.Uint32 // Reads that have returned an error
+	verdict  verdict
 }
+
+// flags are facts about a session that change rarely.
+type flags struct{ bits atomic.Uint32 }
+
+const (
+	timedOut   = 1 << iota // a deadline has passed, and no bytes since
+	stopped                // Reads are interrupted by their deadline
+	inParts                // large Writes are cut into parts
+	halfClosed             // CloseWrite has been called
+)
+
+func (f *flags) has(flag uint32) bool { return f.bits.Load()&flag != 0 }
+func (f *flags) set(flag uint32)      { f.bits.Or(flag) }
+func (f *flags) clear(flag uint32)    { f.bits.And(^flag) }
 
 // stream is what passes in one direction.
 type stream struct {
@@ -43,25 +56,9 @@ type stream struct {
 	// tell what comes next. It changes with the lock held.
 	between atomic.Bool
 	passed  Passed
-	mu      sync.Mutex
 	parser  frame.Parser
+	mu      sync.Mutex
 }
-
-// Passed is what has passed in one direction since the handshake: messages that
-// passed whole, and bytes on the wire.
-type Passed struct {
-	messages, bytes atomic.Int64
-	last            atomic.Int64 // the instant of the last bytes, 0 before them
-}
-
-// Messages returns the number of messages.
-func (p *Passed) Messages() int64 { return p.messages.Load() }
-
-// Bytes returns the number of bytes.
-func (p *Passed) Bytes() int64 { return p.bytes.Load() }
-
-// now takes note that bytes have come.
-func (p *Passed) now() { p.last.Store(int64(clock.Coarse())) }
 
 // prepare makes s ready to be opened.
 func (s *session) prepare(o Opening, rsv byte) {
@@ -119,18 +116,21 @@ func (t *stream) single(b []byte) int {
 
 func opcodeOf(b []byte) frame.Opcode { return frame.Opcode(b[0] & 0x0f) }
 
-// received takes note of b, which has come from the peer.
-func (s *session) received(b []byte) {
+// received takes note of b, which has come from the peer. messages is how many
+// messages are left for Passed.end to count.
+func (s *session) received(b []byte) (messages uint64) {
 	if size := s.inbound.single(b); size >= 0 {
 		s.countSingle(count.Receive, s.shard.Singles(count.Receive, opcodeOf(b)), size, len(b))
-		return
+		s.inbound.passed.at(clock.Coarse())
+		return 1
 	}
 	if len(b) == 0 {
-		return
+		return 0
 	}
 	s.inbound.mu.Lock()
 	defer s.inbound.mu.Unlock()
 	s.readInbound(b)
+	return 0
 }
 
 // readInbound reads the frames of b. It is called with the lock held.
@@ -145,7 +145,7 @@ func (s *session) readInbound(b []byte) {
 		b = b[n:]
 		s.receivedFrame(&f)
 	}
-	s.inbound.passed.now()
+	s.inbound.passed.at(clock.Coarse())
 	s.inbound.update()
 }
 
@@ -160,7 +160,7 @@ func (s *session) receivedFrame(f *frame.Frame) {
 	case frame.Close:
 		s.closeFrame(f, Peer)
 	}
-	s.inbound.passed.now() // of a close frame too, but after what came before it was told
+	s.inbound.passed.at(clock.Coarse()) // of a close frame too, but after what came before it was told
 }
 
 // write is Write. Where a frame of the tap's own is due and a frame of p ends
@@ -210,6 +210,7 @@ func (s *session) wroteSingle(singles *count.Singles, size int, p []byte, n int,
 	defer s.conn.contain()
 	if n == len(p) {
 		s.countSingle(count.Transmit, singles, size, n)
+		s.outbound.passed.message()
 	} else {
 		s.brokeOff(p, n)
 	}
@@ -249,10 +250,10 @@ func (s *session) timedWrite(p []byte, begun clock.Instant, singles *count.Singl
 		at := clock.Now()
 		s.shard.EndWrite(singles, begun, at)
 		if n > 0 {
-			s.outbound.passed.last.Store(int64(at))
+			s.outbound.passed.at(at)
 		}
 	}()
-	if s.inParts.Load() {
+	if s.flags.has(inParts) {
 		return s.writeInParts(p)
 	}
 	return s.conn.transport.Write(p)
@@ -398,16 +399,12 @@ func (s *session) brokeOff(p []byte, n int) {
 // The count functions count what has passed in one direction. The lock of the
 // direction is held where the connection is not known to stand between messages.
 
-// countSingle counts a single message of n bytes on the wire.
+// countSingle counts a single message of n bytes on the wire, all but its number in
+// Passed.
 func (s *session) countSingle(d count.Direction, singles *count.Singles, size, n int) {
 	s.progress()
 	singles.Add(size)
-	passed := &s.stream(d).passed
-	passed.messages.Add(1)
-	passed.bytes.Add(int64(n))
-	if d == count.Receive { // timedWrite has the time of what is sent
-		passed.now()
-	}
+	s.stream(d).passed.bytes.Add(int64(n))
 	if s.messages {
 		s.conn.recorder.Message(d, int64(size))
 	}
@@ -433,7 +430,7 @@ func (s *session) countFrame(d count.Direction, e event) {
 		s.shard.AddCompressed(d, e.message, size)
 	}
 	s.shard.AddMessage(d, size)
-	s.stream(d).passed.messages.Add(1)
+	s.stream(d).passed.message()
 	if s.messages {
 		s.conn.recorder.Message(d, size)
 	}
@@ -447,7 +444,7 @@ func (s *session) protocolError(err frame.Error) {
 
 // progress takes note that bytes have passed.
 func (s *session) progress() {
-	if s.timedOut.Load() {
-		s.timedOut.Store(false)
+	if s.flags.has(timedOut) {
+		s.flags.clear(timedOut)
 	}
 }

@@ -14,7 +14,7 @@ type Signs struct {
 	Frames  int64  // messages and control frames received
 	Bytes   int64  // received, as far as this side has read
 	Parts   int64  // bytes written, in parts
-	Reads   uint32 // that have returned
+	Failed  uint32 // Reads that have returned an error, a deadline's among it
 	Reading bool   // a Read is in progress
 
 	// As the kernel knows, where HasKernel says so.
@@ -39,10 +39,10 @@ func (c *Conn) Signs() (g Signs) {
 	g.Frames = s.inbound.passed.Messages() + int64(s.controls.Load())
 	g.Bytes = s.inbound.passed.Bytes()
 	g.Parts = s.parts.Load()
-	g.Reads, g.Reading = c.readsDone.Load(), c.reading()
+	g.Failed, g.Reading = s.failed.Load(), c.reading()
 	g.Kernel, g.HasKernel = socket.ProgressOf(c.kernel())
 	if !g.HasKernel && g.Open {
-		s.inParts.Store(true)
+		s.flags.set(inParts)
 	}
 	return g
 }
@@ -61,7 +61,8 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	if g.Frames != before.Frames || g.Bytes-before.Bytes >= least || g.Parts-before.Parts >= least {
 		return true
 	}
-	sent, reads := g.Pings != before.Pings, g.Reading || g.Reads != before.Reads
+	sent := g.Pings != before.Pings
+	reads := g.Reading || g.Bytes != before.Bytes || g.Failed != before.Failed
 	if !g.HasKernel || !before.HasKernel {
 		return sent && !reads // nobody would have read the answer
 	}

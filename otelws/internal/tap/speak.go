@@ -105,7 +105,7 @@ func (s *session) say(sp *speaker, behind bool) (more bool) {
 	wanted := sp.wanted.Load()
 	bye := sp.goodbye.Load()
 	switch {
-	case s.isOver() || s.halfClosed.Load():
+	case s.isOver() || s.flags.has(halfClosed):
 		wanted = 0
 	case sp.rest != nil: // an earlier one goes on
 		return s.sayRest(sp, behind)
@@ -177,7 +177,7 @@ func (s *session) writeRest(sp *speaker) error {
 	n = min(max(n, 0), len(rest))
 	s.countBytes(count.Transmit, n)
 	if n > 0 {
-		s.outbound.passed.last.Store(int64(clock.Now()))
+		s.outbound.passed.at(clock.Now())
 	}
 	*sp.rest = rest[n:]
 	if n == len(rest) || err != nil && !isTimeout(err) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
@@ -90,7 +91,7 @@ func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 			return n, err
 		}
 		keep := s.swallow(sp, r, buf[:before+n], before)
-		s.conn.readDone(err)
+		s.conn.readDone(0, err)
 		switch {
 		case err != nil && !isTimeout(err): // what was held back comes first
 			r.pending, r.held, r.err = append(bytes.Clone(buf[:keep]), r.held...), nil, err
@@ -151,7 +152,7 @@ func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	defer in.update()
-	defer in.passed.now()
+	defer func() { in.passed.at(clock.Coarse()) }()
 	s.countBytes(count.Receive, len(b)-before)
 	begin := 0 // of the frame under way, -1 where that has been passed on
 	if before == 0 && !in.parser.BetweenFrames() {

@@ -120,8 +120,8 @@ func (s *session) closeSent() {
 // readFailed takes note of an error of a Read.
 func (s *session) readFailed(err error) {
 	if isTimeout(err) {
-		if !s.stopped.Load() {
-			s.timedOut.Store(true)
+		if !s.flags.has(stopped) {
+			s.flags.set(timedOut)
 		}
 		return
 	}
@@ -131,7 +131,7 @@ func (s *session) readFailed(err error) {
 // writeFailed takes note of an error of a Write. It ends nothing.
 func (s *session) writeFailed(err error) {
 	if isTimeout(err) {
-		s.timedOut.Store(true)
+		s.flags.set(timedOut)
 		return
 	}
 	v := &s.verdict
@@ -159,7 +159,7 @@ func (s *session) closing() {
 	switch {
 	case v.closing:
 		return
-	case v.gaveUp || stuck || s.timedOut.Load():
+	case v.gaveUp || stuck || s.flags.has(timedOut):
 		by = Timeout
 	case v.peerLeft:
 		by = Peer

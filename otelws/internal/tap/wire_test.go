@@ -150,12 +150,12 @@ func TestWireReadsAhead(t *testing.T) {
 		if _, err := io.ReadFull(w, make([]byte, len(asks))); err != nil {
 			t.Fatal(err)
 		}
-		begun, ahead := g.conns[0].readsBegun.Load(), make(chan error)
+		ahead := make(chan error)
 		go func() {
 			_, err := w.Read(make([]byte, 1))
 			ahead <- err
 		}()
-		for g.conns[0].readsBegun.Load() == begun {
+		for !g.conns[0].reading() {
 			runtime.Gosched()
 		}
 		if discarded {
