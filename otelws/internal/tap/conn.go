@@ -93,62 +93,37 @@ func (c *Conn) init(transport io.ReadWriteCloser, accepted bool, r Recorder) {
 	c.handshake.Store(new(handshake))
 }
 
-// Read reads from the transport, and then takes note of what came.
-func (c *Conn) Read(p []byte) (int, error) {
-	for {
-		s := c.session.Load()
-		if s != nil {
-			if sp := s.speaker.Load(); sp != nil {
-				if sp.lingers() {
-					return 0, errGoingAway
-				}
-				if sp.swallows() {
-					n, err := s.readSwallowing(sp, p)
-					return n, c.errorOf(err)
-				}
-			}
-		}
-		n, err, ok := c.readTransport(p)
-		if !ok {
-			return n, err
-		}
-		keep, messages := c.received(p[:n])
-		c.readDone(messages, err)
-		if keep > 0 || n == 0 || err != nil {
-			return keep, c.errorOf(err)
-		}
-	}
-}
-
 // readBefore takes note of a Read of the transport that began before c was its
 // tap, and returns its result.
 func (c *Conn) readBefore(p []byte, n int, err error) (int, error) {
-	if uint(n) > uint(len(p)) {
+	if !isCount(n, p) {
 		return n, err
 	}
-	c.opened.inbound.passed.begin()
+	c.readBegins()
 	keep, messages := c.received(p[:n])
 	c.readDone(messages, err)
 	return keep, err
 }
 
-// readTransport reads from the transport. ok says that it kept to the contract of
-// io.Reader; where it did not, its result is passed on as it is.
-func (c *Conn) readTransport(p []byte) (n int, err error, ok bool) {
-	c.opened.inbound.passed.begin()
-	n, err = c.transport.Read(p)
-	if uint(n) <= uint(len(p)) {
-		return n, err, true
-	}
-	if !isFinal(err) {
-		c.readDone(0, nil) // its error may mean anything
-	} else {
+// readBegins takes note of a Read of the transport, which readDone ends.
+func (c *Conn) readBegins() { c.opened.inbound.passed.begin() }
+
+// isCount says whether n may be what a Read into p returns. Of a transport that
+// breaks the contract of io.Reader, the result is passed on as it is.
+func isCount(n int, p []byte) bool { return uint(n) <= uint(len(p)) }
+
+// readBroken ends a Read for which isCount is false, and returns its error.
+func (c *Conn) readBroken(err error) error {
+	if isFinal(err) {
 		c.readDone(0, err)
+	} else {
+		c.readDone(0, nil) // its error may mean anything
 	}
-	return n, err, false
+	return err
 }
 
-// readDone is called when the result of readTransport has been taken note of.
+// readDone is called when the result of a Read has been taken note of, but for some
+// messages, which it counts.
 func (c *Conn) readDone(messages uint64, err error) {
 	c.opened.inbound.passed.end(messages)
 	if err != nil || c.closed.Load() {

@@ -25,11 +25,12 @@ func (c *Conn) Watch(transport io.ReadWriteCloser, accepted bool, r Recorder, ke
 	if nc, ok := transport.(net.Conn); ok {
 		return c.WatchConn(nc, accepted, r, keep)
 	}
-	h := c.hold(transport, accepted, r, keep)
+	h := new(heldCloseWriter)
+	h.hold(c, transport, accepted, r, keep)
 	if _, ok := transport.(closeWriter); ok {
-		return heldCloseWriter{h}
+		return h
 	}
-	return h
+	return &h.held
 }
 
 // Lower tells c the net.Conn beneath a transport that does not show it, before
@@ -38,28 +39,55 @@ func (c *Conn) Lower(nc net.Conn) { c.lower = nc }
 
 // WatchConn is Watch for a net.Conn.
 func (c *Conn) WatchConn(nc net.Conn, accepted bool, r Recorder, keep any) net.Conn {
-	h := netConn{c.hold(nc, accepted, r, keep)}
+	h := new(netConnCloseWriter)
+	h.hold(c, nc, accepted, r, keep)
 	if _, ok := nc.(closeWriter); ok {
-		return netConnCloseWriter{h}
+		return h
 	}
-	return h
+	return &h.netConn
 }
 
-func (c *Conn) hold(transport io.ReadWriteCloser, accepted bool, r Recorder, keep any) *held {
+// hold makes c the tap of transport, held by h.
+func (h *held) hold(c *Conn, transport io.ReadWriteCloser, accepted bool, r Recorder, keep any) {
 	c.init(transport, accepted, r)
-	h := &held{conn: c, keep: keep}
+	h.conn, h.keep = c, keep
 	h.cleanup = runtime.AddCleanup(h, func(c *Conn) {
 		if c.watching() {
 			go c.dropped() // the Recorder may take its time, which is not the runtime's
 		}
 	}, c)
-	return h
 }
 
+// Read reads from the transport, and then takes note of what came. It calls the
+// transport itself, and what embeds held calls it by a jump: idle connections spend
+// their life in here, and the garbage collector looks at each of their frames.
 func (h *held) Read(p []byte) (int, error) {
-	n, err := h.conn.Read(p)
-	runtime.KeepAlive(h)
-	return n, err
+	c := h.conn
+	for {
+		if s := c.session.Load(); s != nil {
+			if sp := s.speaker.Load(); sp != nil {
+				if sp.lingers() {
+					return 0, errGoingAway
+				}
+				if sp.swallows() {
+					n, err := s.readSwallowing(sp, p)
+					runtime.KeepAlive(h)
+					return n, c.errorOf(err)
+				}
+			}
+		}
+		c.readBegins()
+		n, err := c.transport.Read(p)
+		runtime.KeepAlive(h)
+		if !isCount(n, p) {
+			return n, c.readBroken(err)
+		}
+		keep, messages := c.received(p[:n])
+		c.readDone(messages, err)
+		if keep > 0 || n == 0 || err != nil {
+			return keep, c.errorOf(err)
+		}
+	}
 }
 
 func (h *held) Write(p []byte) (int, error) {
@@ -76,19 +104,19 @@ func (h *held) Close() error {
 }
 
 // netConn is a held transport that is a net.Conn.
-type netConn struct{ *held }
+type netConn struct{ held }
 
 // NetConn returns the connection beneath the tap. What is read, written or closed
 // there is not seen.
-func (c netConn) NetConn() net.Conn { return c.conn.transport.(net.Conn) }
+func (c *netConn) NetConn() net.Conn { return c.conn.transport.(net.Conn) }
 
-func (c netConn) LocalAddr() net.Addr  { return c.NetConn().LocalAddr() }
-func (c netConn) RemoteAddr() net.Addr { return c.NetConn().RemoteAddr() }
+func (c *netConn) LocalAddr() net.Addr  { return c.NetConn().LocalAddr() }
+func (c *netConn) RemoteAddr() net.Addr { return c.NetConn().RemoteAddr() }
 
 // The deadlines are the application's. While the tap writes a frame of its own, it
 // has a write deadline of its own.
 
-func (c netConn) SetDeadline(t time.Time) error {
+func (c *netConn) SetDeadline(t time.Time) error {
 	if c.conn.lingers() {
 		return errGoingAway
 	}
@@ -96,7 +124,7 @@ func (c netConn) SetDeadline(t time.Time) error {
 	return c.conn.opened.deadline.set(t, c.NetConn().SetDeadline, c.NetConn().SetReadDeadline)
 }
 
-func (c netConn) SetReadDeadline(t time.Time) error {
+func (c *netConn) SetReadDeadline(t time.Time) error {
 	if c.conn.lingers() {
 		return errGoingAway
 	}
@@ -104,7 +132,7 @@ func (c netConn) SetReadDeadline(t time.Time) error {
 	return c.NetConn().SetReadDeadline(t)
 }
 
-func (c netConn) SetWriteDeadline(t time.Time) error {
+func (c *netConn) SetWriteDeadline(t time.Time) error {
 	return c.conn.opened.deadline.set(t, c.NetConn().SetWriteDeadline, func(time.Time) error { return nil })
 }
 
@@ -113,11 +141,11 @@ type closeWriter interface{ CloseWrite() error }
 
 type (
 	netConnCloseWriter struct{ netConn }
-	heldCloseWriter    struct{ *held }
+	heldCloseWriter    struct{ held }
 )
 
-func (c netConnCloseWriter) CloseWrite() error { return c.conn.closeWrite() }
-func (h heldCloseWriter) CloseWrite() error    { return h.conn.closeWrite() }
+func (c *netConnCloseWriter) CloseWrite() error { return c.conn.closeWrite() }
+func (h *heldCloseWriter) CloseWrite() error    { return h.conn.closeWrite() }
 
 func (c *Conn) closeWrite() error {
 	c.opened.flags.set(halfClosed)

@@ -71,8 +71,10 @@ func (s *session) awaitAnswer(nc net.Conn) {
 	_ = nc.SetReadDeadline(time.Now().Add(lingerLimit))
 	b := make([]byte, 4<<10)
 	for !s.answered() {
-		n, err, ok := c.readTransport(b)
-		if !ok {
+		c.readBegins()
+		n, err := c.transport.Read(b)
+		if !isCount(n, b) {
+			_ = c.readBroken(err)
 			return
 		}
 		c.readDone(c.note(s, b[:n]), err)

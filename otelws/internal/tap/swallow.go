@@ -86,9 +86,10 @@ func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 			buf = small[:]
 		}
 		copy(buf, r.held)
-		n, err, ok := s.conn.readTransport(buf[before:])
-		if !ok {
-			return n, err
+		s.conn.readBegins()
+		n, err := s.conn.transport.Read(buf[before:])
+		if !isCount(n, buf[before:]) {
+			return n, s.conn.readBroken(err)
 		}
 		keep := s.swallow(sp, r, buf[:before+n], before)
 		s.conn.readDone(0, err)

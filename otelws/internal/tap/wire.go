@@ -41,7 +41,7 @@ type Wire struct {
 	door      Door
 	accepted  bool // requests come from the peer
 	state     atomic.Uint32
-	tap       atomic.Pointer[held] // of a handshake under way, or of what came of it
+	tap       atomic.Pointer[netConn] // of a handshake under way, or of what came of it
 
 	mu        sync.Mutex
 	head      *requestHead // of which a part has passed, nil between heads
@@ -139,7 +139,7 @@ func (w *Wire) setDeadline(t time.Time, ofWrites bool, set func(net.Conn, time.T
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if h := w.tap.Load(); h != nil {
-		return set(netConn{h}, t)
+		return set(h, t)
 	}
 	if ofWrites {
 		w.writeTill = t
@@ -189,7 +189,7 @@ func (w tlsWire) ConnectionState() tls.ConnectionState {
 
 // current returns the tap, nil where there is none or its handshake has come to no
 // connection.
-func (w *Wire) current() *held {
+func (w *Wire) current() *netConn {
 	h := w.tap.Load()
 	for h != nil && !h.conn.watching() {
 		w.letGo(h)
@@ -199,7 +199,7 @@ func (w *Wire) current() *held {
 }
 
 // letGo lets go of the tap of a handshake that has come to no connection.
-func (w *Wire) letGo(h *held) {
+func (w *Wire) letGo(h *netConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.tap.CompareAndSwap(h, nil) {
@@ -363,7 +363,8 @@ func (w *Wire) ask(head, rest []byte, written int) {
 	if c == nil {
 		return
 	}
-	h := c.hold(w.transport, w.accepted, recorder, keep)
+	h := new(netConn)
+	h.hold(c, w.transport, w.accepted, recorder, keep)
 	if w.accepted {
 		c.Hold(rest)
 	} else {
