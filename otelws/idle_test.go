@@ -122,6 +122,8 @@ func (s silent) Read([]byte) (int, error) {
 
 func (s silent) Write(p []byte) (int, error) { return len(p), nil }
 
+func (s silent) SetWriteDeadline(time.Time) error { return nil }
+
 func (s silent) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	return nil

@@ -48,6 +48,9 @@ func (s *session) ponged(f *frame.Frame) {
 	v.mu.Lock()
 	sent, found := v.pings.take(payload)
 	if found {
+		if len(v.pings.list) == 0 {
+			v.pings = nil // an idle connection's weight counts
+		}
 		v.answers++
 		v.roundTrip = at - sent
 	}

@@ -71,7 +71,7 @@ type verdict struct {
 	peekedAt int64       // bytes received at that time
 
 	roundTrip time.Duration // of the last ping that was answered
-	pings     *pings        // nil until there was one
+	pings     *pings        // nil without one in flight
 	answers   uint32        // pongs that answered a ping
 }
 
