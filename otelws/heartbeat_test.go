@@ -26,7 +26,8 @@ const (
 )
 
 // Heartbeats for tests: one for peers that do not answer, and one for those that
-// do, which a busy machine must not take for dead.
+// do, which a busy machine must not take for dead. What depends on times is in
+// heartbeat_time_test.go.
 var (
 	fast    = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}
 	patient = []otelws.HeartbeatOption{otelws.Every(250 * time.Millisecond), otelws.Misses(1 << 20)}
@@ -263,99 +264,6 @@ func TestHeartbeatEndsWithContext(t *testing.T) {
 	atLeast(t, m, rtt, n+2)
 	if v, _ := m.Value("ws_connections_active"); v != 1 {
 		t.Errorf("%v connections are open, want 1", v)
-	}
-}
-
-// A ping that is under way when the context ends no longer ends the connection.
-func TestHeartbeatOfEndedContext(t *testing.T) {
-	ws, m := newInstrumentation(t)
-	server, _ := connect(t, ws)
-	server.CloseRead(context.Background())
-	ctx, cancel := context.WithCancel(context.Background())
-	if err := beat(ctx, ws, server, otelws.Every(500*time.Millisecond), otelws.Misses(1)); err != nil {
-		t.Fatal(err)
-	}
-	atLeast(t, m, pings, 1)
-	cancel()
-	// It would have ended the connection by now.
-	time.Sleep(600 * time.Millisecond)
-	if v, _ := m.Value("ws_connections_active"); v != 1 {
-		t.Errorf("%v connections are open, want 1", v)
-	}
-}
-
-// A client that is in the middle of a frame can put no pong into it.
-func TestHeartbeatSparesUploader(t *testing.T) {
-	ws, m := newInstrumentation(t)
-	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		c.SetReadLimit(-1)
-		if err := ws.Heartbeat(r.Context(), otelws.Every(40*time.Millisecond), otelws.Misses(2)); err != nil {
-			t.Error(err)
-		}
-		readAll(r.Context(), c)
-	}))
-	client := openWire(t, s)
-	const size = 150
-	client.send(frameHeader(fin|opBinary, formOf(size), size, maskKey))
-	for range size {
-		client.send([]byte{0})
-		time.Sleep(2 * time.Millisecond)
-	}
-	m.Wait(t, "ws_message_bytes_count", 1)
-	if v, _ := m.Value("ws_connections_active"); v != 1 {
-		t.Errorf("%v connections are open, want 1", v)
-	}
-	client.Close()
-}
-
-// A peer whose pongs are all late is slow, one that answers every other ping is
-// forgetful, and one that does so when the next comes is both. None is dead.
-func TestHeartbeatSparesPoorPeers(t *testing.T) {
-	for _, peer := range []struct {
-		name    string
-		timeout time.Duration
-		misses  int
-		answers func(ping int) (of int, ok bool)
-		late    time.Duration
-	}{
-		{"late", time.Millisecond, 2, func(ping int) (int, bool) { return ping, true }, 20 * time.Millisecond},
-		{"forgetful", 30 * time.Millisecond, 2, func(ping int) (int, bool) { return ping, ping%2 == 1 }, 0},
-		{"both", 50 * time.Millisecond, 3, func(ping int) (int, bool) { return ping - 1, ping%2 == 1 }, 0},
-	} {
-		t.Run(peer.name, func(t *testing.T) {
-			ws, m := newInstrumentation(t)
-			s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := websocket.Accept(w, r, nil)
-				if err != nil {
-					return
-				}
-				defer c.CloseNow()
-				if err := ws.Heartbeat(r.Context(), otelws.Every(60*time.Millisecond),
-					otelws.PongTimeout(peer.timeout), otelws.Misses(peer.misses)); err != nil {
-					t.Error(err)
-				}
-				_, _, _ = c.Read(r.Context())
-			}))
-			client := openWire(t, s)
-			var payloads [][]byte
-			for n := 0.0; int(n) <= peer.misses; n, _ = m.Value(missed) { // one more than ends a dead peer
-				_, payload := client.next()
-				payloads = append(payloads, payload)
-				time.Sleep(peer.late)
-				if of, ok := peer.answers(len(payloads) - 1); ok {
-					client.send(masked(fin|opPong, payloads[of]))
-				}
-			}
-			if v, _ := m.Value("ws_connections_active"); v != 1 {
-				t.Errorf("%v connections are open, want 1", v)
-			}
-			client.Close()
-		})
 	}
 }
 

@@ -1,0 +1,154 @@
+package otelws_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
+)
+
+// The tests of this file are about times. They run on the clock of synctest, so that
+// it makes no difference how busy the machine is, and on a transport in memory.
+
+// inTime runs test, for a connection that handler serves.
+func inTime(t *testing.T, handler func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn), test func(t *testing.T, m *otelwstest.Metrics, client *wire)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ws, m := newInstrumentation(t)
+		near, far := net.Pipe()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, err := websocket.Accept(w, r, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.CloseNow()
+				c.SetReadLimit(-1)
+				handler(ws, r, c)
+			})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
+		}()
+		test(t, m, &wire{Conn: far, t: t, br: bufio.NewReader(far)})
+		_ = far.Close()
+		<-served
+		time.Sleep(time.Second) // the clock of what is received stands still again
+	})
+}
+
+// beating is a handler that reads, under a heartbeat.
+func beating(t *testing.T, opts ...otelws.HeartbeatOption) func(*otelws.Instrumentation, *http.Request, *websocket.Conn) {
+	return func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+		if err := ws.Heartbeat(r.Context(), opts...); err != nil {
+			t.Error(err)
+		}
+		readAll(r.Context(), c)
+	}
+}
+
+func expectOpen(t *testing.T, m *otelwstest.Metrics, want float64) {
+	t.Helper()
+	if v, _ := m.Value("ws_connections_active"); v != want {
+		t.Errorf("%v connections are open, want %v", v, want)
+	}
+}
+
+// A peer whose pongs are all late is slow, one that answers every other ping is
+// forgetful, and one that does so when the next comes is both. None is dead.
+func TestHeartbeatSparesPoorPeers(t *testing.T) {
+	for _, peer := range []struct {
+		name    string
+		timeout time.Duration
+		misses  int
+		answers func(ping int) (of int, ok bool)
+		late    time.Duration
+	}{
+		{"late", 5 * time.Second, 2, func(ping int) (int, bool) { return ping, true }, 8 * time.Second},
+		{"forgetful", 10 * time.Second, 2, func(ping int) (int, bool) { return ping, ping%2 == 1 }, 0},
+		{"both", 10 * time.Second, 3, func(ping int) (int, bool) { return ping - 1, ping%2 == 1 }, 0},
+	} {
+		t.Run(peer.name, func(t *testing.T) {
+			handler := beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(peer.timeout), otelws.Misses(peer.misses))
+			inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+				var payloads [][]byte
+				for n := 0.0; int(n) <= 2*peer.misses; n, _ = m.Value(missed) { // twice what ends a dead peer
+					_, payload := client.next()
+					payloads = append(payloads, payload)
+					time.Sleep(peer.late)
+					if of, ok := peer.answers(len(payloads) - 1); ok {
+						client.send(masked(fin|opPong, payloads[of]))
+					}
+				}
+				expectOpen(t, m, 1)
+			})
+		})
+	}
+}
+
+// A peer that takes pings and answers none is ended when the time of the last ping
+// that it may miss has passed.
+func TestHeartbeatEndsDeadPeerInTime(t *testing.T) {
+	inTime(t, beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(3)),
+		func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+			client.next()
+			begun := time.Now()
+			client.next()
+			client.next()
+			expectOpen(t, m, 1)
+			client.rest()
+			// Two times from ping to ping, each within a tenth, and the ticks of the timer.
+			least, most := 2*27*time.Second+10*time.Second, 2*33*time.Second+12*time.Second
+			if took := time.Since(begun); took < least || took > most {
+				t.Errorf("ended after %v, not between %v and %v", took, least, most)
+			}
+			synctest.Wait()
+			expectOpen(t, m, 0)
+			m.Wait(t, missed, 3)
+			m.Wait(t, timeouts, 1)
+		})
+}
+
+// A ping that is under way when the context ends no longer ends the connection.
+func TestHeartbeatOfEndedContext(t *testing.T) {
+	var cancel context.CancelFunc
+	handler := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(r.Context())
+		if err := ws.Heartbeat(ctx, otelws.Every(30*time.Second), otelws.Misses(1)); err != nil {
+			t.Error(err)
+		}
+		readAll(r.Context(), c)
+	}
+	inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+		client.next()
+		cancel()
+		time.Sleep(time.Minute) // by now it would have ended the connection
+		expectOpen(t, m, 1)
+	})
+}
+
+// A client that is in the middle of a frame can put no pong into it.
+func TestHeartbeatSparesUploader(t *testing.T) {
+	inTime(t, beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second)), func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+		go io.Copy(io.Discard, client.br) // the pings
+		const size, rate = 100_000, 1000  // bytes, and a second
+		client.send(frameHeader(fin|opBinary, formOf(size), size, maskKey))
+		for range size / rate {
+			client.send(make([]byte, rate))
+			time.Sleep(time.Second)
+		}
+		m.Wait(t, "ws_message_bytes_count", 1)
+		expectOpen(t, m, 1)
+	})
+}
