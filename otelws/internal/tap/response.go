@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -168,7 +169,7 @@ func (h *handshake) discard() bool {
 // readEnded takes note of a Read that has failed for good before there was a
 // response. A peer that has sent all it will may still get one.
 func (h *handshake) readEnded(err error) (goesOn bool) {
-	if h.incoming() || err != io.EOF {
+	if h.incoming() || !errors.Is(err, io.EOF) {
 		return false
 	}
 	h.mu.Lock()

@@ -245,8 +245,8 @@ func BenchmarkWire(b *testing.B) {
 	_, _ = io.WriteString(w, response)
 	s.in = message
 	run("Message/Wire", w, sent)
-	c, app := new(Conn), net.Conn(nil)
-	app = c.WatchConn(&steady{in: message}, true, newFacts(), nil)
+	c := new(Conn)
+	app := c.WatchConn(&steady{in: message}, true, newFacts(), nil)
 	c.Open(switching)
 	run("Message/Handler", app, sent)
 }

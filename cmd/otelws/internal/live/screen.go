@@ -17,7 +17,7 @@ func Watch(ctx context.Context, s *Source, q Query, every time.Duration, opts ..
 	m := newScreen(ctx, s, q, every)
 	_, err := tea.NewProgram(m, append(opts, tea.WithContext(ctx))...).Run()
 	if ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) {
-		return nil
+		return nil //nolint:nilerr // the user or ctx has ended it
 	}
 	return err
 }

@@ -11,5 +11,5 @@ func maxDescriptors() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return unlimited
 	}
-	return int(min(uint64(limit.Cur), unlimited))
+	return int(min(uint64(limit.Cur), unlimited)) //nolint:unconvert // it is signed on FreeBSD
 }

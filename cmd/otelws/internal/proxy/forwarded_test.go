@@ -123,7 +123,7 @@ func TestNetworks(t *testing.T) {
 		"localhost": "use a network", "": "use a network", "10.0.0.0/33": "use a network", "fe80::1%eth0": "use a network", "::ffff:10.0.0.0/104": "IPv4",
 	} {
 		var n proxy.Networks
-		got := ""
+		var got string
 		if err := n.Set(s); err != nil {
 			got = err.Error()
 		} else {
