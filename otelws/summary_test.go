@@ -84,6 +84,18 @@ func TestSummaryOfAbnormalClosure(t *testing.T) {
 	}
 }
 
+// A close frame's code that must not be sent is no code of the connection's.
+func TestSummaryOfInvalidCode(t *testing.T) {
+	option, ended := onClose()
+	ws, m := newInstrumentation(t, option)
+	client := openWire(t, startServer(t, ws, echo))
+	client.send(masked(fin|opClose, closePayload(1005, "no")))
+	if s := <-ended; s.Code != 0 || s.Reason != "no" || s.Initiator != otelws.InitiatorPeer {
+		t.Errorf("got %+v", s.Summary)
+	}
+	m.Wait(t, `ws_connections_closed_total{code="other"}`, 1)
+}
+
 // A panic in the application's function is no panic of the transport.
 func TestOnClosePanics(t *testing.T) {
 	option, ended := onClose()
