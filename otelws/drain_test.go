@@ -162,9 +162,10 @@ func (w lateCloser) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func TestDrainWaitsForClosing(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	begun, proceed := make(chan struct{}), make(chan struct{})
-	server, _ := connectTo(t, ws, func(h http.Handler) http.Handler {
+	server, client := connectTo(t, ws, func(h http.Handler) http.Handler {
 		return ws.Handler(withWriter(func(w http.ResponseWriter) http.ResponseWriter { return lateCloser{w, begun, proceed} }, h))
 	})
+	client.CloseRead(context.Background()) // and answer the goodbye
 	go server.CloseNow()
 	<-begun
 	drainsAfter(t, ws, proceed)
