@@ -21,7 +21,7 @@ import (
 
 const namespaceEnv = "OTELWS_README_NAMESPACE"
 
-// readmeCommands are the commands of the README in an order in which they run, and
+// readmeCommands are the commands of the README and the guide in an order in which they run, and
 // how each is run here. The ports that they take are those of a network namespace.
 var readmeCommands = []struct {
 	command string
@@ -46,6 +46,9 @@ var readmeCommands = []struct {
 		s.until("curl -s localhost:9091/metrics", "ws_connections_active")
 		s.stop()
 	}},
+	{"go get github.com/otelws/otelws-go", func(s *shell, c string) {
+		s.run("cd $(mktemp -d) && go mod init example && go mod edit -replace github.com/otelws/otelws-go=$OLDPWD && " + c)
+	}},
 	{"go run ./examples/tracing", func(s *shell, c string) { s.run(c, "trace") }},
 	{"go test ./otelws -run '^$' -bench 'Idle$' -benchtime 1x", func(s *shell, c string) {
 		s.run("go test ./otelws -list 'Idle$'", "BenchmarkIdle")
@@ -61,7 +64,7 @@ var readmeCommands = []struct {
 	{"go test ./...", func(*shell, string) {}},
 }
 
-// Each command of the README runs as it stands there.
+// Each command of the README and the guide runs as it stands there.
 func TestReadmeCommands(t *testing.T) {
 	for _, program := range []string{"bash", "curl", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -84,37 +87,35 @@ func TestReadmeCommands(t *testing.T) {
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Skipf("%v: %s", err, out)
 	}
-	want := commandsOf(t, "../README.md")
+	want := commandsOf(t)
 	s := &shell{t: t, bin: t.TempDir()}
 	defer s.stop()
 	for _, c := range readmeCommands {
 		if !want[c.command] {
-			t.Errorf("the README has no command %q", c.command)
+			t.Errorf("no page has the command %q", c.command)
 		}
 		delete(want, c.command)
 		c.run(s, c.command)
 	}
 	for _, c := range slices.Sorted(maps.Keys(want)) {
-		t.Errorf("nothing runs the README's %q", c)
+		t.Errorf("nothing runs %q", c)
 	}
 }
 
-// commandsOf returns the commands of a page: the lines of its blocks of sh, and the
-// cells of its tables that begin with the name of the binary.
-func commandsOf(t *testing.T, page string) map[string]bool {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+// commandsOf returns the commands of the README and the guide: the lines of their
+// blocks of sh, and the cells of their tables that begin with the name of the binary.
+func commandsOf(t *testing.T) map[string]bool {
 	all := make(map[string]bool)
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1) {
-		for line := range strings.Lines(string(block[1])) {
-			command, _, _ := strings.Cut(line, "  #")
-			all[strings.TrimSpace(command)] = true
+	for _, page := range pages(t) {
+		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(page, -1) {
+			for line := range strings.Lines(block[1]) {
+				command, _, _ := strings.Cut(line, "  #")
+				all[strings.TrimSpace(command)] = true
+			}
 		}
-	}
-	for _, cell := range regexp.MustCompile("(?m)^\\| `(otelws [^`]*)`").FindAllSubmatch(text, -1) {
-		all[string(cell[1])] = true
+		for _, cell := range regexp.MustCompile("(?m)^\\| `(otelws [^`]*)`").FindAllStringSubmatch(page, -1) {
+			all[cell[1]] = true
+		}
 	}
 	return all
 }

@@ -1,10 +1,11 @@
-// Package examples_test holds what the README shows to compile.
+// Package examples_test compiles and runs what the README and the guide show.
 package examples_test
 
 import (
 	"context"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -117,13 +118,9 @@ func TestReadmeAttributes(t *testing.T) {
 	}
 }
 
-// Each line of Go in the README is one of this file.
+// Each line of Go in the README and the guide is one of this file.
 func TestReadmeCompiles(t *testing.T) {
 	self, err := os.ReadFile("readme_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,18 +128,38 @@ func TestReadmeCompiles(t *testing.T) {
 	for line := range strings.Lines(string(self)) {
 		compiled[strings.TrimSpace(line)] = true
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) < 5 {
-		t.Errorf("the README has %d blocks of Go", len(blocks))
-	}
-	for _, b := range blocks {
-		for line := range strings.Lines(b[1]) {
-			code, _, _ := strings.Cut(line, "  //")
-			if code = strings.TrimSpace(code); !compiled[code] {
-				t.Errorf("not compiled: %s", code)
+	n := 0
+	for _, page := range pages(t) {
+		for _, b := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(page, -1) {
+			n++
+			for line := range strings.Lines(b[1]) {
+				code, _, _ := strings.Cut(line, "  //")
+				if code = strings.TrimSpace(code); !compiled[code] {
+					t.Errorf("not compiled: %s", code)
+				}
 			}
 		}
 	}
+	if n < 8 {
+		t.Errorf("README and guide have %d blocks of Go", n)
+	}
+}
+
+// pages returns the README and the pages of the guide.
+func pages(t *testing.T) (texts []string) {
+	t.Helper()
+	names, err := filepath.Glob("guide/*.md")
+	if err != nil || len(names) < 4 {
+		t.Fatalf("the guide has %d pages: %v", len(names), err)
+	}
+	for _, name := range append(names, "../README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
 }
 
 var _ = []any{instrument, speaking, ownProvider, ownRegistry, trace, push}
