@@ -203,7 +203,8 @@ func (i *Instrumentation) debug(q debugQuery) *debugResponse {
 	r := &debugResponse{Time: time.Now(), Addresses: q.addresses, Connections: []debugRow{}, Closed: []debugClosed{}}
 	most := greatest{n: q.n}
 	key := sortKeys[q.sort]
-	for c := range i.Connections() {
+	var c Connection // one for all: its address is given away
+	for c = range i.Connections() {
 		r.Total++
 		if !q.matches(&c) {
 			continue

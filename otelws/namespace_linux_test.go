@@ -34,7 +34,7 @@ func TestLinkDown(t *testing.T) {
 		return
 	}
 
-	const near, far = "near", "far"
+	const near, far = "near", "far" // links
 	namespace := fmt.Sprintf("otelws-%d", os.Getpid())
 	ip := func(args string) error {
 		out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()

@@ -26,7 +26,8 @@ A warning or a failure says why, and what to do.
 
 To find out whether the port of the metrics also takes WebSockets, otelws sends
 it up to three handshakes for a version that does not exist. They open nothing.
-With --websocket it asks that address for the metrics instead.
+With --websocket it asks that address for the metrics instead. At /debug/ws,
+beside the metrics, it asks for the connections that ended last.
 
 --format json prints an object:
 

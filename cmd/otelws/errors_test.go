@@ -34,6 +34,12 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"unknown command", []string{"dmo"}, []string{"dmo", "demo"}},
 		{"nothing to check", []string{"check"}, []string{"http://localhost:9091/metrics"}},
 		{"nothing to load", []string{"load"}, []string{"ws://localhost:8080/echo"}},
+		{"nothing to probe", []string{"probe"}, []string{"wss://example.com/ws"}},
+		{"probe of no WebSocket", []string{"probe", "http://localhost"}, []string{"http://localhost", "ws://"}},
+		{"probe for too short", []string{"probe", "--max", "10ms", "localhost"}, []string{"--max 10ms", "1s or more"}},
+		{"probe too seldom", []string{"probe", "--max", "2s", "--every", "2s", "localhost"}, []string{"--every 2s", "half of --max"}},
+		{"probe without time", []string{"probe", "--timeout", "0s", "localhost"}, []string{"--timeout 0s"}},
+		{"probe of nobody", []string{"probe", "--no-ladder", "127.0.0.1:1"}, []string{"ws://127.0.0.1:1: none of 10 handshakes succeeded: dial: refused (10)"}},
 		{"two to load", []string{"load", "a", "b"}, []string{`"b"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

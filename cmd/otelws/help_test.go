@@ -44,7 +44,7 @@ func TestShortHelp(t *testing.T) {
 
 // --help and the command help show every flag.
 func TestLongHelp(t *testing.T) {
-	for _, name := range []string{"check", "demo", "load"} {
+	for _, name := range []string{"check", "demo", "load", "probe"} {
 		for _, args := range [][]string{{name, "--help"}, {"help", name}} {
 			var stdout, stderr bytes.Buffer
 			if code := run(args, &stdout, &stderr); code != 0 || stderr.Len() > 0 {

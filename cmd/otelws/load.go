@@ -1,13 +1,9 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,10 +54,8 @@ Exit codes:
 
 type loadCommand struct {
 	load.Config
+	dialFlags
 	noEcho        bool
-	headers       []string
-	ca            string
-	insecure      bool
 	config        string
 	format        *choice
 	jsonFile      string
@@ -100,9 +94,7 @@ func newLoadCommand() *cobra.Command {
 	f.Float64Var(&c.Drop, "drop", 0, "`share` of connections that end without a close frame, from 0 to 1")
 	f.Float64Var(&c.Slow, "slow", 0, "`share` of connections that read slowly, from 0 to 1")
 	f.DurationVar(&c.SlowPause, "slow.pause", 100*time.Millisecond, "pause of slow readers after each message")
-	f.StringArrayVarP(&c.headers, "header", "H", nil, "`header` of the handshakes, as 'Name: value' (repeatable)")
-	f.StringVar(&c.ca, "tls.ca", "", "PEM `file` with the authorities of the server's certificate, instead of the system's")
-	f.BoolVar(&c.insecure, "tls.insecure-skip-verify", false, "take any certificate of the server")
+	c.add(cmd)
 	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "limit on a handshake, on the wait for a pong, and on the end")
 	f.StringVar(&c.Verify, "verify", "", "`address` of the server's metrics, to compare them with the run")
 	f.StringVar(&c.config, "verify.http.config.file", "", "`file` with credentials and TLS settings for the metrics, as Prometheus's http_config")
@@ -112,7 +104,7 @@ func newLoadCommand() *cobra.Command {
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
 	common(cmd, "connections", "duration", "messages", "size", "rate", "verify")
 	noFiles(cmd, "connections", "ramp", "lifetime", "duration", "messages", "rate", "heartbeat", "drop",
-		"slow", "slow.pause", "header", "timeout", "verify", "verify.timeout")
+		"slow", "slow.pause", "timeout", "verify", "verify.timeout")
 	sizes := cobra.FixedCompletions([]string{"64", "1KiB", "64-16KiB", "64:70,1KiB:25,64KiB:5"}, cobra.ShellCompDirectiveNoFileComp)
 	_ = cmd.RegisterFlagCompletionFunc("size", sizes)
 	return judging(cmd)
@@ -134,17 +126,13 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 	if !c.Echo && c.Slow > 0 && c.Rate == 0 {
 		return errors.New("--slow: a slow reader needs an echo to read; drop --no-echo")
 	}
-	c.Header = http.Header{}
-	for _, h := range c.headers {
-		name, value, ok := strings.Cut(h, ":")
-		if name = strings.TrimSpace(name); !ok || name == "" {
-			return errors.New("--header: use 'Name: value', such as 'Origin: https://example.com'") // it may be a token alone
-		}
-		c.Header.Add(name, strings.TrimSpace(value))
-	}
-	if err := c.prepareTLS(); err != nil {
+	if c.Header, err = c.header(); err != nil {
 		return err
 	}
+	if c.TLS, err = c.tls(); err != nil {
+		return err
+	}
+	c.Subprotocols = c.subprotocols
 	if c.Verify == "" {
 		return nil
 	}
@@ -153,22 +141,6 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 	}
 	if c.Metrics, err = scrape.NewClient(c.config, 10*time.Second, nil); err != nil {
 		return fmt.Errorf("--verify.http.config.file %w", err)
-	}
-	return nil
-}
-
-func (c *loadCommand) prepareTLS() error {
-	c.TLS = &tls.Config{InsecureSkipVerify: c.insecure}
-	if c.ca == "" {
-		return nil
-	}
-	text, err := os.ReadFile(c.ca)
-	if err != nil {
-		return fmt.Errorf("--tls.ca: %w", err)
-	}
-	c.TLS.RootCAs = x509.NewCertPool()
-	if !c.TLS.RootCAs.AppendCertsFromPEM(text) {
-		return fmt.Errorf("--tls.ca %s: the file has no certificate in PEM form", c.ca)
 	}
 	return nil
 }
@@ -185,7 +157,7 @@ func (c *loadCommand) run(cmd *cobra.Command, address string) (err error) {
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 	}
-	progress := showProgress(cmd.ErrOrStderr(), c.progressEvery)
+	progress := showProgress(cmd.ErrOrStderr(), c.progressEvery, loadProgress)
 	if c.quiet {
 		progress = nil
 	}

@@ -50,7 +50,7 @@ func TestLoadProgress(t *testing.T) {
 	var b bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	n := 0
-	showProgress(&b, time.Millisecond)(ctx, func() load.Snapshot {
+	showProgress(&b, time.Millisecond, loadProgress)(ctx, func() load.Snapshot {
 		if n++; n == 3 {
 			cancel()
 		}
@@ -75,7 +75,7 @@ func TestProgressFits(t *testing.T) {
 		5:   " 50 ",
 		0:   "",
 	} {
-		if got := progressLine(s, columns); got != want {
+		if got := loadProgress(s).line(columns); got != want {
 			t.Errorf("%d columns: %q, want %q", columns, got, want)
 		}
 	}

@@ -1,6 +1,6 @@
 // Command otelws has tools for WebSocket servers: a demo, a proxy that watches
-// any server, a check of a server's metrics, and a load generator. Run it without
-// arguments for a list.
+// any server, a check of a server's metrics, a load generator, and a probe of the
+// way to a server. Run it without arguments for a list.
 package main
 
 import (

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVar) != "" {
 		main()
 	}
+	// Parallel tests wait for the limits of hops, and compute next to nothing.
+	flag.Parse()
+	_ = flag.Set("test.parallel", "32")
 	goleak.VerifyTestMain(m)
 }
 

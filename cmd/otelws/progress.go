@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
+	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
 // The times between two reports of progress. A terminal redraws one line.
@@ -17,15 +18,42 @@ const (
 	lineEvery   = 5 * time.Second
 )
 
-// showProgress returns a function that reports the progress of a load to w.
-func showProgress(w io.Writer, every time.Duration) func(context.Context, func() load.Snapshot) {
+// progress is how far a run is.
+type progress struct {
+	share   float64 // from 0 to 1
+	elapsed time.Duration
+	more    []string // the most important first
+}
+
+func loadProgress(s load.Snapshot) progress {
+	return progress{s.Share, s.Elapsed, []string{
+		fmt.Sprintf("%d errors", s.Errors),
+		fmt.Sprintf("%d sent", s.Sent),
+		fmt.Sprintf("%d received", s.Received),
+		fmt.Sprintf("%d open", s.Active),
+	}}
+}
+
+func probeProgress(s probe.Snapshot) progress {
+	return progress{s.Share, s.Elapsed, []string{
+		fmt.Sprintf("%d connections open", s.Open),
+		fmt.Sprintf("%d over", s.Ended),
+	}}
+}
+
+// showProgress returns a function that reports the progress of a run to w: on a
+// terminal as a bar, else as lines. With every 0 there are no lines.
+func showProgress[S any](w io.Writer, every time.Duration, of func(S) progress) func(context.Context, func() S) {
 	if !isTerminal(w) || os.Getenv("TERM") == "dumb" {
-		return func(ctx context.Context, now func() load.Snapshot) {
-			repeat(ctx, every, func() { fmt.Fprintln(w, progressText(now(), columns(w))) })
+		if every == 0 {
+			return nil
+		}
+		return func(ctx context.Context, now func() S) {
+			repeat(ctx, every, func() { fmt.Fprintln(w, of(now()).text(columns(w))) })
 		}
 	}
-	return func(ctx context.Context, now func() load.Snapshot) {
-		repeat(ctx, redrawEvery, func() { fmt.Fprint(w, "\r\x1b[K"+progressLine(now(), columns(w))) })
+	return func(ctx context.Context, now func() S) {
+		repeat(ctx, redrawEvery, func() { fmt.Fprint(w, "\r\x1b[K"+of(now()).line(columns(w))) })
 		fmt.Fprint(w, "\r\x1b[K")
 	}
 }
@@ -43,15 +71,10 @@ func repeat(ctx context.Context, every time.Duration, do func()) {
 	}
 }
 
-// progressText has as much as fits a line, the most important first.
-func progressText(s load.Snapshot, columns int) string {
-	text := fmt.Sprintf("%3.0f %%  %v", 100*s.Share, s.Elapsed.Round(time.Second/10))
-	for _, more := range []string{
-		fmt.Sprintf("%d errors", s.Errors),
-		fmt.Sprintf("%d sent", s.Sent),
-		fmt.Sprintf("%d received", s.Received),
-		fmt.Sprintf("%d open", s.Active),
-	} {
+// text has as much as fits a line.
+func (p progress) text(columns int) string {
+	text := fmt.Sprintf("%3.0f %%  %v", 100*p.share, p.elapsed.Round(time.Second/10))
+	for _, more := range p.more {
 		if len(text)+2+len(more) < columns {
 			text += "  " + more
 		}
@@ -59,13 +82,13 @@ func progressText(s load.Snapshot, columns int) string {
 	return text
 }
 
-// progressLine puts a bar before the text if there is room for one.
-func progressLine(s load.Snapshot, columns int) string {
-	text := progressText(s, columns)
+// line puts a bar before the text if there is room for one.
+func (p progress) line(columns int) string {
+	text := p.text(columns)
 	room := min(30, columns-len(text)-4)
 	if room < 5 {
 		return text[:min(len(text), max(columns-1, 0))]
 	}
-	done := int(s.Share * float64(room))
+	done := int(p.share * float64(room))
 	return "[" + strings.Repeat("=", done) + strings.Repeat(" ", room-done) + "] " + text
 }

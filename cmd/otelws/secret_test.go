@@ -42,6 +42,7 @@ func TestCommandsHideSecrets(t *testing.T) {
 	const user, query = "me-" + token + ":" + token + "@", "?token=" + token + "&" + token + "#" + token
 	json := filepath.Join(t.TempDir(), "result.json")
 	load := []string{"load", "--messages", "3", "--connections", "1", "--ramp", "0s", "--timeout", "1s", "--verify.timeout", "10ms"}
+	probe := []string{"probe", "--max", "1s", "--every", "100ms", "--timeout", "1s", "--no-ladder"}
 	for _, args := range [][]string{
 		append(load, "--json", json, "ws://"+user+host+"/echo"+query),
 		append(load, "--format", "json", "ws://"+user+host+"/echo"+query),
@@ -55,6 +56,12 @@ func TestCommandsHideSecrets(t *testing.T) {
 		append(load, "ws://me:"+token+"/"+token+"@"+host),
 		append(load, "--header", token, "ws://"+host),
 		append(load, "ws://"+host, "ws://"+user+host+query),
+		append(probe, "ws://"+user+host+"/echo"+query),
+		append(probe, "--format", "json", "ws://"+user+host+"/echo"+query),
+		append(probe, "ws://"+user+down.Addr().String()+"/"+query),
+		append(probe, "tcp://"+user+host+query),
+		append(probe, "--header", token, "ws://"+host),
+		append(probe, "--message", token, "-H", "Authorization: Bearer "+token, "ws://"+host+"/echo"),
 		{"check", "--interval", "0s", "http://" + user + exposed + "/metrics" + query},
 		{"check", "--interval", "0s", "--format", "json", "http://" + user + exposed + "/metrics" + query},
 		{"check", "--interval", "0s", "http://" + user + down.Addr().String() + "/metrics" + query},

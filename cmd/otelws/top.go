@@ -99,10 +99,12 @@ func (t *top) run(cmd *cobra.Command, address string) error {
 	if t.once {
 		return t.print(cmd, source)
 	}
-	if !isTerminal(cmd.OutOrStdout()) {
+	// A screen is no lines, so it is drawn on the terminal itself.
+	terminal, ok := fileOf(cmd.OutOrStdout())
+	if !ok || !isTerminal(terminal) {
 		return errors.New("the output is no terminal: give --once")
 	}
-	return live.Watch(cmd.Context(), source, t.query, t.every, tea.WithInput(cmd.InOrStdin()), tea.WithOutput(cmd.OutOrStdout()))
+	return live.Watch(cmd.Context(), source, t.query, t.every, tea.WithInput(cmd.InOrStdin()), tea.WithOutput(terminal))
 }
 
 func (t *top) print(cmd *cobra.Command, source *live.Source) error {

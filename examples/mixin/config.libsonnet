@@ -89,6 +89,7 @@
     // ws_connection_idle_seconds around each.
     idleLimits: {
       '30': [28, 32],
+      '55': [54, 58],
       '60': [58, 63],
       '100': [97, 105],
       '240': [235, 245],

@@ -22,8 +22,9 @@ function(a)
       a.shareAbove('job', 'ws_heartbeats_missed', 'ws_heartbeats', a.t.heartbeatsMissed),
       '{{ $value | humanizePercentage }} of the heartbeats of {{ $labels.job }} are not answered.',
       |||
-        %s If it is one instance, look at its CPU and scheduler latency. If it is all of them: a proxy whose idle
-        timeout is shorter than the heartbeat, a network that fails, or clients that are suspended.
+        %s If it is one instance, look at its CPU and scheduler latency. If it is all of them: a hop that drops what is
+        idle for less than passes between two pings, and tells nobody (otelws probe finds its limit), a network that
+        fails, or clients that are suspended.
       ||| % a.worst('ws_heartbeats_missed', 'ws_heartbeats'),
       duration='5m',
     ),
@@ -138,9 +139,10 @@ function(a)
       ]),
       '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} that end without a close frame do so after {{ $labels.silence }} of silence.',
       |||
-        A hop between cuts what is idle for so long: ping within three quarters of that time, or raise its limit.
-        Defaults: 30 s Google Cloud's balancer, 60 s nginx and AWS ALB, 100 s Cloudflare, 240 s Azure's balancer,
-        350 s AWS NLB, 600 s API Gateway.
+        A hop between cuts what is idle for so long: ping within three quarters of that time (otelws.Every(45*time.Second)
+        for 60 s), or raise its limit. Defaults: 30 s Google Cloud's balancer, 55 s Heroku, 60 s nginx and AWS ALB, 100 s
+        Cloudflare, 240 s Azure's balancer, 350 s AWS NLB, 600 s API Gateway. otelws probe, from where the clients are,
+        shows the limit and what keeps a connection.
       |||,
       duration='10m',
     ),

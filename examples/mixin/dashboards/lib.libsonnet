@@ -37,6 +37,16 @@ function(config) {
     local native = 'histogram_count(%s)' % lib.sum(lib.rate(name, matchers), by);
     promql.either(lib.sum(lib.rate(name + '_count', matchers), by), native),
 
+  // between is the rate of what a histogram has observed above low and up to high,
+  // which are bounds of its buckets.
+  between(name, low, high, matchers='')::
+    local upTo(bound) = lib.sum(lib.rate(name + '_bucket', promql.join([matchers, promql.le(bound)])));
+    local native = lib.sum(lib.rate(name, matchers));
+    promql.either(
+      '%s - %s' % [upTo(high), upTo(low)],
+      'histogram_count(%(h)s) * histogram_fraction(%(low)s, %(high)s, %(h)s) >= 0' % { h: native, low: promql.number(low), high: promql.number(high) },
+    ),
+
   // The ten instances that had the most over the whole time shown: of a counter, and
   // of a gauge, which over picks from its time.
   topRate(name):: 'sum by (%(I)s) (%(now)s)\nand\ntopk(10, sum by (%(I)s) (rate(%(metric)s[$__range] @ end())))' % {

@@ -1,6 +1,7 @@
 // Rows of what servers see of their connections.
 function(lib, colours, config)
   local row(title, panels, width=8, height=9, collapsed=false) = { title: title, panels: panels, width: width, height: height, collapsed: collapsed };
+  local cut = 'code="1006", initiator="peer"';
   local quantiles(name, matchers='') = [
     lib.target(lib.orZero(lib.quantile(q[0], name, matchers)), q[1], lib.exemplars)
     for q in [[0.5, '50 %'], [0.95, '95 %'], [0.99, '99 %']]
@@ -57,8 +58,11 @@ function(lib, colours, config)
       ], 'suffix:/s') + lib.stacked + lib.colours(colours.initiators),
       lib.timeseries('Lifetimes', 'Of connections that ended. Many at one round figure: a proxy cuts them. 0 while none end.', quantiles('ws_connection_duration_seconds'), 's')
       + lib.colours(colours.quantiles) + lib.capped(86400, '1 day or more'),
-      lib.timeseries('Silence before a 1006 by the peer', 'How long nothing had passed. Many at 60 s or another idle limit: ping more often than that. Of newer versions of otelws.', quantiles('ws_connection_idle_seconds', 'code="1006", initiator="peer"'), 's')
-      + lib.colours(colours.quantiles) + lib.capped(3600, '1 hour or more'),
+      lib.timeseries('1006 by the peer, after the silence of a limit', 'Of the connections that the other side ended without a close frame, those that had been silent for as long as a balancer or a proxy allows. Where one of them is near all of them, a hop between cuts there: ping within three quarters of that time.', [
+        lib.target(lib.orZero(lib.between('ws_connection_idle_seconds', config.idleLimits[limit][0], config.idleLimits[limit][1], cut)), limit + ' s')
+        for limit in std.sort(std.objectFields(config.idleLimits), std.parseInt)
+      ] + [lib.target(lib.orZero(lib.count('ws_connection_idle_seconds', cut)), 'all of them')], 'suffix:/s')
+      + lib.colours({ 'all of them': ['text'] }),
       lib.timeseries('Drained', 'Connections that a drain said goodbye to, and those that it cut at its deadline.', [
         lib.target(lib.sum(lib.rate('ws_drain_connections_total'), 'outcome') + '\nor on ()\n' + lib.zeroOf('outcome', 'closed'), '{{outcome}}'),
       ], 'suffix:/s') + lib.stacked + lib.colours(colours.outcomes),

@@ -7,48 +7,29 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/otelws/otelws-go/cmd/otelws/internal/hops"
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
-
-// limit is a time after which something between two peers cuts a connection, and
-// what is known for it as it comes.
-type limit struct {
-	seconds float64
-	hops    string
-}
-
-// idleLimits are limits on silence.
-var idleLimits = []limit{
-	{30, "HAProxy and many proxies as they are often set up"},
-	{55, "the router of Heroku"},
-	{60, "nginx's proxy_read_timeout, the AWS Application Load Balancer"},
-	{100, "Cloudflare"},
-	{240, "the Azure Load Balancer, which tells nobody"},
-	{350, "the AWS Network Load Balancer"},
-	{600, "the AWS API Gateway, the Google Cloud TCP load balancers"},
-}
-
-// lifeLimits are limits on the life of a connection, which no ping extends.
-var lifeLimits = []limit{
-	{30, "the backend timeout of the Google Cloud Application Load Balancer"},
-	{3600, "Google Cloud Run as it can be set"},
-	{7200, "the AWS API Gateway"},
-}
 
 // most is the part of the connections that makes a verdict.
 const most = 0.5
 
 // checkSilence says where 1006 comes from, if it comes after the same silence or at
-// the same age: then something between the peers cuts.
-func checkSilence(_ context.Context, s *subject, i *Item) {
+// the same age: then something between the peers cuts. What is known of the last
+// connections that ended is exact, and that is asked for first.
+func checkSilence(ctx context.Context, s *subject, i *Item) {
 	judged := 0
+	last := s.lastCuts(ctx)
 	for _, role := range s.roles {
-		idle := abnormal(s.now, role+idleName)
-		if idle.count < enough {
+		idle, life := cuts(s.now, role+idleName, "peer"), cuts(s.now, role+durationName, "peer")
+		dropped := s.judgeMissed(i, role)
+		if idle.count < enough && !dropped {
 			continue
 		}
 		judged++
-		life := abnormal(s.now, role+"connection_duration_seconds")
+		if dropped || judgeLast(i, last[role], role) {
+			continue
+		}
 		if !idle.judgeSilence(i) {
 			life.judgeLife(i)
 		}
@@ -60,17 +41,41 @@ func checkSilence(_ context.Context, s *subject, i *Item) {
 	i.ok("the connections that ended with 1006 had no silence and no age in common")
 }
 
-// abnormal is the distribution of a metric over the connections that ended with
-// 1006 and were not cut by this side.
-func abnormal(s *scrape.Scrape, name string) distribution {
+const durationName = "connection_duration_seconds"
+
+// cuts is the distribution of a metric over the connections that ended with 1006
+// by an initiator. What has not been heard of any more, by timeout, was silent for
+// as long as this side waits for pongs, whatever a hop does.
+func cuts(s *scrape.Scrape, name, initiator string) distribution {
 	f := s.Families[name]
 	some := &dto.MetricFamily{}
 	for _, m := range f.GetMetric() {
-		if m.GetHistogram() != nil && scrape.Label(m, "code") == "1006" && scrape.Label(m, "initiator") != "local" {
+		if m.GetHistogram() != nil && scrape.Label(m, "code") == "1006" && scrape.Label(m, "initiator") == initiator {
 			some.Metric = append(some.Metric, m)
 		}
 	}
 	return newDistribution(name, some)
+}
+
+// judgeMissed says whether it has a verdict: where most pings have no answer, the
+// connections are dead before the first one is sent. Clients that vanish have
+// answered before.
+func (s *subject) judgeMissed(i *Item, role string) bool {
+	lost := cuts(s.now, role+durationName, "timeout")
+	missed, pongs := 0.0, 0.0
+	for _, m := range s.now.Families[role+"heartbeat_missed_total"].GetMetric() {
+		missed += total(m)
+	}
+	for _, m := range s.now.Families[role+"heartbeat_rtt_seconds"].GetMetric() {
+		pongs += float64(m.GetHistogram().GetSampleCount())
+	}
+	if lost.count < enough || missed < most*(missed+pongs) {
+		return false
+	}
+	i.add(Warning, fmt.Sprintf("%s of %s pings had no answer, and %d connections ended by it: a hop between may drop what is silent, and tell nobody, in less time than passes between two pings",
+		number(missed), number(missed+pongs), lost.count),
+		"Ping more often. otelws probe, from where the clients are, tells the limit", role+"heartbeat_missed_total")
+	return true
 }
 
 // fullest returns the bounds of the bucket with the most, and how many those are.
@@ -97,10 +102,10 @@ func (d *distribution) judgeSilence(i *Item) bool {
 		return false // a peer that leaves may leave in the middle of anything
 	}
 	share := fmt.Sprintf("%.0f %% of %d connections that ended with 1006 had been silent for", 100*float64(n)/float64(d.count), d.count)
-	for _, l := range idleLimits {
-		if low < l.seconds && l.seconds < high && high-low < l.seconds/2 {
-			i.add(Warning, fmt.Sprintf("%s %s s: a hop between cuts there (known for it: %s)", share, number(l.seconds), l.hops),
-				fmt.Sprintf("Ping every %s s, or raise the limit of that hop", number(math.Floor(l.seconds*3/4))), d.name)
+	for _, l := range hops.Idle {
+		if low < l.Seconds && l.Seconds < high && high-low < l.Seconds/2 {
+			i.add(Warning, fmt.Sprintf("%s %s s: a hop between cuts there (known for it: %s)", share, number(l.Seconds), l.Known),
+				adviceOnSilence(l.Seconds), d.name)
 			return true
 		}
 	}
@@ -112,7 +117,7 @@ func (d *distribution) judgeSilence(i *Item) bool {
 		at = mean
 	}
 	i.add(Warning, fmt.Sprintf("%s between %s and %s s, all of them %s s on average: a hop between may cut there", share, number(low), number(high), number(d.mean())),
-		fmt.Sprintf("Look for a limit of about %s s in the proxies between, and ping every %s s meanwhile", number(math.Round(at)), number(math.Floor(at*3/4))), d.name)
+		fmt.Sprintf("Look for a limit of about %s s in the proxies between, and ping every %s s meanwhile", number(math.Round(at)), number(hops.Heartbeat(at))), d.name)
 	return true
 }
 
@@ -121,11 +126,11 @@ func (d *distribution) judgeLife(i *Item) {
 		return
 	}
 	low, high, n := d.fullest()
-	for _, l := range lifeLimits {
-		if float64(n) >= .8*float64(d.count) && low < l.seconds*1.02 && l.seconds <= high && math.Abs(d.mean()-l.seconds) < .05*l.seconds {
+	for _, l := range hops.Life {
+		if float64(n) >= .8*float64(d.count) && low < l.Seconds*1.02 && l.Seconds <= high && math.Abs(d.mean()-l.Seconds) < .05*l.Seconds {
 			i.add(Warning, fmt.Sprintf("%d of %d connections that ended with 1006 were %s s old, and not silent: a hop between ends them at that age (known for it: %s)",
-				n, d.count, number(l.seconds), l.hops),
-				"No ping helps: raise the limit of that hop, or close with 1001 before and have clients come back", d.name)
+				n, d.count, number(l.Seconds), l.Known),
+				adviceOnAge, d.name)
 			return
 		}
 	}

@@ -114,7 +114,7 @@ func TestWriteTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local().Format(time.TimeOnly)
-	want := `3 open, 2 match, 2 server, received 2.0KiB in 7 messages, sent 9B in 8 messages
+	want := `3 open, 2 match, received 2.0KiB in 7 messages, sent 9B in 8 messages
 
 ID  WHO                      ROLE    STATE       AGE      IDLE*  RECEIVED  MSGS  SENT  MSGS  RTT   PING?  WRITING  UNSENT
 1   10.0.0.1:5000 /chat pro  server  open        25h1m1s  250ms  1.4MiB    5     0B    0     12ms         2.5s     2.9KiB
@@ -174,7 +174,7 @@ func TestScreen(t *testing.T) {
 		want        []string
 		never, asks string
 	}{
-		{"", []string{"3 open, 2 match", "RECEIVED*", "10.0.0.1:5000", "10.0.0.2:5000"}, "Ended", ""},
+		{"", []string{"3 open, 2 match", "RECEIVED*", "UNSENT", "q quit", "10.0.0.1:5000", "10.0.0.2:5000"}, "Ended", ""},
 		{"enter", []string{"plan", "pro", "TCP retransmits", "1500000 B in 5 messages"}, "10.0.0.2", ""},
 		{"esc down enter", []string{"10.0.0.2:5000", "close_sent"}, "10.0.0.1", ""},
 		{"esc i", []string{"IDLE*"}, "RECEIVED*", "sort=idle"},
@@ -213,5 +213,27 @@ func TestScreen(t *testing.T) {
 		t.Error("q does nothing")
 	} else if _, ok := cmd().(tea.QuitMsg); !ok {
 		t.Error("q does not quit")
+	}
+}
+
+// A narrow screen has what it is sorted by, and what matters most.
+func TestScreenFits(t *testing.T) {
+	_, source := newPage(t)
+	for width, want := range map[int]string{
+		140: "ID WHO ROLE STATE AGE IDLE RECEIVED MSGS SENT MSGS RTT PING? WRITING UNSENT*",
+		110: "ID WHO STATE AGE IDLE RECEIVED SENT RTT PING? WRITING UNSENT*",
+		80:  "WHO AGE IDLE RECEIVED SENT RTT WRITING UNSENT*",
+		60:  "WHO IDLE RECEIVED SENT UNSENT*",
+		10:  "WHO",
+	} {
+		m := newScreen(context.Background(), source, Query{Sort: "unsent", N: 50}, time.Hour)
+		m.Update(m.Init()())
+		lines := strings.Split(m.run(t, tea.WindowSizeMsg{Width: width, Height: 20}), "\n")
+		if got := strings.Join(strings.Fields(lines[3]), " "); got != want {
+			t.Errorf("%d columns: %s, want %s", width, got, want)
+		}
+		if last := lines[len(lines)-1]; width >= 80 && !strings.HasSuffix(last, "q quit") {
+			t.Errorf("%d columns: %s", width, last)
+		}
 	}
 }

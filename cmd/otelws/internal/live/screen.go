@@ -10,6 +10,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
 // Watch shows the answers to q on a terminal until the user or ctx ends it.
@@ -219,7 +221,7 @@ func (m *screen) lines() []string {
 func (m *screen) status() string {
 	switch {
 	case m.err != nil:
-		return badStyle.Styled("Not up to date: " + clean(m.err.Error()))
+		return badStyle.Styled("Not up to date: " + clean(secret.Hide(m.err.Error())))
 	case m.answer == nil:
 		return "Asking..."
 	case m.paused:
@@ -237,7 +239,7 @@ func (m *screen) table() []string {
 		columns, sort = closedColumns, ""
 	}
 	rows := m.rows()
-	all := lines(columns, rows, sort)
+	all := fitting(columns, rows, sort, m.width)
 	all[0] = titleStyle.Styled(all[0])
 	if len(rows) == 0 {
 		return append(all, faintStyle.Styled("none"))
@@ -266,7 +268,11 @@ func (m *screen) footer() string {
 	for i, sort := range Sorts {
 		keys = append(keys, fmt.Sprintf("%c %s", sortKeys[i], sort))
 	}
-	text := strings.Join(keys, "  ") + "  / filter  o role  tab ended  enter details  p pause  q quit"
+	const others = "  / filter  o role  tab ended  enter details  p pause  q quit"
+	text := strings.Join(keys, "  ") + others
+	if ansi.StringWidth(text) > m.width {
+		text = strings.Join(strings.Split(sortKeys, ""), " ") + " sort" + others
+	}
 	if m.query.Filter != "" {
 		text = "[" + clean(m.query.Filter) + "]  " + text
 	}

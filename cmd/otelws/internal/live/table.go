@@ -10,29 +10,34 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
-// column is one of a table: its title, what it is sorted by, and its value.
+// column is one of a table: its title, what it is sorted by, and its value. Where
+// there is no room for all, those with the greatest spare go first, and those with 0
+// never.
 type column struct {
 	title, sort string
+	spare       int
 	value       func(*Connection) string
 }
 
 var openColumns = []column{
-	{"ID", "", func(c *Connection) string { return strconv.FormatUint(c.ID, 10) }},
-	{"WHO", "", who},
-	{"ROLE", "", func(c *Connection) string { return c.Role }},
-	{"STATE", "", func(c *Connection) string { return c.State }},
-	{"AGE", "age", func(c *Connection) string { return seconds(c.Age) }},
-	{"IDLE", "idle", func(c *Connection) string { return seconds(c.Idle) }},
-	{"RECEIVED", "received", func(c *Connection) string { return size(c.BytesReceived) }},
-	{"MSGS", "", func(c *Connection) string { return strconv.FormatInt(c.MessagesReceived, 10) }},
-	{"SENT", "sent", func(c *Connection) string { return size(c.BytesSent) }},
-	{"MSGS", "", func(c *Connection) string { return strconv.FormatInt(c.MessagesSent, 10) }},
-	{"RTT", "rtt", func(c *Connection) string { return seconds(c.RTT) }},
-	{"PING?", "", func(c *Connection) string { return seconds(c.PingUnanswered) }},
-	{"WRITING", "writing", func(c *Connection) string { return seconds(c.Writing) }},
-	{"UNSENT", "unsent", func(c *Connection) string {
+	{"ID", "", 4, func(c *Connection) string { return strconv.FormatUint(c.ID, 10) }},
+	{"WHO", "", 0, who},
+	{"ROLE", "", 7, func(c *Connection) string { return c.Role }},
+	{"STATE", "", 5, func(c *Connection) string { return c.State }},
+	{"AGE", "age", 1, func(c *Connection) string { return seconds(c.Age) }},
+	{"IDLE", "idle", 0, func(c *Connection) string { return seconds(c.Idle) }},
+	{"RECEIVED", "received", 0, func(c *Connection) string { return size(c.BytesReceived) }},
+	{"MSGS", "", 6, func(c *Connection) string { return strconv.FormatInt(c.MessagesReceived, 10) }},
+	{"SENT", "sent", 0, func(c *Connection) string { return size(c.BytesSent) }},
+	{"MSGS", "", 6, func(c *Connection) string { return strconv.FormatInt(c.MessagesSent, 10) }},
+	{"RTT", "rtt", 1, func(c *Connection) string { return seconds(c.RTT) }},
+	{"PING?", "", 3, func(c *Connection) string { return seconds(c.PingUnanswered) }},
+	{"WRITING", "writing", 1, func(c *Connection) string { return seconds(c.Writing) }},
+	{"UNSENT", "unsent", 2, func(c *Connection) string {
 		if c.TCP == nil {
 			return ""
 		}
@@ -41,17 +46,17 @@ var openColumns = []column{
 }
 
 var closedColumns = []column{
-	{"ID", "", func(c *Connection) string { return strconv.FormatUint(c.ID, 10) }},
-	{"WHO", "", who},
-	{"ROLE", "", func(c *Connection) string { return c.Role }},
-	{"ENDED", "", func(c *Connection) string { return c.Closed.Local().Format(time.TimeOnly) }},
-	{"CODE", "", code},
-	{"BY", "", func(c *Connection) string { return c.Initiator }},
-	{"LASTED", "", func(c *Connection) string { return seconds(c.Age) }},
-	{"SILENT", "", func(c *Connection) string { return seconds(c.Idle) }},
-	{"RECEIVED", "", func(c *Connection) string { return size(c.BytesReceived) }},
-	{"SENT", "", func(c *Connection) string { return size(c.BytesSent) }},
-	{"REASON", "", func(c *Connection) string { return c.Reason }},
+	{"ID", "", 4, func(c *Connection) string { return strconv.FormatUint(c.ID, 10) }},
+	{"WHO", "", 0, who},
+	{"ROLE", "", 5, func(c *Connection) string { return c.Role }},
+	{"ENDED", "", 0, func(c *Connection) string { return c.Closed.Local().Format(time.TimeOnly) }},
+	{"CODE", "", 0, code},
+	{"BY", "", 0, func(c *Connection) string { return c.Initiator }},
+	{"LASTED", "", 0, func(c *Connection) string { return seconds(c.Age) }},
+	{"SILENT", "", 0, func(c *Connection) string { return seconds(c.Idle) }},
+	{"RECEIVED", "", 3, func(c *Connection) string { return size(c.BytesReceived) }},
+	{"SENT", "", 2, func(c *Connection) string { return size(c.BytesSent) }},
+	{"REASON", "", 0, func(c *Connection) string { return c.Reason }},
 }
 
 func code(c *Connection) string {
@@ -76,6 +81,29 @@ func values(m map[string]string) (all []string) {
 		all = append(all, m[k])
 	}
 	return all
+}
+
+// fitting returns a table in so many columns of text, without what there is no room
+// for. The column of sort stays.
+func fitting(columns []column, rows []Connection, sort string, width int) []string {
+	for {
+		all := lines(columns, rows, sort)
+		if !slices.ContainsFunc(all, func(l string) bool { return ansi.StringWidth(l) > width }) {
+			return all
+		}
+		most := 0
+		for _, c := range columns {
+			if sort == "" || c.sort != sort {
+				most = max(most, c.spare)
+			}
+		}
+		if most == 0 {
+			return all
+		}
+		columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool {
+			return c.spare == most && (sort == "" || c.sort != sort)
+		})
+	}
 }
 
 // lines returns a table as lines of text, the first with the titles, of which that
@@ -130,8 +158,10 @@ func (a *Answer) summary() string {
 	if a.Matching != a.Total {
 		parts = append(parts, fmt.Sprintf("%d match", a.Matching))
 	}
-	for _, role := range slices.Sorted(maps.Keys(a.Sums.Connections)) {
-		parts = append(parts, fmt.Sprintf("%d %s", a.Sums.Connections[role], clean(role)))
+	if roles := slices.Sorted(maps.Keys(a.Sums.Connections)); len(roles) > 1 {
+		for _, role := range roles {
+			parts = append(parts, fmt.Sprintf("%d %s", a.Sums.Connections[role], clean(role)))
+		}
 	}
 	parts = append(parts,
 		fmt.Sprintf("received %s in %d messages", size(a.Sums.BytesReceived), a.Sums.MessagesReceived),

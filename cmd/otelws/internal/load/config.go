@@ -14,9 +14,10 @@ import (
 
 // Config has the settings of a run.
 type Config struct {
-	URL    string
-	Header http.Header // of the handshakes
-	TLS    *tls.Config // nil for the system's
+	URL          string
+	Header       http.Header // of the handshakes
+	Subprotocols []string    // that they offer
+	TLS          *tls.Config // nil for the system's
 
 	Connections int           // at the same time
 	Ramp        time.Duration // the time within which they begin

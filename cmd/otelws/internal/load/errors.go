@@ -2,20 +2,14 @@ package load
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
 // Error is a kind of error, and how often it happened.
@@ -41,7 +35,7 @@ func (t *errorCounts) add(kind string, err error, n int64) {
 	if e == nil {
 		e = &Error{Kind: kind}
 		if err != nil {
-			e.Example = oneLine(err)
+			e.Example = dial.OneLine(err.Error())
 		}
 		t.byKind[kind] = e
 	}
@@ -68,67 +62,12 @@ func (t *errorCounts) count() (n int64) {
 	return n
 }
 
-func oneLine(err error) string {
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, err.Error())
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "..."
-	}
-	return text
-}
-
-// handshakeKind is the kind of a failed handshake. The response may be nil.
-func handshakeKind(resp *http.Response, err error) string {
-	if resp == nil {
-		return "dial: " + networkKind(err)
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols && http.StatusText(resp.StatusCode) != "" {
-		return fmt.Sprintf("handshake: answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	}
-	return "handshake: no valid answer"
-}
-
 // connectionKind is the kind of an error on an open connection.
 func connectionKind(err error) string {
 	if code := websocket.CloseStatus(err); code != -1 {
 		return "closed by the server with " + foldCode(code)
 	}
-	return "connection: " + networkKind(err)
-}
-
-func networkKind(err error) string {
-	var dns *net.DNSError
-	var record tls.RecordHeaderError
-	var authority x509.UnknownAuthorityError
-	var verification *tls.CertificateVerificationError
-	var timeout net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "refused"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "reset by the server"
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		return "out of file descriptors here (ulimit -n)"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return "out of ports here"
-	case errors.As(err, &dns):
-		return "host not found"
-	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &verification):
-		return "TLS"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "timed out"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "ended without a close frame"
-	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed):
-		return "cut off at the end"
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		return "message too big"
-	}
-	return "other"
+	return "connection: " + dial.Network(err)
 }
 
 // foldCode keeps the close codes few, as the server's metrics do.

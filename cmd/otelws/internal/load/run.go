@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
 // slowBuffer is the receive buffer of slow readers. It is small, so that the
@@ -165,22 +167,13 @@ func (r *runner) snapshot() Snapshot {
 	return s
 }
 
-// newClient returns a client with small buffers, since each connection keeps its
-// buffers while it lives.
 func newClient(cfg *Config, receiveBuffer int) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		Proxy:             http.ProxyFromEnvironment,
-		TLSClientConfig:   cfg.TLS,
-		DisableKeepAlives: true,
-		ReadBufferSize:    1 << 10,
-		WriteBufferSize:   1 << 10,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, network, address)
-			if tcp, ok := c.(*net.TCPConn); ok && receiveBuffer > 0 {
-				_ = tcp.SetReadBuffer(receiveBuffer)
-			}
-			return c, err
-		},
-	}}
+	return &http.Client{Transport: dial.Transport(cfg.TLS, func(ctx context.Context, network, address string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, network, address)
+		if tcp, ok := c.(*net.TCPConn); ok && receiveBuffer > 0 {
+			_ = tcp.SetReadBuffer(receiveBuffer)
+		}
+		return c, err
+	})}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
 // slowWindow is how many messages a slow reader sends ahead of its echoes.
@@ -59,7 +61,7 @@ func (r *runner) open() *session {
 	if s.slow {
 		client = r.slowClient
 	}
-	opts := &websocket.DialOptions{HTTPClient: client, HTTPHeader: r.cfg.Header}
+	opts := &websocket.DialOptions{HTTPClient: client, HTTPHeader: r.cfg.Header, Subprotocols: r.cfg.Subprotocols}
 	if r.cfg.Compression {
 		opts.CompressionMode = websocket.CompressionNoContextTakeover
 	}
@@ -67,7 +69,7 @@ func (r *runner) open() *session {
 	c, resp, err := websocket.Dial(ctx, r.cfg.URL, opts)
 	if err != nil {
 		r.refused.Add(1)
-		r.errors.add(handshakeKind(resp, err), err, 1)
+		r.errors.add(dial.Handshake(resp, err), err, 1)
 		return nil
 	}
 	r.handshakes.record(s.number, time.Since(start))

@@ -1,0 +1,89 @@
+// Package dial is what all commands share that open WebSocket connections.
+package dial
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/coder/websocket"
+)
+
+// Transport returns a transport that dials with d. Its buffers are small, since
+// each connection keeps its buffers while it lives.
+func Transport(cfg *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		TLSClientConfig:   cfg,
+		DisableKeepAlives: true,
+		ReadBufferSize:    1 << 10,
+		WriteBufferSize:   1 << 10,
+		DialContext:       dial,
+	}
+}
+
+// Handshake says in few words why a handshake failed. The response may be nil.
+func Handshake(resp *http.Response, err error) string {
+	if resp == nil {
+		return "dial: " + Network(err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols && http.StatusText(resp.StatusCode) != "" {
+		return fmt.Sprintf("handshake: answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	return "handshake: no valid answer"
+}
+
+// Network says in few words what err of a dial or an open connection is. It says
+// nothing that a peer wrote.
+func Network(err error) string {
+	var dns *net.DNSError
+	var record tls.RecordHeaderError
+	var authority x509.UnknownAuthorityError
+	var verification *tls.CertificateVerificationError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "reset by the server"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "out of file descriptors here (ulimit -n)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "out of ports here"
+	case errors.As(err, &dns):
+		return "host not found"
+	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &verification):
+		return "TLS"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "timed out"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "ended without a close frame"
+	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed):
+		return "cut off at the end"
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return "message too big"
+	}
+	return "other"
+}
+
+// OneLine returns text that a peer may have written as one line without control
+// characters, of 200 bytes at most.
+func OneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "..."
+	}
+	return text
+}

@@ -1,0 +1,113 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
+)
+
+// runner is the state of a run. All connections share it.
+type runner struct {
+	cfg              Config
+	start            time.Time
+	quiet, keepAlive *http.Transport
+	open, ended      atomic.Int64
+}
+
+// Snapshot is the progress of a run.
+type Snapshot struct {
+	Elapsed time.Duration
+	Share   float64 // the part of the run that is over, from 0 to 1
+	Open    int64   // connections
+	Ended   int64
+}
+
+// Run opens all connections, and waits until each has been as silent or as old as
+// planned, or has ended, or ctx is done. Meanwhile it calls report, which may be
+// nil, with a function that returns the progress. The report must return when its
+// context is done. An error means that there is no result: no handshake succeeded.
+func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
+	r := &runner{cfg: cfg, start: time.Now()}
+	// TCP's own keepalives are traffic to a balancer that looks at TCP alone.
+	r.quiet = dial.Transport(cfg.TLS, (&net.Dialer{KeepAlive: -1}).DialContext)
+	every := max(cfg.Every, time.Second)
+	r.keepAlive = dial.Transport(cfg.TLS, (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: every, Interval: every}}).DialContext)
+
+	reporting, reported := context.WithCancel(context.Background())
+	var reporter, all sync.WaitGroup
+	var late time.Duration
+	reporter.Go(func() { late = lateness(reporting) })
+	if report != nil {
+		reporter.Go(func() { report(reporting, r.snapshot) })
+	}
+	plan := cfg.plan()
+	outcomes := make([]Outcome, len(plan))
+	for i, a := range plan {
+		all.Go(func() {
+			outcomes[i] = r.try(ctx, a)
+			r.ended.Add(1)
+		})
+	}
+	all.Wait()
+	took := time.Since(r.start)
+	reported()
+	reporter.Wait()
+
+	if !slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.End != Refused }) {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s: interrupted before a handshake succeeded", cfg.URL)
+		}
+		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %w", cfg.URL, len(plan), errors.New(refusals(outcomes)))
+	}
+	result := &Result{
+		URL: cfg.URL, Max: cfg.Max.Seconds(), Every: cfg.Every.Seconds(), Interrupted: ctx.Err() != nil,
+		Seconds: took.Seconds(), Late: late.Seconds(), Outcomes: outcomes, Limits: []*Limit{}, Notes: []string{},
+	}
+	result.judge()
+	return result, nil
+}
+
+// lateness is how late a timer was at worst until ctx is done: on a machine that is
+// too busy, times say nothing.
+func lateness(ctx context.Context) (late time.Duration) {
+	const every = 20 * time.Millisecond
+	for begun := time.Now(); pause(ctx, every, nil); begun = time.Now() {
+		late = max(late, time.Since(begun)-every)
+	}
+	return late
+}
+
+func (r *runner) snapshot() Snapshot {
+	s := Snapshot{Elapsed: time.Since(r.start), Open: r.open.Load(), Ended: r.ended.Load()}
+	s.Share = min(s.Elapsed.Seconds()/r.cfg.Length().Seconds(), 1)
+	return s
+}
+
+// refusals says why handshakes failed, and how many of each kind.
+func refusals(outcomes []Outcome) (text string) {
+	counts := map[string]int{}
+	var kinds []string
+	for _, o := range outcomes {
+		if o.End != Refused || o.Error == "" {
+			continue
+		}
+		if counts[o.Error]++; counts[o.Error] == 1 {
+			kinds = append(kinds, o.Error)
+		}
+	}
+	for i, k := range kinds {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s (%d)", k, counts[k])
+	}
+	return text
+}

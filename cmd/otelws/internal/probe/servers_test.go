@@ -1,0 +1,168 @@
+package probe_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
+)
+
+// lacking says that r has no note with a text.
+func lacking(r *probe.Result, text string) []string {
+	if strings.Contains(strings.Join(r.Notes, "\n"), text) {
+		return nil
+	}
+	return []string{fmt.Sprintf("notes %q, want one with %q", r.Notes, text)}
+}
+
+// What a server does by itself is told from what a hop does.
+func TestServers(t *testing.T) {
+	t.Parallel()
+	cfg := probe.Config{Max: 3 * time.Second, Every: 250 * time.Millisecond, Ladder: true}
+
+	t.Run("ends who sends no message", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		cfg.URL = serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+			for {
+				// A Read whose context is done ends the connection without a close frame.
+				late := time.AfterFunc(2*time.Second, func() { _ = c.Close(websocket.StatusPolicyViolation, "log in\r\x1b[2J") })
+				typ, b, err := c.Read(ctx)
+				late.Stop()
+				if err != nil || c.Write(ctx, typ, b) != nil {
+					return
+				}
+			}
+		})
+		eventually(t, cfg, func(r *probe.Result) []string {
+			problems := compare(r, []want{{probe.OnSilence, 2, probe.Close, false, []probe.Kind{probe.Message}, []probe.Kind{probe.KeepAlive, probe.Pong, probe.Ping}}})
+			if len(problems) > 0 {
+				return problems
+			}
+			if l := r.Limits[0]; l.Code != 1008 || l.Reason != "log in  [2J" {
+				problems = append(problems, fmt.Sprintf("by %d %q", l.Code, l.Reason))
+			}
+			if h := r.Heartbeat; h == nil || h.Of != probe.Message || h.Seconds != 1.5 || h.Otelws != "" {
+				problems = append(problems, fmt.Sprintf("a heartbeat of %+v", h))
+			}
+			return problems
+		})
+	})
+	t.Run("refuses the message", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		cfg.URL = serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+			if _, _, err := c.Read(ctx); err == nil {
+				_ = c.Close(websocket.StatusUnsupportedData, "JSON, please")
+			}
+		})
+		eventually(t, cfg, func(r *probe.Result) []string {
+			return append(compare(r, nil), lacking(r, `by a close frame (1003 "JSON, please"). Give one that it takes by --message`)...)
+		})
+	})
+	t.Run("pings by itself", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		cfg.URL = serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+			ctx, cancel := context.WithCancel(ctx)
+			var pinger sync.WaitGroup
+			defer pinger.Wait()
+			defer cancel()
+			pinger.Go(func() {
+				for tick := time.NewTicker(time.Second); ; {
+					select {
+					case <-tick.C:
+						_ = c.Ping(ctx)
+					case <-ctx.Done():
+						tick.Stop()
+						return
+					}
+				}
+			})
+			echo(ctx, c)
+		})
+		eventually(t, cfg, func(r *probe.Result) []string {
+			problems := append(compare(r, nil), lacking(r, "The server sends by itself")...)
+			if r.Outlived < .9 || r.Outlived > 1.5 {
+				problems = append(problems, fmt.Sprintf("a silence of %v s was outlived", r.Outlived))
+			}
+			return problems
+		})
+	})
+	t.Run("answers no ping", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		cfg.URL = serve(t, &websocket.AcceptOptions{OnPingReceived: func(context.Context, []byte) bool { return false }}, echo)
+		eventually(t, cfg, func(r *probe.Result) []string {
+			return append(compare(r, nil), lacking(r, "The server answers no ping")...)
+		})
+	})
+	t.Run("restarts", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		var mu sync.Mutex
+		var all []*websocket.Conn
+		restart := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, c := range all {
+				go c.CloseNow()
+			}
+			all = nil
+		}
+		cfg.URL = serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+			mu.Lock()
+			if len(all) == 0 {
+				time.AfterFunc(2500*time.Millisecond, restart)
+			}
+			all = append(all, c)
+			mu.Unlock()
+			echo(ctx, c)
+		})
+		eventually(t, cfg, func(r *probe.Result) []string {
+			return append(compare(r, nil), lacking(r, "ended at one moment")...)
+		})
+	})
+	t.Run("takes three connections", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		var open atomic.Int64
+		var handlers sync.WaitGroup
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handlers.Add(1)
+			defer handlers.Done()
+			defer open.Add(-1)
+			if open.Add(1) > 3 {
+				http.Error(w, "later", http.StatusTooManyRequests)
+				return
+			}
+			c, err := websocket.Accept(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer c.CloseNow()
+			echo(r.Context(), c)
+		}))
+		t.Cleanup(func() {
+			s.Close()
+			handlers.Wait()
+		})
+		cfg.URL = strings.TrimPrefix(s.URL, "http://")
+		eventually(t, cfg, func(r *probe.Result) []string {
+			problems := append(compare(r, nil), lacking(r, "Handshakes failed: handshake: answered 429 Too Many Requests (")...)
+			if r.Outlived < 2.9 {
+				problems = append(problems, fmt.Sprintf("a silence of %v s was outlived: the connections that tell the most come last", r.Outlived))
+			}
+			return problems
+		})
+	})
+}
