@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -8,6 +9,11 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/cloudwego/hertz/pkg/app"
+	"github.com/cloudwego/hertz/pkg/app/server"
+	"github.com/cloudwego/hertz/pkg/common/hlog"
+	"github.com/cloudwego/hertz/pkg/network"
+	"github.com/cloudwego/hertz/pkg/network/standard"
 	fastwebsocket "github.com/fasthttp/websocket"
 	gobwas "github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -54,6 +60,11 @@ var listenerServers = []struct {
 		s.OnError = func(net.Conn, error) {}
 		_ = s.RunListener(onceClosed{l, make(chan struct{})})
 	}},
+	{"hertz", func(l net.Listener) {
+		h := server.New(server.WithListener(l), server.WithTransport(standard.NewTransporter))
+		h.GET("/", hertzEcho)
+		_ = h.Run()
+	}},
 	{"net-http", func(l net.Listener) { _ = http.Serve(l, http.HandlerFunc(gorillaEcho)) }},
 }
 
@@ -70,9 +81,22 @@ func fastEcho(c *fastwebsocket.Conn) {
 
 func gobwasRaw(c net.Conn) {
 	defer func() { _ = c.Close() }()
-	if _, err := gobwas.Upgrade(c); err != nil {
-		return
+	if _, err := gobwas.Upgrade(c); err == nil {
+		gobwasServe(c)
 	}
+}
+
+// hertzEcho answers the handshake itself, and hijacks.
+func hertzEcho(_ context.Context, ctx *app.RequestContext) {
+	ctx.SetStatusCode(http.StatusSwitchingProtocols)
+	ctx.Response.Header.SetNoDefaultContentType(true)
+	ctx.Header("Upgrade", "websocket")
+	ctx.Header("Connection", "Upgrade")
+	ctx.Header("Sec-WebSocket-Accept", acceptKey(string(ctx.GetHeader("Sec-WebSocket-Key"))))
+	ctx.Hijack(func(c network.Conn) { gobwasServe(c) })
+}
+
+func gobwasServe(c net.Conn) {
 	op, b, err := gobwas.OpText, []byte(greeting), error(nil)
 	for err == nil {
 		if err = wsutil.WriteServerMessage(c, op, b); err == nil {
@@ -99,6 +123,7 @@ func (l onceClosed) Accept() (net.Conn, error) {
 // Each server is counted to the byte on a Listener, with TLS above the socket and
 // without.
 func TestListeners(t *testing.T) {
+	hlog.SetLevel(hlog.LevelFatal)
 	for _, s := range listenerServers {
 		for name, withTLS := range map[string]bool{"plain": false, "TLS": true} {
 			t.Run(s.name+"/"+name, func(t *testing.T) {

@@ -71,9 +71,8 @@ func (saw *sawClient) serve(c net.Conn, end string) error {
 	if err != nil {
 		return err
 	}
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	if _, err := fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(sum[:])); err != nil {
+		acceptKey(r.Header.Get("Sec-WebSocket-Key"))); err != nil {
 		return err
 	}
 	send := func(op gobwas.OpCode, payload []byte) error {
@@ -123,4 +122,10 @@ func (saw *sawClient) serve(c net.Conn, end string) error {
 			return err
 		}
 	}
+}
+
+// acceptKey is the answer to a client's key (RFC 6455 section 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
