@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -80,7 +81,7 @@ func (odd) Close() error                { return nil }
 
 // What a transport returns is passed on as it is, whatever it is.
 func TestOddTransport(t *testing.T) {
-	for _, n := range []int{-1, -1 << 40, 11, 1 << 40} {
+	for _, n := range []int{-1, math.MinInt, 11, math.MaxInt} {
 		for _, err := range []error{nil, errors.New("EAGAIN"), io.EOF, os.ErrDeadlineExceeded} {
 			for _, speaks := range []bool{false, true} {
 				c, app, f := open(t, odd{n, err})
