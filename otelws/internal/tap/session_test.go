@@ -192,7 +192,7 @@ func TestClosePanics(t *testing.T) {
 	}
 }
 
-type closePanics struct{ scripted }
+type closePanics struct{}
 
 func (closePanics) Read([]byte) (int, error)    { return 0, io.EOF }
 func (closePanics) Write(p []byte) (int, error) { return len(p), nil }
