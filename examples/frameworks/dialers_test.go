@@ -297,30 +297,52 @@ func (c xnetClient) close(code uint16) error {
 
 func (c xnetClient) hangUp() { _ = c.Conn.Close() }
 
-type coderClient struct{ *coder.Conn }
+// coderClient reads all the time, as pings need.
+type coderClient struct {
+	*coder.Conn
+	received chan []byte
+	over     chan error
+}
 
 func dialCoder(ctx context.Context, rt http.RoundTripper, url string) (dialed, error) {
 	if t, ok := rt.(*http.Transport); ok {
 		t.TLSClientConfig = insecure
 	}
-	c, _, err := coder.Dial(ctx, url, &coder.DialOptions{HTTPClient: &http.Client{Transport: rt}})
-	return coderClient{c}, err
+	conn, _, err := coder.Dial(ctx, url, &coder.DialOptions{HTTPClient: &http.Client{Transport: rt}})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(maxMessage)
+	c := coderClient{conn, make(chan []byte, 3), make(chan error, 1)}
+	go func() {
+		for {
+			_, b, err := conn.Read(context.Background())
+			if err != nil {
+				c.over <- err
+				return
+			}
+			c.received <- b
+		}
+	}()
+	return c, nil
 }
 
 func (c coderClient) send(op gobwas.OpCode, payload []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	if op == gobwas.OpPing {
-		go func() { _ = c.Ping(context.Background()) }() // with a payload of its own; receive reads the pong
-		return nil
+		return c.Ping(ctx) // with a payload of its own
 	}
 	return c.Write(ctx, coder.MessageType(op), payload)
 }
 
 func (c coderClient) receive() ([]byte, error) {
-	c.SetReadLimit(maxMessage)
-	_, b, err := c.Read(context.Background())
-	return b, err
+	select {
+	case b := <-c.received:
+		return b, nil
+	case err := <-c.over:
+		return nil, err
+	}
 }
 
 func (c coderClient) close(code uint16) error { return c.Close(coder.StatusCode(code), "") }
