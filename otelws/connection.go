@@ -60,6 +60,7 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 	h.side.in.opening.Add(1)
 	h.subprotocol = response.Get("Sec-WebSocket-Protocol")
 	h.finish()
+	h.startLate()
 	c.in = h.side.combinationOf(h)
 	ctx := spanContextOnly(h.request.Context())
 	if ctx != context.Background() {
@@ -115,6 +116,7 @@ func (c *connection) endOpening() {
 func (c *connection) Refused(status int) {
 	defer c.endOpening()
 	if c.handshake.finish() || c.in != nil {
+		c.startLate()
 		c.handshake.record(c.side.combinationOf(&c.handshake), status)
 	}
 }
@@ -188,6 +190,7 @@ func (c *connection) Fault(v any) {
 	c.endOpening()
 	c.side.fault(v)
 	c.finish()
+	c.takeSpan().Abandon()
 }
 
 // fault reports a panic of the instrumentation, or of a function of the

@@ -49,9 +49,9 @@ func (d *door) wrap(nc net.Conn) net.Conn {
 //	gorilla.Dialer{NetDialTLSContext: ws.DialContext((&tls.Dialer{Config: config}).DialContext)}
 //	gobwas.Dialer{NetDial: ws.DialContext(nil)}
 //
-// It knows more than Conn does: the duration of the handshake counts from the dial,
-// a dial that fails is recorded as a handshake without a response, and the span of
-// the handshake belongs to the trace of the context. It is for dialers of
+// It knows more than Conn does: the handshake begins with the dial, in its duration
+// and its span, a dial that fails is recorded as a handshake without a response, and
+// the span belongs to the trace of the context. It is for dialers of
 // WebSockets alone, since for others a dial that fails is no handshake.
 //
 // The functions are safe for concurrent use as far as dial is.

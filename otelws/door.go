@@ -1,6 +1,7 @@
 package otelws
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -47,7 +48,7 @@ func (d *door) Asked(nc net.Conn, r *http.Request) (*tap.Conn, tap.Recorder, any
 	c := new(connection)
 	if d.side.role == server {
 		r.RemoteAddr = nc.RemoteAddr().String()
-		c.begin(d.side, r)
+		c.beginLate(d.side, r, clock.Now())
 		c.listen(nc.LocalAddr())
 	} else {
 		d.beginDialed(c, r)
@@ -65,13 +66,10 @@ func (d *door) beginDialed(c *connection, r *http.Request) {
 	}
 	dial := d.dialed.Load()
 	if dial == nil {
-		c.begin(d.side, r)
+		c.beginLate(d.side, r, clock.Now())
 		return
 	}
-	c.begin(d.side, r.WithContext(dial.ctx))
-	if dial.start != 0 {
-		c.start = dial.start
-	}
+	c.beginLate(d.side, r.WithContext(dial.ctx), cmp.Or(dial.start, clock.Now()))
 	// The connection may outlive what the context holds.
 	d.dialed.Store(&dialed{ctx: spanContextOnly(dial.ctx)})
 }

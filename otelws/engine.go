@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -21,7 +22,25 @@ func ofEngine(nc net.Conn) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return strings.HasPrefix(t.PkgPath(), "github.com/lesismal/")
+	return strings.HasPrefix(t.PkgPath(), engines)
+}
+
+const engines = "github.com/lesismal/"
+
+// calledByEngine says whether that engine accepts a connection. It closes those that
+// are none of the system's own.
+func calledByEngine() bool {
+	var callers [16]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.HasPrefix(frame.Function, engines) {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 var errEngine = errors.New("otelws: the connections of nbio's own engine cannot be watched: serve them by net/http, which nbio's Upgrader takes too")

@@ -24,9 +24,10 @@ type handshake struct {
 	start   clock.Instant
 	request *http.Request // as the handler sees it, until the handshake is over
 	body    *requestBody  // nil where the request has none
-	span    *tracing.HandshakeSpan
+	late    bool          // the span is made when the handshake is over
 
 	mu          sync.Mutex
+	span        *tracing.HandshakeSpan // nil where there is none, and once it has ended
 	values      map[attribute.Key]string
 	subprotocol string // from the response
 	over        bool
@@ -48,10 +49,8 @@ func (c *connection) begin(s *side, r *http.Request) *http.Request {
 	h.side, h.start = s, clock.Now()
 	if s.role == server {
 		h.outer = underWay(r)
-		h.span, r = s.in.spans.Accept(r)
-	} else {
-		h.span, r = s.in.spans.Dial(r)
 	}
+	h.span, r = s.startSpan(r)
 	r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
 	if s.role == server && hasBody(r) {
 		h.body = &requestBody{ReadCloser: r.Body}
@@ -59,6 +58,42 @@ func (c *connection) begin(s *side, r *http.Request) *http.Request {
 	}
 	h.request = r
 	return r
+}
+
+// beginLate begins the handshake of r, which a door has seen on the wire, at start.
+// Its span is made when it is over: until then a Handler may take over.
+func (c *connection) beginLate(s *side, r *http.Request, start clock.Instant) {
+	c.side, c.start, c.late = s, start, true
+	c.request = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
+}
+
+func (s *side) startSpan(r *http.Request, opts ...trace.SpanStartOption) (*tracing.HandshakeSpan, *http.Request) {
+	if s.role == server {
+		return s.in.spans.Accept(r, opts...)
+	}
+	return s.in.spans.Dial(r, opts...)
+}
+
+// startLate makes the span of a handshake that is over, where there is none so far.
+func (h *handshake) startLate() {
+	if !h.late {
+		return
+	}
+	h.late = false
+	span, r := h.side.startSpan(h.request, trace.WithTimestamp(clock.Time(h.start)))
+	*h.request = *r // the application's connection keeps the request that it is
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.span = span
+}
+
+// takeSpan returns the span for its end, once.
+func (h *handshake) takeSpan() *tracing.HandshakeSpan {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	span := h.span
+	h.span = nil
+	return span
 }
 
 // underWay returns the innermost connection whose handshake r is and is under way,
@@ -182,8 +217,7 @@ func (h *handshake) isOver() bool {
 
 // record takes the measurements of a handshake that is over, and ends its span.
 func (h *handshake) record(in *combination, status int) {
-	h.span.End(h.request, status)
-	h.span = nil
+	h.takeSpan().End(h.request, status)
 	at := foldStatus(status)
 	opts := in.handshakes[at].get(in.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())

@@ -2,6 +2,7 @@ package otelws
 
 import (
 	"net"
+	"sync"
 
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
@@ -38,19 +39,27 @@ import (
 // by such a type are not set. For net/http, [Instrumentation.Handler] is the way,
 // which costs nothing of that: a listener around one of TLS has net/http serve
 // HTTP/1.1 alone, since it looks for a *tls.Conn. A Handler inside a Listener counts
-// once, with what the Handler knows.
+// once, with what the Handler knows. The engine of nbio takes no connections but its
+// own: they pass unwatched, which is reported to that error handler too.
 func (i *Instrumentation) Listener(l net.Listener) net.Listener {
 	return &listener{Listener: l, door: &door{side: i.server}}
 }
 
 type listener struct {
 	net.Listener
-	door *door
+	door     *door
+	once     sync.Once
+	ofEngine bool
 }
 
 func (l *listener) Accept() (net.Conn, error) {
+	l.once.Do(func() {
+		if l.ofEngine = calledByEngine(); l.ofEngine {
+			tellOfEngine()
+		}
+	})
 	nc, err := l.Listener.Accept()
-	if err != nil || nc == nil || tap.Under(nc, l.door.isSame) {
+	if err != nil || nc == nil || l.ofEngine || tap.Under(nc, l.door.isSame) {
 		return nc, err
 	}
 	return tap.NewWire(nc, true, l.door), nil

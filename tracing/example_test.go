@@ -2,11 +2,15 @@ package tracing_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/coder/websocket"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/otelws/otelws-go/tracing"
 )
@@ -53,16 +57,101 @@ func ExampleInstrumentation_Messages() {
 	_ = serve
 }
 
+// A room takes a message under one span, however many are in it. Who does not take
+// it in time is closed.
 func ExampleInstrumentation_Broadcast() {
-	publish := func(ctx context.Context, tr *tracing.Instrumentation, room []*tracing.Conn, message []byte) {
-		failed := tr.Broadcast(ctx, websocket.MessageText, message, room, &tracing.BroadcastOptions{
-			Destination: "/rooms/{id}",
-			Timeout:     time.Second,
-		})
-		for conn, err := range failed {
-			log.Print(err)
-			_ = conn.Unwrap().CloseNow()
-		}
+	spans := tracetest.NewInMemoryExporter()
+	tr, err := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))))
+	if err != nil {
+		log.Fatal(err)
 	}
-	_ = publish
+	room := make(chan *tracing.Conn, 2)
+	over := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		conn, err := tr.Conn(r.Context(), c)
+		if err != nil {
+			return
+		}
+		room <- conn
+		<-over
+	}))
+	defer srv.Close()
+	ctx := context.Background()
+	var members [2]*websocket.Conn
+	for i := range members {
+		if members[i], _, err = websocket.Dial(ctx, srv.URL, nil); err != nil {
+			log.Fatal(err)
+		}
+		defer members[i].CloseNow()
+	}
+
+	failed := tr.Broadcast(ctx, websocket.MessageText, []byte("hello"), []*tracing.Conn{<-room, <-room}, &tracing.BroadcastOptions{
+		Destination: "/rooms/{id}",
+		Timeout:     time.Second,
+	})
+	for conn := range failed {
+		_ = conn.Unwrap().CloseNow()
+	}
+
+	for _, c := range members {
+		_, message, _ := c.Read(ctx)
+		fmt.Printf("%s\n", message)
+	}
+	fmt.Println(len(spans.GetSpans()), "span:", spans.GetSpans()[0].Name)
+	close(over)
+	// Output:
+	// hello
+	// hello
+	// 1 span: send /rooms/{id}
+}
+
+// Serve gives each message that it reads a span, and each that the handler sends.
+// Spans link to the handshake; the context goes with a message where both sides
+// agreed on it.
+func ExampleConn_Serve() {
+	spans := tracetest.NewInMemoryExporter()
+	tr, err := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))), tracing.WithSampling())
+	if err != nil {
+		log.Fatal(err)
+	}
+	over := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: tracing.Subprotocols("chat")})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		conn, err := tr.Conn(r.Context(), c, tracing.Destination("/chat"))
+		if err != nil {
+			return
+		}
+		_ = conn.Serve(r.Context(), func(ctx context.Context, typ websocket.MessageType, data []byte) error {
+			return conn.Send(ctx, typ, data)
+		})
+	}))
+	defer srv.Close()
+
+	ctx := context.Background()
+	c, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{Subprotocols: []string{"chat"}}) // a client that knows of no tracing
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = c.Write(ctx, websocket.MessageText, []byte("hello"))
+	_, message, _ := c.Read(ctx)
+	fmt.Printf("%s\n", message)
+	_ = c.Close(websocket.StatusNormalClosure, "")
+	<-over
+	for _, span := range spans.GetSpans() {
+		fmt.Println(span.SpanKind, span.Name)
+	}
+	// Output:
+	// hello
+	// producer send /chat
+	// consumer process /chat
 }

@@ -25,8 +25,8 @@ type HandshakeSpan struct {
 // Attributes whose text the client chose are cut after [MaxAttribute] bytes.
 //
 // It returns nil where nothing records spans, and then r itself or, where r
-// carries a context, a copy that has it.
-func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
+// carries a context, a copy that has it. opts may set the time of the span's start.
+func (c *Connections) Accept(r *http.Request, opts ...trace.SpanStartOption) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
 		if c.carried(c.carrier(), r) {
@@ -37,7 +37,7 @@ func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 	}
 	parent, link := c.parent(r)
 	h := &HandshakeSpan{server: true, method: methodName(r.Method)}
-	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...)}
+	opts = append(opts, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
 	if link.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: link}))
 	}
@@ -50,8 +50,9 @@ func (c *Connections) Accept(r *http.Request) (*HandshakeSpan, *http.Request) {
 // copy of r with its span context, in its headers as well.
 //
 // It returns nil where nothing records spans, and then r itself or, where its
-// context has something to carry, a copy with that in its headers.
-func (c *Connections) Dial(r *http.Request) (*HandshakeSpan, *http.Request) {
+// context has something to carry, a copy with that in its headers. opts may set the
+// time of the span's start.
+func (c *Connections) Dial(r *http.Request, opts ...trace.SpanStartOption) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
 		ctx := r.Context()
@@ -61,8 +62,8 @@ func (c *Connections) Dial(r *http.Request) (*HandshakeSpan, *http.Request) {
 		return nil, r
 	}
 	h := &HandshakeSpan{method: methodName(r.Method)}
-	ctx, span := tracer.Start(r.Context(), h.method,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
+	opts = append(opts, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
+	ctx, span := tracer.Start(r.Context(), h.method, opts...)
 	h.span = span
 	return h, c.inject(ctx, r.Clone(flat(r.Context(), span)))
 }
@@ -103,6 +104,13 @@ func (h *HandshakeSpan) End(r *http.Request, status int) {
 	case status >= 500, failed && !h.server:
 		h.span.SetAttributes(errorStatus(status))
 		h.span.SetStatus(codes.Error, "")
+	}
+}
+
+// Abandon ends the span of a handshake whose response nobody sees.
+func (h *HandshakeSpan) Abandon() {
+	if h != nil {
+		h.span.End()
 	}
 }
 

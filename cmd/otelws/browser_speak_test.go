@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,16 +29,74 @@ const talkingPage = `<!doctype html><title>talk</title><script>
 </script>`
 
 // A browser answers the pings of the tap amid its messages, and has the code of the
-// drain.
+// drain, whether the server is the one that it reaches or stands behind a proxy. The
+// server sees no pong.
 func TestBrowserIsSpokenTo(t *testing.T) {
-	m := otelwstest.NewMetrics(t)
-	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()),
-		otelws.WithHeartbeat(otelws.Every(50*time.Millisecond), otelws.Misses(1<<15)))
-	check(t, err)
+	for name, inProxy := range map[string]bool{"direct": false, "ReverseProxy": true} {
+		t.Run(name, func(t *testing.T) {
+			m := otelwstest.NewMetrics(t)
+			ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()),
+				otelws.WithHeartbeat(otelws.Every(50*time.Millisecond), otelws.Misses(1<<15)))
+			check(t, err)
+			var pongs atomic.Int64
+			var server http.Handler = talkingServer(&pongs)
+			rtts := []string{"ws_heartbeat_rtt_seconds_count"}
+			if inProxy {
+				backend := httptest.NewServer(server)
+				t.Cleanup(backend.Close)
+				u, err := url.Parse(backend.URL)
+				check(t, err)
+				proxy := httputil.NewSingleHostReverseProxy(u)
+				transport := new(http.Transport)
+				t.Cleanup(transport.CloseIdleConnections)
+				proxy.Transport = ws.Transport(transport)
+				server, rtts = proxy, append(rtts, "ws_client_heartbeat_rtt_seconds_count")
+			}
+			s := httptest.NewServer(ws.Handler(server))
+			t.Cleanup(s.Close)
+			b := startBrowser(t, s.URL)
+			b.waitUntil("typeof seen !== 'undefined' && seen.messages > 10")
+			for _, rtt := range rtts {
+				for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {
+					if n, _ := m.Value(rtt); n >= 3 {
+						break
+					}
+					if time.Now().After(end) {
+						t.Fatal("nobody answers the pings of ", rtt)
+					}
+				}
+			}
+			ctx, cancel := context.WithTimeout(testContext(t), waitLimit)
+			defer cancel()
+			check(t, ws.Drain(ctx))
+			b.waitUntil("seen.closed")
+			if got := eval[string](b, "seen.closed"); got != "1001 going away" {
+				t.Errorf("the browser has %q", got)
+			}
+			if eval[bool](b, "seen.error") || len(b.log) > 0 {
+				t.Errorf("the browser complains: %v", b.log)
+			}
+			if n := pongs.Load(); n > 0 {
+				t.Errorf("the server has seen %d pongs", n)
+			}
+			m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
+			m.Wait(t, `ws_drain_connections_total{outcome="closed"}`, 1)
+			if inProxy {
+				m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
+			}
+		})
+	}
+}
+
+// talkingServer serves talkingPage, and sends back what comes from it.
+func talkingServer(pongs *atomic.Int64) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(talkingPage)) })
-	mux.Handle("/ws", ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
+	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+			InsecureSkipVerify: true, // a proxy is asked by another name
+			OnPongReceived:     func(context.Context, []byte) { pongs.Add(1) },
+		})
 		if err != nil {
 			return
 		}
@@ -46,30 +107,6 @@ func TestBrowserIsSpokenTo(t *testing.T) {
 				return
 			}
 		}
-	})))
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	b := startBrowser(t, s.URL)
-	b.waitUntil("typeof seen !== 'undefined' && seen.messages > 10")
-	const rtt = "ws_heartbeat_rtt_seconds_count"
-	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {
-		if n, _ := m.Value(rtt); n >= 3 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the browser answers no pings")
-		}
-	}
-	ctx, cancel := context.WithTimeout(testContext(t), waitLimit)
-	defer cancel()
-	check(t, ws.Drain(ctx))
-	b.waitUntil("seen.closed")
-	if got := eval[string](b, "seen.closed"); got != "1001 going away" {
-		t.Errorf("the browser has %q", got)
-	}
-	if eval[bool](b, "seen.error") || len(b.log) > 0 {
-		t.Errorf("the browser complains: %v", b.log)
-	}
-	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
-	m.Wait(t, `ws_drain_connections_total{outcome="closed"}`, 1)
+	})
+	return mux
 }

@@ -37,6 +37,12 @@ func dial(t *testing.T, address string, version int) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ask(t, nc, version)
+}
+
+// ask asks for a WebSocket of the version on a connection.
+func ask(t *testing.T, nc net.Conn, version int) *client {
+	t.Helper()
 	t.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(waitLimit))
 	c := &client{Conn: nc, br: bufio.NewReader(nc)}

@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"testing"
 
@@ -19,25 +20,31 @@ func TestNbioEngine(t *testing.T) {
 		"blocking":     nbhttp.IOModBlocking,
 		"mixed":        nbhttp.IOModMixed,
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+"/Handler", func(t *testing.T) {
 			m := otelwstest.NewMetrics(t)
 			w, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			addresses := []string{"127.0.0.1:0"} // the engine puts the port there
-			e := nbhttp.NewEngine(nbhttp.Config{Network: "tcp", Addrs: addresses, Handler: w.Handler(nbioEcho()), IOMod: mod})
-			if err := e.Start(); err != nil {
+			visitEngine(t, nbhttp.Config{Handler: w.Handler(nbioEcho()), IOMod: mod})
+			m.Wait(t, handshakes("0"), 1)
+			if n, _ := m.Value("ws_connections_opened_total"); n != 0 {
+				t.Errorf("%v connections were opened", n)
+			}
+		})
+		t.Run(name+"/Listener", func(t *testing.T) {
+			m := otelwstest.NewMetrics(t)
+			w, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() { _ = e.Shutdown(context.Background()) }()
-
-			c := dial(t, addresses[0], 13)
-			if c.status != http.StatusSwitchingProtocols {
-				t.Fatalf("the status is %d", c.status)
-			}
-			talk(t, c)
-			m.Wait(t, handshakes("0"), 1)
+			visitEngine(t, nbhttp.Config{Handler: nbioEcho(), IOMod: mod, Listen: func(network, address string) (net.Listener, error) {
+				l, err := net.Listen(network, address)
+				if err != nil {
+					return nil, err
+				}
+				return w.Listener(l), nil
+			}})
 			if n, _ := m.Value("ws_connections_opened_total"); n != 0 {
 				t.Errorf("%v connections were opened", n)
 			}
@@ -46,6 +53,22 @@ func TestNbioEngine(t *testing.T) {
 	if n := handled.Load(); n != 1 {
 		t.Errorf("the error handler was told %d times", n)
 	}
+}
+
+// visitEngine has a client talk to an engine.
+func visitEngine(t *testing.T, config nbhttp.Config) {
+	t.Helper()
+	config.Network, config.Addrs = "tcp", []string{"127.0.0.1:0"} // the engine puts the port there
+	e := nbhttp.NewEngine(config)
+	if err := e.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Shutdown(context.Background()) }()
+	c := dial(t, config.Addrs[0], 13)
+	if c.status != http.StatusSwitchingProtocols {
+		t.Fatalf("the status is %d", c.status)
+	}
+	talk(t, c)
 }
 
 // Where nbio is to take over the socket of a server of net/http, it reads the

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
@@ -17,8 +18,9 @@ type ping struct {
 // pings are those in flight, the oldest first.
 type pings struct{ list []ping }
 
-// maxPings bounds the pings in flight that a connection remembers; the oldest is
-// forgotten for a new one.
+// maxPings bounds the pings in flight that a connection remembers. For a new one the
+// oldest but one is forgotten: the oldest is the next to be answered, however many
+// are in flight.
 const maxPings = 8
 
 var pingSeed = maphash.MakeSeed()
@@ -69,7 +71,7 @@ func (all *pings) add(p ping) {
 		}
 	}
 	if len(all.list) == maxPings {
-		all.list = all.list[:copy(all.list, all.list[1:])]
+		all.list = slices.Delete(all.list, 1, 2)
 	}
 	all.list = append(all.list, p)
 }

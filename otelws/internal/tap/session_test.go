@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -80,7 +81,7 @@ func (odd) Close() error                { return nil }
 
 // What a transport returns is passed on as it is, whatever it is.
 func TestOddTransport(t *testing.T) {
-	for _, n := range []int{-1, -1 << 40, 11, 1 << 40} {
+	for _, n := range []int{-1, math.MinInt, 11, math.MaxInt} {
 		for _, err := range []error{nil, errors.New("EAGAIN"), io.EOF, os.ErrDeadlineExceeded} {
 			for _, speaks := range []bool{false, true} {
 				c, app, f := open(t, odd{n, err})
@@ -159,6 +160,43 @@ type panics struct{}
 func (panics) Write([]byte) (int, error) { panic("transport") }
 func (panics) Read([]byte) (int, error)  { return 0, io.EOF }
 func (panics) Close() error              { return nil }
+
+// A transport that panics when it is closed does so to the library, and not on a
+// goroutine of the tap's own. The connection ends.
+func TestClosePanics(t *testing.T) {
+	for name, ends := range map[string]func(*Conn){
+		"CutOff": (*Conn).CutOff,
+		"GiveUp": (*Conn).GiveUp,
+		"Close": func(c *Conn) {
+			defer func() {
+				if v := recover(); v != "transport" {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			_ = c.Close()
+		},
+	} {
+		c, _, f := open(t, closePanics{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			ends(c)
+		}()
+		<-done
+		if e := <-f.ended; e.Code != 1006 {
+			t.Errorf("%s: ended %+v", name, e)
+		}
+		if faults := map[string]int{"CutOff": 1, "GiveUp": 1}[name]; len(f.faults) != faults {
+			t.Errorf("%s: faults %v", name, f.faults)
+		}
+	}
+}
+
+type closePanics struct{}
+
+func (closePanics) Read([]byte) (int, error)    { return 0, io.EOF }
+func (closePanics) Write(p []byte) (int, error) { return len(p), nil }
+func (closePanics) Close() error                { panic("transport") }
 
 // A write is stuck that has gone on for a second, and several that together have
 // are not.

@@ -277,13 +277,10 @@ func (w *Wire) contain() {
 }
 
 func (w *Wire) responded(state uint32, b []byte) {
-	if state == requests {
-		return
-	}
 	switch status := status(b); {
 	case status == http.StatusSwitchingProtocols, status/100 == 2 && state == tunnel:
 		w.state.Store(unread)
-	case IsInterim(status):
+	case state == requests, IsInterim(status):
 	default:
 		w.state.Store(requests)
 	}

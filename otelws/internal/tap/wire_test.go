@@ -134,6 +134,31 @@ func TestWireFault(t *testing.T) {
 	}
 }
 
+// A handshake that was sent before the request before it was answered is missed, and
+// nothing of the WebSocket is taken for another.
+func TestWirePipelined(t *testing.T) {
+	g := newGate()
+	s := &script{read: []byte("GET / HTTP/1.1\r\n\r\n" + asks), piece: 4096}
+	w := NewWire(s, true, g)
+	read := func() {
+		if _, err := w.Read(make([]byte, 4096)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	for _, out := range []string{"HTTP/1.1 200 OK\r\n\r\n", response} {
+		_, _ = io.WriteString(w, out)
+	}
+	for range 3 { // payloads, masked with a key of zeros
+		s.read = []byte(asks)
+		read()
+		_, _ = io.WriteString(w, "\x81\x01x")
+	}
+	if len(g.asked)+len(g.facts.refused)+g.facts.opened > 0 {
+		t.Errorf("asked %q, refused %v, opened %d", g.asked, g.facts.refused, g.facts.opened)
+	}
+}
+
 // net/http reads a byte ahead while a handler runs, which may be the first of the
 // next request.
 func TestWireReadsAhead(t *testing.T) {
