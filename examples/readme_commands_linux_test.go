@@ -34,6 +34,9 @@ var readmeCommands = []struct {
 	}},
 	{"otelws healthcheck", func(s *shell, c string) { s.run(c) }},
 	{"otelws check localhost:9091", func(s *shell, c string) { s.run(c, "connections") }},
+	{"otelws probe wss://example.com/ws", func(s *shell, c string) {
+		s.run(strings.Replace(c, "wss://example.com/ws", "ws://localhost:8080/echo --max 5s", 1), "No limit")
+	}},
 	{"otelws top localhost:9091", func(s *shell, c string) { s.run(c+" --once", "/echo") }},
 	{"otelws load --messages 1000000 --verify localhost:9091 ws://localhost:8080/echo", func(s *shell, c string) {
 		s.stop()
@@ -45,9 +48,6 @@ var readmeCommands = []struct {
 		s.start(c, "localhost:3000")
 		s.until("curl -s localhost:9091/metrics", "ws_connections_active")
 		s.stop()
-	}},
-	{"go get github.com/otelws/otelws-go", func(s *shell, c string) {
-		s.run("cd $(mktemp -d) && go mod init example && go mod edit -replace github.com/otelws/otelws-go=$OLDPWD && " + c)
 	}},
 	{"go run ./examples/tracing", func(s *shell, c string) { s.run(c, "trace") }},
 	{"go test ./otelws -run '^$' -bench 'Idle$' -benchtime 1x", func(s *shell, c string) {
@@ -61,7 +61,8 @@ var readmeCommands = []struct {
 		s.run("go run ./examples/benchmark -h 2>&1", "-npm-install", "-json")
 	}},
 	{"cd examples/stack && go run .", func(s *shell, c string) { s.run("cd examples/stack && go list .", "stack") }},
-	{"go test ./...", func(*shell, string) {}},
+	{"go test ./...", func(*shell, string) {}},                      // is running
+	{"go get github.com/otelws/otelws-go", func(*shell, string) {}}, // fetches what is published
 }
 
 // Each command of the README and the guide runs as it stands there.
