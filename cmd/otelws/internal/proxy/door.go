@@ -17,6 +17,7 @@ type door struct {
 	net.Listener
 	proxy     *Proxy
 	lingering chan struct{} // one in it for each connection that is being refused
+	courtesy  rates         // of TLS handshakes with those
 
 	mu       sync.Mutex
 	visitors map[net.Conn]*visitor

@@ -86,6 +86,8 @@ type Proxy struct {
 	draining atomic.Bool
 	probe    probe
 	linger   linger
+
+	courtesyRate float64
 }
 
 // New returns a Proxy, which has connected to nothing. An error says in one
@@ -113,6 +115,8 @@ func New(cfg Config) (*Proxy, error) {
 		target:   target,
 		failures: newFailureLog(cfg.Logger),
 		linger:   linger{clientEnded, backendEnded},
+
+		courtesyRate: defaultCourtesyRate,
 	}
 	p.settings.Store(s)
 	p.transport = newTransport(target, func() time.Duration { return p.settings.Load().connectTimeout }, cfg.ResponseTimeout)

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +14,9 @@ const (
 	// turnAwayTime is how long a client that is refused may take to send its request,
 	// and to read why.
 	turnAwayTime = time.Second
+	// defaultCourtesyRate is how many clients a second are refused over TLS in words: a
+	// handshake takes a millisecond, and a refusal must cost little.
+	defaultCourtesyRate = 100
 )
 
 // turnAway tells a client why, and closes. Where too many are being told, or over TLS
@@ -23,7 +28,7 @@ func (d *door) turnAway(c net.Conn, rf *refusal) {
 		_ = c.Close()
 		return
 	}
-	if d.proxy.cert != nil {
+	if d.proxy.cert != nil && !d.courtesy.allow(client{}, time.Now(), d.proxy.courtesyRate) {
 		_ = c.Close()
 		<-d.lingering
 		return
@@ -31,12 +36,32 @@ func (d *door) turnAway(c net.Conn, rf *refusal) {
 	go func() {
 		defer func() { <-d.lingering }()
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(turnAwayTime))
-		if _, err := io.WriteString(c, rf.raw()); err != nil || closeWrite(c) != nil {
-			return
+		limits := d.proxy.settings.Load().limits
+		if d.proxy.cert != nil {
+			secure := tls.Server(c, d.proxy.cert.config()) // HTTP/1.1, since it offers no other
+			ctx, cancel := context.WithTimeout(context.Background(), limits.HandshakeTime)
+			defer cancel()
+			if secure.HandshakeContext(ctx) != nil {
+				return
+			}
+			c = secure
 		}
-		_, _ = io.Copy(io.Discard, io.LimitReader(c, 2*int64(d.proxy.settings.Load().limits.HeaderBytes)))
+		tell(c, rf, limits.HeaderBytes)
 	}()
+}
+
+// tell answers a request, of which it reads the first bytes: a client may take an
+// answer to nothing for a fault. A connection that is closed with something unread is
+// reset, and the client might not read the answer.
+func tell(c net.Conn, rf *refusal, headerBytes int) {
+	now := time.Now()
+	_ = c.SetReadDeadline(now.Add(turnAwayTime))
+	_ = c.SetWriteDeadline(now.Add(2 * turnAwayTime))
+	_, _ = c.Read(make([]byte, 1<<10))
+	if _, err := io.WriteString(c, rf.raw()); err != nil || closeWrite(c) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(c, 2*int64(headerBytes)))
 }
 
 var lateAnswer = (&refusal{status: http.StatusRequestTimeout, text: "the request was not there in time"}).raw()
