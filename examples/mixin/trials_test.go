@@ -53,6 +53,7 @@ func (tr *trial) output(t *testing.T, groups []group) string {
 // those that come of it, the quickest first.
 func trials(t *testing.T, groups []group, r rule) (all []*trial) {
 	tests := matrix(t)
+	files := []string{"details"}
 	concerned := make(map[string]bool)
 	for _, g := range groups {
 		for _, other := range g.Rules {
@@ -65,10 +66,12 @@ func trials(t *testing.T, groups []group, r rule) (all []*trial) {
 			}
 			if test, ok := tests[other.Alert]; ok {
 				all = append(all, newTrial(t, groups, test, needs))
+			} else if other.Alert != "" {
+				files = []string{"details", "missing", "targets"}
 			}
 		}
 	}
-	for _, name := range []string{"details", "missing", "targets", "situations"} {
+	for _, name := range files {
 		for _, test := range split(t, filepath.Join("tests", name+".yml")) {
 			all = append(all, newTrial(t, groups, test, concerned))
 		}
