@@ -23,7 +23,7 @@ func tooMany(why refused) *refusal {
 // admit says why a request goes no further, or has it ask for the one protocol that
 // it may switch to, if any. Who is admitted calls leave.
 func (p *Proxy) admit(r *http.Request) (protocol string, leave func(), rf *refusal) {
-	if rf := refuse(r); rf != nil {
+	if rf := refuse(r, p.target.url.Path); rf != nil {
 		return "", nil, rf
 	}
 	s := p.settings.Load()
