@@ -53,7 +53,7 @@ func (tr *trial) output(t *testing.T, groups []group) string {
 // those that come of it, the quickest first.
 func trials(t *testing.T, groups []group, r rule) (all []*trial) {
 	tests := matrix(t)
-	files := []string{"details"}
+	files := []string{"details", "hostile"}
 	concerned := make(map[string]bool)
 	for _, g := range groups {
 		for _, other := range g.Rules {
@@ -67,7 +67,7 @@ func trials(t *testing.T, groups []group, r rule) (all []*trial) {
 			if test, ok := tests[other.Alert]; ok {
 				all = append(all, newTrial(t, groups, test, needs))
 			} else if other.Alert != "" {
-				files = []string{"details", "missing", "targets"}
+				files = []string{"details", "hostile", "missing", "targets"}
 			}
 		}
 	}
