@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,15 +63,17 @@ func trials(t *testing.T, groups []group, r rule) (all []*trial) {
 			for name := range needs {
 				concerned[name] = true
 			}
-			if test, ok := tests[other.Alert]; ok {
-				all = append(all, newTrial(t, groups, test, needs))
+			if file, ok := tests[other.Alert]; ok {
+				for _, test := range split(t, file) {
+					all = append(all, newTrial(t, groups, test, needs))
+				}
 			} else if other.Alert != "" {
 				files = []string{"details", "hostile", "missing", "targets"}
 			}
 		}
 	}
 	for _, name := range files {
-		for _, test := range split(t, filepath.Join("tests", name+".yml")) {
+		for _, test := range split(t, readTest(t, filepath.Join("tests", name+".yml"))) {
 			all = append(all, newTrial(t, groups, test, concerned))
 		}
 	}
@@ -80,17 +81,12 @@ func trials(t *testing.T, groups []group, r rule) (all []*trial) {
 }
 
 // split returns the tests of a file, each as a file of its own.
-func split(t *testing.T, path string) (files []string) {
+func split(t *testing.T, text string) (files []string) {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file map[string]any
-	if err := yaml.Unmarshal(text, &file); err != nil {
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatal(err)
 	}
-	file["rule_files"] = []string{"rules.yml"}
 	for _, test := range file["tests"].([]any) {
 		file["tests"] = []any{test}
 		one, err := yaml.Marshal(file)
