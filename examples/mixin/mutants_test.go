@@ -24,7 +24,7 @@ func TestMutantsAreCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	groups := append(m.Rules.Groups, m.Alerts.Groups...)
+	groups, tests := append(m.Rules.Groups, m.Alerts.Groups...), matrix(t)
 	for _, g := range groups {
 		for i, original := range g.Rules {
 			if !wanted.MatchString(original.name()) {
@@ -33,7 +33,7 @@ func TestMutantsAreCaught(t *testing.T) {
 			// Two alerts may have one name.
 			t.Run(fmt.Sprintf("%s/%d", original.name(), i), func(t *testing.T) {
 				t.Parallel()
-				trials := trials(t, groups, original)
+				trials := trials(t, tests, groups, original)
 				for what, mutant := range original.mutants() {
 					broken := with(groups, g.Name, i, mutant)
 					if !slices.ContainsFunc(trials, func(tr *trial) bool { return tr.notices(t, groups, broken) }) {

@@ -48,10 +48,9 @@ func (tr *trial) output(t *testing.T, groups []group) string {
 	return strings.Join(lines, "\n")
 }
 
-// trials returns the tests that are to notice a change of r, of its own alerts and of
-// those that come of it, the quickest first.
-func trials(t *testing.T, groups []group, r rule) (all []*trial) {
-	tests := matrix(t)
+// trials returns the tests that are to notice a change of r, the quickest first: those
+// of the matrix, by alert, that are of r or of what comes of it, and those in files.
+func trials(t *testing.T, tests map[string]string, groups []group, r rule) (all []*trial) {
 	files := []string{"details", "hostile"}
 	concerned := make(map[string]bool)
 	for _, g := range groups {
