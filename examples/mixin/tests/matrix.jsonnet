@@ -68,9 +68,10 @@ local sample(labels) = {
       input_series:
         std.flattenArrays([input(a.fires, ways[way], way == 'pushed') for way in std.objectFields(ways)])
         + [{ series: 'up' + sample(ways[way]).labels, values: '1x200' } for way in ['named', 'pod', 'cluster'] if !a.down]
-        + std.flattenArrays([input(a.quiet[q], { job: q, instance: 'q' }) for q in std.objectFields(a.quiet)])
+        + std.flattenArrays([input(a.quiet[q], { cluster: 'q', namespace: 'q', job: q, pod: 'q', instance: 'q' }) for q in std.objectFields(a.quiet)])
         // Another attribute set of the same instance, in which nothing happens.
         + input({ [key]: '0x200' for key in std.objectFields(a.fires) }, ways.named { tier: 'free' })
+        + input({ [key]: '0x200' for key in std.objectFields(a.quiet.below) }, ways.cluster { cluster: 'a', tier: 'free' })
         // The neighbours of what fires differ in nothing else.
         + input(a.quiet.below, ways.cluster { cluster: 'a' })
         + input(a.quiet.below, ways.pod { namespace: 'staging' })
