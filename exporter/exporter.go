@@ -113,7 +113,9 @@ func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) 
 	if err != nil {
 		return nil, fmt.Errorf("failed to create the Prometheus reader: %w", err)
 	}
-	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)), nil
+	// An attribute that cannot be a label would cost target_info all of them.
+	labels := labelsOf(*res.Set(), nil)
+	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(resource.NewSchemaless(labels.ToSlice()...)), sdkmetric.WithReader(reader)), nil
 }
 
 // MeterProvider returns the provider whose instruments a scrape shows. It belongs to the Exporter;

@@ -152,6 +152,21 @@ func TestTargetInfo(t *testing.T) {
 	}
 }
 
+// An attribute of the resource that cannot be a label is one under another name.
+func TestTargetInfoOfHostileResource(t *testing.T) {
+	exp := newExporter(t, exporter.WithResource(resource.NewSchemaless(attribute.String("tier", "realtime"),
+		attribute.String("é", "x"), attribute.String("__name__", "other"), attribute.String("_", "y"), attribute.String("bad", "\xff"), attribute.String("a b", "\"\n"))))
+	for _, accept := range []string{textAccept, openMetricsAccept} {
+		body := scrape(t, serveHandler(t, exp), accept)
+		line := regexp.MustCompile(`(?m)^target_info\{.*\} 1(\.0)?$`).FindString(body)
+		for _, label := range []string{`tier="realtime"`, `exported_name_="other"`, `exported_="x;y"`, "bad=\"\uFFFD\"", `a_b="\"\n"`} {
+			if !strings.Contains(line, label) {
+				t.Errorf("target_info lacks %s: %q", label, line)
+			}
+		}
+	}
+}
+
 func TestRuntimeMetrics(t *testing.T) {
 	body := scrape(t, serveHandler(t, newExporter(t)), textAccept)
 	if runtime.GOOS == "linux" {

@@ -55,8 +55,16 @@ close frame, 1012 (service restart) unless --drain.code says otherwise, one afte
 --drain.spread, so that they do not all come back at once. A frame goes between two messages. The
 client's answer passes on, and is how the backend learns of the end; backends whose client gives none
 are told by the proxy, with the same code, a second after the last client. What is left after
---drain.timeout is cut off. Both are counted in ws_drain_connections_total, by outcome. SIGHUP has the
-files of certificates and authorities read again, and ends nothing.
+--drain.timeout is cut off. Both are counted in ws_drain_connections_total, by outcome.
+
+SIGHUP has the proxy read --config.file, certificates and authorities again, and ends nothing. The
+file has names of flags without their hyphens, and values: limits (save those on the head and the
+time of a handshake), trusted proxies, --forwarded, --upgrade, the drain, and the paths of
+certificates. A flag is either given or in the file. What the file no longer has is as by default.
+A file that is not usable changes nothing, and the log says why.
+
+  limit.client-connections: 100
+  trusted-proxy: [10.0.0.0/8, 192.168.0.0/16]
 
 Metrics are pushed and traces exported by OTLP where the environment asks for it, by
 OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT. A trace goes
@@ -64,10 +72,7 @@ on from the proxy to the backend, by the headers of the handshakes, and from a t
 proxy.`
 
 func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (err error) {
-	if err := p.validate(); err != nil {
-		return err
-	}
-	c := p.config
+	c := p.gatewayConfig()
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
 		return fmt.Errorf("--route: %w", err)
 	}
@@ -78,40 +83,42 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 		return err
 	}
 	defer tel.close(ctx)
-	if c.WebSockets, err = p.instrument(tel, logger); err != nil {
+	var gateway *proxy.Proxy
+	public := func(r *http.Request) bool { return !gateway.TrustsTrace(r) }
+	if c.WebSockets, err = p.instrument(tel, public, logger); err != nil {
 		return err
 	}
 	live.set(c.WebSockets.DebugHandler(exporter.MayIdentify))
 	c.Logger, c.MeterProvider = logger, tel.MeterProvider()
-	gateway, err := proxy.New(c)
-	if err != nil {
+	if gateway, err = proxy.New(c); err != nil {
 		return fmt.Errorf("proxy: %w", err)
 	}
 	ready.set(gateway.ReadyHandler())
 
-	public, err := listen("listen", p.listen)
+	front, err := listen("listen", p.listen)
 	if err != nil {
 		return err
 	}
-	defer public.Close()
+	defer front.Close()
 	metrics, err := listen("metrics", p.metrics)
 	if err != nil {
 		return err
 	}
 	defer metrics.Close()
-	for _, l := range []net.Listener{public, metrics} {
+	for _, l := range []net.Listener{front, metrics} {
 		if err := gateway.CheckLoop(ctx, l); err != nil {
 			return fmt.Errorf("proxy: %w", err)
 		}
 	}
 	defer logNetHTTP(logger)()
-	defer onReload(func() { reload(gateway, logger) }, logger)()
-	p.announce(ctx, stdout, gateway, public, metrics)
+	current := p
+	defer onReload(func() { current = current.reload(gateway, logger) }, logger)()
+	p.announce(ctx, stdout, gateway, front, metrics)
 
 	// The metrics end last, so that the drain can be watched.
 	return runGroup(ctx,
 		func(ctx context.Context) error { return tel.Serve(ctx, metrics) },
-		func(ctx context.Context) error { return gateway.Serve(ctx, public) },
+		func(ctx context.Context) error { return gateway.Serve(ctx, front) },
 	)
 }
 
@@ -130,23 +137,19 @@ func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, gateway *
 	fmt.Fprintf(stdout, "Ctrl-C closes the connections within %v, and a second one ends it at once.\n", p.config.DrainTimeout)
 }
 
-func reload(gateway *proxy.Proxy, logger *slog.Logger) {
-	if err := gateway.Reload(); err != nil {
-		logger.Error("keeping what is in use of the certificates and authorities that cannot be read", "err", err)
-		return
-	}
-	logger.Info("read certificates and authorities again")
+// gatewayConfig is what the flags say.
+func (p *proxyCommand) gatewayConfig() proxy.Config {
+	c := p.config
+	c.Drain = p.drain.options()
+	return c
 }
 
-func (p *proxyCommand) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrumentation, error) {
+func (p *proxyCommand) instrument(tel *telemetry, public func(*http.Request) bool, logger *slog.Logger) (*otelws.Instrumentation, error) {
 	opts := []otelws.Option{
 		otelws.WithMeterProvider(tel.MeterProvider()),
 		otelws.WithTracerProvider(tel.TracerProvider()),
 		otelws.WithPropagator(tel.Propagator()),
-	}
-	if !p.config.TrustTraces {
-		trusted := p.config.Trusted
-		opts = append(opts, otelws.WithPublicEndpoint(func(r *http.Request) bool { return !trusted.Trusts(r) }))
+		otelws.WithPublicEndpoint(public),
 	}
 	if len(p.routes) > 0 {
 		opts = append(opts, otelws.WithRoutes(p.routes...))
@@ -158,7 +161,7 @@ func (p *proxyCommand) instrument(tel *telemetry, logger *slog.Logger) (*otelws.
 		opts = append(opts, otelws.WithCloseCodes(websocket.StatusCode(code)))
 	}
 	opts = append(opts, p.heartbeats.options()...)
-	opts = append(opts, p.drain.options()...)
+	opts = append(opts, p.drain.closeCodes()...)
 	if p.logConnections {
 		closed := otelws.LogClosed(logger)
 		opts = append(opts, otelws.WithOnClose(func(ctx context.Context, s otelws.Summary) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 	"github.com/otelws/otelws-go/exporter"
@@ -25,6 +26,10 @@ type proxyCommand struct {
 	drain          goodbye
 	debugHosts     []string
 	logConnections bool
+	configFile     string
+
+	flags *pflag.FlagSet // with those of the file
+	given *pflag.FlagSet // without
 }
 
 func newProxyCommand(global *globalFlags) *cobra.Command {
@@ -38,13 +43,21 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 		Long: proxyHelp,
 		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p.drain.spreadSet = cmd.Flags().Changed("drain.spread")
+			p, err := p.withFile(cmd.Flags())
+			if err != nil {
+				return err
+			}
 			return p.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
 		},
 	}
-	f, c := cmd.Flags(), &p.config
-	f.SetNormalizeFunc(dottedDrain)
+	p.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (p *proxyCommand) addFlags(f *pflag.FlagSet) {
+	c := &p.config
 	l := &c.Limits
+	f.SetNormalizeFunc(dottedDrain)
 	f.StringVar(&p.listen, "listen", "localhost:8080", "`address` that clients connect to")
 	f.StringVar(&c.ServerTLS.Cert, "tls.cert", "", "PEM `file` with the certificate of that listener, read again when it changes")
 	f.StringVar(&c.ServerTLS.Key, "tls.key", "", "PEM `file` with its key")
@@ -81,7 +94,7 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 	f.DurationVar(&p.drain.spread, "drain.spread", 10*time.Second, "part of that time over which clients are told, one after the other; at most half of it unless set")
 	f.IntVar(&p.drain.code, "drain.code", int(websocket.StatusServiceRestart), "close `code` that they are told: 1001, 1012 or one from 3000 to 4999")
 	f.BoolVar(&p.logConnections, "log.connections", false, "log each connection when it has ended")
-	return cmd
+	f.StringVar(&p.configFile, "config.file", "", "YAML `file` with flags that SIGHUP has read again, as limit.idle: 5m")
 }
 
 // validate returns an error that names the flag.

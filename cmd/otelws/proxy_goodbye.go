@@ -50,13 +50,16 @@ func (g *goodbye) validate(timeout time.Duration) error {
 	return nil
 }
 
-func (g *goodbye) options() []otelws.Option {
-	code := websocket.StatusCode(g.code)
-	opts := []otelws.Option{otelws.WithDrain(otelws.DrainCode(code, goodbyeReason), otelws.DrainSpread(g.spread))}
-	if code >= firstOwnCode {
-		opts = append(opts, otelws.WithCloseCodes(code))
+func (g *goodbye) options() []otelws.DrainOption {
+	return []otelws.DrainOption{otelws.DrainCode(websocket.StatusCode(g.code), goodbyeReason), otelws.DrainSpread(g.spread)}
+}
+
+// closeCodes has the code counted by itself.
+func (g *goodbye) closeCodes() []otelws.Option {
+	if g.code < firstOwnCode {
+		return nil
 	}
-	return opts
+	return []otelws.Option{otelws.WithCloseCodes(websocket.StatusCode(g.code))}
 }
 
 // dottedDrain takes --drain-spread for --drain.spread.

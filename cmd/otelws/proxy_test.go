@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -127,30 +126,6 @@ func (r *running) waitForStatus(t *testing.T, url string, status int) {
 		if time.Now().After(end) {
 			t.Fatalf("%s did not come to answer %d", url, status)
 		}
-	}
-}
-
-// After a signal the proxy waits for its connections, says so on /-/ready, and logs
-// the last of them.
-func TestProxySignal(t *testing.T) {
-	t.Parallel()
-	backend := startEcho(t)
-	c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--log.connections",
-		"--drain-code", "4001") // as --drain.code
-	conn := c.dial(t, "/")
-	ready := strings.TrimSuffix(c.metrics, "/metrics") + "/-/ready"
-	c.waitForStatus(t, ready, http.StatusOK)
-	check(t, c.cmd.Process.Signal(syscall.SIGTERM))
-	c.waitForStatus(t, ready, http.StatusServiceUnavailable)
-	c.waitForValue(t, `ws_frames_total{network_io_direction="transmit",opcode="close"}`, 1)
-	if _, _, err := conn.Read(testContext(t)); websocket.CloseStatus(err) != 4001 {
-		t.Errorf("the client hears %v, want close code 4001", err)
-	}
-	if err := c.wait(t); err != nil {
-		t.Errorf("%v\n%s", err, c.log)
-	}
-	if n := strings.Count(c.log.String(), "code=4001"); n != 1 {
-		t.Errorf("%d lines about one connection:\n%s", n, c.log)
 	}
 }
 

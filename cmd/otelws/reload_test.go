@@ -4,9 +4,12 @@ package main
 
 import (
 	"net"
+	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -32,6 +35,61 @@ func TestProxySignalsThatEndNothing(t *testing.T) {
 	}
 	if log := c.log.String(); !strings.Contains(log, "read certificates and authorities again") || !strings.Contains(log, "user defined signal 1") {
 		t.Errorf("the log does not tell of the signals:\n%s", log)
+	}
+}
+
+// SIGHUP changes what the file says. Connections go on.
+func TestProxyReload(t *testing.T) {
+	t.Parallel()
+	backend := startEcho(t)
+	file := configFile(t, "limit.client-connections: 1\n")
+	c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--config.file", file)
+	first := c.dial(t, "/")
+	write := func(text string) {
+		t.Helper()
+		check(t, os.WriteFile(file, []byte(text), 0o600))
+		check(t, c.cmd.Process.Signal(syscall.SIGHUP))
+	}
+	dial := func() (*websocket.Conn, int) {
+		t.Helper()
+		conn, resp, err := websocket.Dial(testContext(t), c.url, nil)
+		if resp == nil {
+			t.Fatal(err)
+		}
+		return conn, resp.StatusCode
+	}
+	if _, status := dial(); status != http.StatusTooManyRequests {
+		t.Fatalf("a second connection: status %d, want the file's limit", status)
+	}
+	write("limit.client-connections: 2\nlimit.handshakes: 1e6\n")
+	var second *websocket.Conn
+	for end := time.Now().Add(waitLimit); second == nil && time.Now().Before(end); {
+		second, _ = dial()
+	}
+	write("drain.code: 1001\ndrain.spread: 0s\n")
+	for end := time.Now().Add(waitLimit); time.Now().Before(end); { // no limit, by default
+		if third, _ := dial(); third != nil {
+			check(t, third.CloseNow())
+			break
+		}
+	}
+	for _, conn := range []*websocket.Conn{first, second} {
+		check(t, conn.Write(testContext(t), websocket.MessageText, []byte("hello")))
+		if _, b, err := conn.Read(testContext(t)); err != nil || string(b) != "hello" {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	check(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	for _, conn := range []*websocket.Conn{first, second} {
+		if _, _, err := conn.Read(testContext(t)); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+			t.Errorf("at the drain a client hears %v, want the file's code", err)
+		}
+	}
+	if err := c.wait(t); err != nil {
+		t.Error(err)
+	}
+	if log := c.log.String(); !strings.Contains(log, `changed="limit.client-connections, limit.handshakes"`) {
+		t.Errorf("the log does not tell what changed:\n%s", log)
 	}
 }
 

@@ -3,11 +3,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,55 +15,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// child is the command in a process of its own.
-type child struct {
-	*running
-	cmd    *exec.Cmd
-	log    *bytes.Buffer // complete once result is there
-	result chan error
-}
-
 func startChild(t *testing.T, args ...string) *child {
 	t.Helper()
 	return startProcess(t, readPlaces, append([]string{"demo", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"}, args...)...)
-}
-
-// startProcess runs a command whose first lines read understands.
-func startProcess(t *testing.T, read func(*testing.T, io.Reader) *running, args ...string) *child {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), childVar+"=1")
-	return startCommand(t, read, cmd)
-}
-
-// startCommand starts cmd, which is the command wherever it comes from.
-func startCommand(t *testing.T, read func(*testing.T, io.Reader) *running, cmd *exec.Cmd) *child {
-	t.Helper()
-	c := &child{cmd: cmd, log: new(bytes.Buffer), result: make(chan error, 1)}
-	c.cmd.Stderr = c.log
-	out, w, err := os.Pipe()
-	check(t, err)
-	c.cmd.Stdout = w
-	check(t, c.cmd.Start())
-	w.Close()
-	t.Cleanup(func() {
-		c.cmd.Process.Kill()
-		out.Close()
-	})
-	c.running = read(t, out)
-	go func() { c.result <- c.cmd.Wait() }()
-	return c
-}
-
-func (c *child) wait(t *testing.T) error {
-	t.Helper()
-	select {
-	case err := <-c.result:
-		return err
-	case <-time.After(waitLimit):
-		t.Fatal("the command did not end")
-		return nil
-	}
 }
 
 func readToEnd(t *testing.T, c *websocket.Conn) error {
@@ -121,5 +75,29 @@ func TestSignalTwiceKills(t *testing.T) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !exit.Sys().(syscall.WaitStatus).Signaled() {
 		t.Errorf("after a second signal: %v, want an end by that signal", err)
+	}
+}
+
+// After a signal the proxy waits for its connections, says so on /-/ready, and logs
+// the last of them.
+func TestProxySignal(t *testing.T) {
+	t.Parallel()
+	backend := startEcho(t)
+	c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--log.connections",
+		"--drain-code", "4001") // as --drain.code
+	conn := c.dial(t, "/")
+	ready := strings.TrimSuffix(c.metrics, "/metrics") + "/-/ready"
+	c.waitForStatus(t, ready, http.StatusOK)
+	check(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	c.waitForStatus(t, ready, http.StatusServiceUnavailable)
+	c.waitForValue(t, `ws_frames_total{network_io_direction="transmit",opcode="close"}`, 1)
+	if _, _, err := conn.Read(testContext(t)); websocket.CloseStatus(err) != 4001 {
+		t.Errorf("the client hears %v, want close code 4001", err)
+	}
+	if err := c.wait(t); err != nil {
+		t.Errorf("%v\n%s", err, c.log)
+	}
+	if n := strings.Count(c.log.String(), "code=4001"); n != 1 {
+		t.Errorf("%d lines about one connection:\n%s", n, c.log)
 	}
 }

@@ -45,7 +45,9 @@ func runTests(t *testing.T, rules []byte, test string) (output string, ok bool) 
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), path, "test", "rules", filepath.Join(dir, "test.yml")).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), path, "test", "rules", "test.yml")
+	cmd.Dir = dir // whose name is in no output
+	out, err := cmd.CombinedOutput()
 	return string(out), err == nil
 }
 

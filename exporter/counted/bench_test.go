@@ -20,7 +20,15 @@ import (
 
 // BenchmarkMessages is a message of 64 bytes read and one written through a watched connection without a socket, on
 // each core a connection of its own: with ordinary histograms of the SDK, with counted ones of the same provider, and
-// with the exporter, which counts them as well. Run it with -cpu 1,2 and so on: ns/op is wall time.
+// with the exporter, which counts them as well. Run it with -cpu 1,2 and so on: ns/op is wall time. Compare Counted with
+// Exporter by runs that alternate.
+//
+// The more cores, the greater the difference. An ordinary histogram has one set of atomic counters for an attribute
+// set: each Record writes the same few cache lines, which then go from core to core, and all of them record at the
+// pace of one. Connections count in shards, four for each core, and no shard shares a cache line with another: a core
+// meets another one's line by chance only, and a callback adds the shards up once a collection. On 16 cores that is
+// 171 ns of wall time for two messages with ordinary histograms, where one core takes 386; and 15 with the exporter,
+// where one core takes 169.
 func BenchmarkMessages(b *testing.B) {
 	for _, c := range []struct {
 		name     string

@@ -45,11 +45,13 @@ function(a)
       |||,
       duration='5m',
     ),
+    // Some kernels give a process a start that wavers by a second. A step back is no
+    // restart, nor is the step forth that comes with it.
     a.alert(
       'WebSocketRestarting',
       'warning',
       |||
-        sum by (%(I)s) (changes(%(start)s[30m])) >= %(restarts)d
+        sum by (%(I)s) (changes(%(start)s[30m]) - 2 * resets(%(start)s[30m])) >= %(restarts)d
         and on (%(I)s) instance:ws_server:info
       ||| % { I: a.instance, start: a.metric('process_start_time_seconds'), restarts: a.t.restarts },
       '{{ $labels.instance }} of {{ $labels.job }} has restarted {{ $value }} times in half an hour.',

@@ -6,6 +6,7 @@
   local rows = (import 'servers.libsonnet')(lib, colours, config) + (import 'processes.libsonnet')(lib, colours, config),
 
   local datasource = { type: 'prometheus', uid: '${datasource}' },
+  local link = { type: 'link', targetBlank: true, asDropdown: false, includeVars: false, keepTime: false, tags: [] },
   local base = { hide: 0, skipUrlSync: false, options: [], regex: '' },
   local datasourceVariable(name, label, type) = base {
     name: name,
@@ -15,7 +16,6 @@
     refresh: 1,
     multi: false,
     includeAll: false,
-    current: {},
   },
   // All of them is any value, and none: not every series has the label.
   local variable(name, label, query) = base {
@@ -80,12 +80,10 @@
         },
       ] },
       links: [
-        { type: 'link', title: 'Runbook', icon: 'doc', url: config.runbookURL, targetBlank: true, tooltip: 'What to do when an alert fires' },
-        {
-          type: 'link',
+        link { title: 'Runbook', icon: 'doc', url: config.runbookURL, tooltip: 'What to do when an alert fires' },
+        link {
           title: 'Traces',
           icon: 'external link',
-          targetBlank: true,
           tooltip: 'Handshakes, ends of connections and messages. Points in the panels of times and sizes lead to single ones.',
           url: '/explore?schemaVersion=1&orgId=1&panes=%7B%22traces%22:%7B%22datasource%22:%22${traces}%22,%22queries%22:%5B%7B%22refId%22:%22A%22%7D%5D,%22range%22:%7B%22from%22:%22${__from}%22,%22to%22:%22${__to}%22%7D%7D%7D',
         },

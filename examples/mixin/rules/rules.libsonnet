@@ -75,10 +75,12 @@
           ||| % (labels + series)),
           record('job:ws_pushed:count', 'count by (%s) (instance:ws_pushed_connections_active:sum)' % labels.S),
           // Those of instances that fell silent before they had ended their connections,
-          // as a drain does, and whose place nobody took.
+          // as a drain does, and whose place nobody took. A target is none of them: its
+          // up may come later than its metrics, and end earlier.
           record('instance:ws_vanished_connections_active:sum', |||
             last_over_time(instance:ws_pushed_connections_active:sum[%(window)s]) > 0
               unless on (%(I)s) %(server)s
+              unless on (%(I)s) last_over_time(%(up)s[%(window)s])
               unless on (%(S)s) job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed:count[%(window)s])
           ||| % (labels + series { window: config.thresholds.vanishedFor })),
         ],

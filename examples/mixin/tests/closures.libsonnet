@@ -81,6 +81,7 @@ local every = values.every, level = values.level;
     'ws_connections_closed_total{code="1006", pod="", instance="peer-2"}': every(peersBad / 2),
   },
   WebSocketInstanceApart: {
+    peers: false,
     level: 'instance',
     extra: { signal: 'abnormal closures' },
     fires: apart(4.5, 25, 3, 97),

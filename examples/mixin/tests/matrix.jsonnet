@@ -11,6 +11,7 @@ local ways = {
   pushed: { job: 'shop/chat', instance: '627cc493' },
   cluster: { cluster: 'b', job: 'websocket', instance: '1' },
 };
+local native = { cluster: 'n', namespace: 'n', job: 'native', pod: 'n', instance: 'n' };
 
 // series are a test's input: {'name{labels}': values}. Labels that a series names
 // itself stay.
@@ -46,7 +47,19 @@ local sample(labels) = {
 
 {
   [name]: {
-    local a = { level: 'service', severity: 'warning', extra: {}, silentAt: [], quiet: {}, native: null, down: false } + alerts[name],
+    local a = {
+      level: 'service',
+      severity: 'warning',
+      extra: {},
+      silentAt: [],
+      quiet: {},
+      native: null,
+      down: false,
+      peers: a.level == 'instance',  // whether another pod's series matter to no other
+      stranger: {},  // what has the name of a server elsewhere, and is none
+      strangerPod: {},
+      also: [],  // tests of its own
+    } + alerts[name],
     evaluation_interval: '1m',
     group_eval_order: [group.name for group in mixin.prometheusRules.groups + mixin.prometheusAlerts.groups],
     tests: [{
@@ -55,20 +68,25 @@ local sample(labels) = {
       input_series:
         std.flattenArrays([input(a.fires, ways[way], way == 'pushed') for way in std.objectFields(ways)])
         + [{ series: 'up' + sample(ways[way]).labels, values: '1x200' } for way in ['named', 'pod', 'cluster'] if !a.down]
-        + std.flattenArrays([input(a.quiet[q], { job: q, instance: 'q' }) for q in std.objectFields(a.quiet)])
+        + std.flattenArrays([input(a.quiet[q], { cluster: 'q', namespace: 'q', job: q, pod: 'q', instance: 'q' }) for q in std.objectFields(a.quiet)])
         // Another attribute set of the same instance, in which nothing happens.
         + input({ [key]: '0x200' for key in std.objectFields(a.fires) }, ways.named { tier: 'free' })
+        + input({ [key]: '0x200' for key in std.objectFields(a.quiet.below) }, ways.cluster { cluster: 'a', tier: 'free' })
         // The neighbours of what fires differ in nothing else.
         + input(a.quiet.below, ways.cluster { cluster: 'a' })
         + input(a.quiet.below, ways.pod { namespace: 'staging' })
-        + if a.native == null then [] else input(a.native, { job: 'native', instance: 'n' }),
+        + (if a.peers then input(a.quiet.below, ways.pod { pod: 'chat-9' }) else [])
+        + input(a.stranger, ways.cluster { cluster: 'c' })
+        + input(a.stranger, ways.pod { namespace: 'other' })
+        + input(a.strangerPod, ways.pod { pod: 'chat-8' })
+        + if a.native == null then [] else input(a.native, native),
       promql_expr_test: [
         {
           expr: firing(name, a.extra),
           eval_time: at,
           exp_samples: [
             sample({ severity: a.severity } + a.extra + { [l]: labels[l] for l in std.objectFields(labels) if std.member(levels[a.level], l) })
-            for labels in [ways[way] for way in std.objectFields(ways)] + if a.native == null then [] else [{ job: 'native', instance: 'n' }]
+            for labels in [ways[way] for way in std.objectFields(ways)] + if a.native == null then [] else [native]
           ],
         }
         for at in a.firingAt
@@ -76,7 +94,19 @@ local sample(labels) = {
         { expr: firing(name, a.extra), eval_time: at, exp_samples: [] }
         for at in a.silentAt
       ],
-    }],
+    }] + [
+      {
+        name: name + ': ' + test.name,
+        interval: '1m',
+        input_series: [{ series: s, values: test.series[s] } for s in std.objectFields(test.series)],
+        promql_expr_test: [{
+          expr: firing(name, { [l]: '' for l in test.labels }),
+          eval_time: '30m',
+          exp_samples: [sample({ severity: a.severity } + labels) for labels in test.fires],
+        }],
+      }
+      for test in a.also
+    ],
   }
   for name in std.objectFields(alerts)
 }

@@ -38,7 +38,11 @@ local nativeHandshakes(ws, failed, all) = {
   WebSocketHeartbeatsSlow: {
     level: 'instance',
     fires: pongs(4.5, 7),
-    quiet: { below: pongs(45, 100), night: pongs(2.4, 2.4) },
+    quiet: {
+      below: pongs(45, 100),
+      night: pongs(2.4, 2.4),
+      'in a native histogram': { ws_heartbeat_rtt_seconds: values.native(0, 55, 45) },
+    },
     native: { ws_heartbeat_rtt_seconds: values.native(0, 2, 4.5) },
     silentAt: ['11m'],
     firingAt: ['17m', '30m'],
@@ -48,8 +52,9 @@ local nativeHandshakes(ws, failed, all) = {
     level: 'instance',
     fires: {
       ws_connections_active: level(6),
-      ws_heartbeat_rtt_seconds_count: '0+12x20 240x180',
+      ws_heartbeat_rtt_seconds_count: '0+1x20 20x180',
     },
+    stranger: { ws_connections_active: level(6) },
     quiet: {
       below: { ws_connections_active: level(6), ws_heartbeat_rtt_seconds_count: every(0.1) },
       night: { ws_connections_active: level(4), ws_heartbeat_rtt_seconds_count: '0+12x20 240x180' },
@@ -143,6 +148,26 @@ local nativeHandshakes(ws, failed, all) = {
     },
     silentAt: ['11m'],
     firingAt: ['17m', '30m'],
+    // Each limit by itself, in one of two clusters and namespaces, close to the thresholds.
+    also: [
+      {
+        name: limit + ' s',
+        labels: ['silence'],
+        series: values.merge([
+          local series(name) = '%s{cluster="%s", namespace="%s", job="%s"' % ([name] + l[0:3]);
+          {
+            [series('ws_connection_idle_seconds_count') + ', code="1006", initiator="peer"}']: every(l[3]),
+            [series('ws_connection_idle_seconds_bucket') + ', code="1006", initiator="peer", le="%s"}' % limits[limit][0]]: every(0),
+            [series('ws_connection_idle_seconds_bucket') + ', code="1006", initiator="peer", le="%s"}' % limits[limit][1]]: every(l[4]),
+            [series('ws_connections_closed_total') + ', code="1006"}']: every(l[3]),
+          }
+          for l in [['a', 'a', 'j', 4, 2.4], ['b', 'a', 'j', 2.4, 2], ['a', 'b', 'j', 2.4, 2], ['a', 'a', 'part', 10, 4]]
+        ]),
+        fires: [{ cluster: 'a', namespace: 'a', job: 'j', silence: limit + ' s' }],
+      }
+      for limit in std.objectFields(limits)
+    ],
+    local limits = (import '../config.libsonnet')._config.idleLimits,
   },
 
   local dials(failed, active) = {
@@ -215,6 +240,8 @@ local nativeHandshakes(ws, failed, all) = {
   WebSocketRestarting: {
     level: 'instance',
     fires: { process_start_time_seconds: '1x20 2x5 3x5 4x180', ws_connections_active: level(1) },
+    stranger: { process_start_time_seconds: '1x20 2x5 3x5 4x180' },
+    strangerPod: self.stranger,
     quiet: {
       below: { process_start_time_seconds: '1x20 2x5 3x180', ws_connections_active: level(1) },
       deploys: { process_start_time_seconds: '1x20 2x35 3x35 4x180', ws_connections_active: level(1) },
@@ -234,6 +261,22 @@ local nativeHandshakes(ws, failed, all) = {
     },
     silentAt: ['17m'],
     firingAt: ['22m', '35m'],
+    local pushes(labels, failed) = {
+      ['otlp_metric_exports_total{%s}' % labels]: every(1),
+      ['otlp_metric_exports_failed_total{%s}' % labels]: every(failed),
+    },
+    also: [{
+      name: 'half of the pushes, of each instance by itself',
+      labels: ['signal'],
+      series: values.merge([
+        pushes('cluster="%s", namespace="%s", job="j", pod="%s", instance="i"' % l, if l == ['a', 'a', 'a'] then 0.6 else 0.1)
+        + pushes('cluster="%s", namespace="%s", job="j", pod="%s", instance="i", server_address="idle"' % l, 0) + {
+          ['otlp_metric_exports_total{cluster="%s", namespace="%s", job="j", pod="%s", instance="i", server_address="idle"}' % l]: every(0),
+        }
+        for l in [['a', 'a', 'a'], ['b', 'a', 'a'], ['a', 'b', 'a'], ['a', 'a', 'b']]
+      ]),
+      fires: [{ cluster: 'a', namespace: 'a', job: 'j', pod: 'a', instance: 'i', signal: 'metrics' }],
+    }],
   },
   WebSocketCollectorQueueFull: {
     level: 'instance',
@@ -258,10 +301,33 @@ local nativeHandshakes(ws, failed, all) = {
     },
     silentAt: ['11m'],
     firingAt: ['17m', '30m'],
+    local kinds = [
+      'exporter_send_failed_spans',
+      'exporter_send_failed_metric_points',
+      'exporter_enqueue_failed_spans',
+      'exporter_enqueue_failed_metric_points',
+      'receiver_refused_spans',
+      'receiver_refused_metric_points',
+    ],
+    also: [{
+      name: 'each kind by itself, close to the threshold',
+      labels: ['signal'],
+      series: values.merge([
+        {
+          // Two halves that are too little each, and a whole that is too little.
+          ['otelcol_%s_total{%s, instance="1", exporter="x"}' % [kind, where]]: every(2),
+          ['otelcol_%s_total{%s, instance="1", exporter="x", transport="http"}' % [kind, where]]: every(2),
+          ['otelcol_%s_total{%s, instance="2", exporter="x"}' % [kind, where]]: every(2.4),
+        }
+        for kind in kinds
+        for where in ['cluster="c", namespace="n", job="j", pod="p"']
+      ]),
+      fires: [{ cluster: 'c', namespace: 'n', job: 'j', pod: 'p', instance: '1', signal: kind } for kind in kinds],
+    }],
   },
   WebSocketSeriesOverflow: {
     level: 'instance',
-    fires: { 'ws_connections_opened_total{otel_metric_overflow="true"}': every(1), 'ws_connections_active{otel_metric_overflow="true"}': level(1) },
+    fires: { 'ws_connections_active{otel_metric_overflow="true"}': level(1) },
     quiet: {
       below: { 'ws_connections_opened_total{tier="pro"}': every(1) },
       'no WebSockets': { 'http_requests_total{otel_metric_overflow="true"}': every(1) },

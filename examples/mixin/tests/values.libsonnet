@@ -3,6 +3,8 @@
   every(n):: '0+%gx200' % n,
   level(n):: '%gx200' % n,
 
+  merge(objects):: std.foldl(function(all, more) all + more, objects, {}),
+
   // A native histogram: so many observations a minute are up to 2^exponent, and
   // above twice that.
   native(exponent, low, high)::

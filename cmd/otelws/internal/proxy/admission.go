@@ -23,10 +23,11 @@ func tooMany(why refused) *refusal {
 // admit says why a request goes no further, or has it ask for the one protocol that
 // it may switch to, if any. Who is admitted calls leave.
 func (p *Proxy) admit(r *http.Request) (protocol string, leave func(), rf *refusal) {
-	if rf := refuse(r); rf != nil {
+	if rf := refuse(r, p.target.url.Path); rf != nil {
 		return "", nil, rf
 	}
-	protocol = p.protocols.choose(r.Header)
+	s := p.settings.Load()
+	protocol = s.protocols.choose(r.Header)
 	ask(r.Header, protocol)
 	if protocol != "" {
 		if rf := refuseSwitch(r, protocol); rf != nil {
@@ -34,25 +35,24 @@ func (p *Proxy) admit(r *http.Request) (protocol string, leave func(), rf *refus
 		}
 	}
 
-	address := p.cfg.Trusted.clientOf(r)
-	who := clientAt(address, p.limits.IPv6Prefix)
+	who := clientAt(s.trusted.clientOf(r), s.limits.IPv6Prefix)
 	if protocol != "" {
 		now := time.Now()
-		if !p.clientRates.allow(who, now) {
+		if !p.clientRates.allow(who, now, s.limits.ClientHandshakes) {
 			return "", nil, tooMany(refusedClientRate)
 		}
-		if !p.rate.allow(client{}, now) {
+		if !p.rate.allow(client{}, now, s.limits.Handshakes) {
 			return "", nil, tooMany(refusedRate)
 		}
 	}
 	// HTTP/2 has many requests on a connection.
-	if p.requests.Add(1) > int64(p.limits.Connections) {
+	if p.requests.Add(1) > int64(s.limits.Connections) {
 		p.requests.Add(-1)
 		return "", nil, tooMany(refusedConnections)
 	}
 	// The door has counted other clients.
-	relayed := p.cfg.Trusted.Trusts(r)
-	if relayed && !p.counts.enter(who) {
+	relayed := s.trusted.Trusts(r)
+	if relayed && !p.counts.enter(who, s.limits.ClientConnections) {
 		p.requests.Add(-1)
 		return "", nil, tooMany(refusedClientConnections)
 	}

@@ -21,10 +21,9 @@ const idleConns = 256
 
 // target is where the backend is.
 type target struct {
-	url              *url.URL // http or https
-	network, address string   // that is dialed
-	files            TLSFiles
-	socketBytes      int                        // of what a connection has received
+	url              *url.URL                   // http or https
+	network, address string                     // that is dialed
+	socketBytes      atomic.Int64               // of what a connection has received, 0 as the kernel has it
 	tls              atomic.Pointer[tls.Config] // nil without TLS
 }
 
@@ -48,29 +47,25 @@ func newTarget(backend string, files TLSFiles) (*target, error) {
 	} else if err := t.parse(backend); err != nil {
 		return nil, err
 	}
+	cfg, err := t.clientTLS(files)
+	t.tls.Store(cfg)
+	return t, err
+}
+
+// clientTLS reads the authorities. It returns nil for a backend without TLS.
+func (t *target) clientTLS(files TLSFiles) (*tls.Config, error) {
 	if t.url.Scheme != "https" {
 		if files != (TLSFiles{}) {
 			return nil, fmt.Errorf("backend %s speaks no TLS: use https or wss, or leave out its TLS settings", t)
 		}
-		return t, nil
+		return nil, nil
 	}
-	t.files = files
-	return t, t.loadTLS()
-}
-
-// loadTLS reads the authorities, if the backend speaks TLS, and keeps what there is
-// where they cannot be read.
-func (t *target) loadTLS() error {
-	if t.url.Scheme != "https" {
-		return nil
-	}
-	cfg, err := t.files.client()
+	cfg, err := files.client()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg.ServerName = cmp.Or(cfg.ServerName, t.url.Hostname())
-	t.tls.Store(cfg)
-	return nil
+	return cfg, nil
 }
 
 func (t *target) parse(backend string) error {
@@ -102,8 +97,10 @@ func (t *target) parse(backend string) error {
 func (t *target) dial(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	d := net.Dialer{Timeout: timeout}
 	c, err := d.DialContext(ctx, t.network, t.address)
-	if b, ok := c.(interface{ SetReadBuffer(int) error }); ok && t.socketBytes > 0 {
-		_ = b.SetReadBuffer(t.socketBytes)
+	if n := int(t.socketBytes.Load()); n > 0 {
+		if b, ok := c.(interface{ SetReadBuffer(int) error }); ok {
+			_ = b.SetReadBuffer(n)
+		}
 	}
 	return c, err
 }
@@ -129,12 +126,12 @@ func (t *target) dialTLS(ctx context.Context, timeout time.Duration) (net.Conn, 
 
 // newTransport returns a transport that asks for nothing which the client did
 // not ask for.
-func newTransport(t *target, connect, response time.Duration) *http.Transport {
+func newTransport(t *target, connect func() time.Duration, response time.Duration) *http.Transport {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	return &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx, connect) },
-		DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dialTLS(ctx, connect) },
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx, connect()) },
+		DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dialTLS(ctx, connect()) },
 		ResponseHeaderTimeout:  response,
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,

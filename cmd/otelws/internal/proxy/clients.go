@@ -24,19 +24,16 @@ func clientAt(a netip.Addr, ipv6Prefix int) client {
 
 // counts are how many connections each client has.
 type counts struct {
-	most int // 0 for no limit
-
 	mu sync.Mutex
 	of map[client]int
 }
 
-func (c *counts) enter(who client) bool {
-	if c.most == 0 {
-		return true
-	}
+// enter counts one more, unless there are most already. With 0 there is no limit,
+// but there may be one later.
+func (c *counts) enter(who client, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of[who] >= c.most {
+	if most > 0 && c.of[who] >= most {
 		return false
 	}
 	if c.of == nil {
@@ -47,9 +44,6 @@ func (c *counts) enter(who client) bool {
 }
 
 func (c *counts) leave(who client) {
-	if c.most == 0 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of[who]--; c.of[who] <= 0 {
@@ -59,18 +53,18 @@ func (c *counts) leave(who client) {
 
 // rates allow each client a number of events a second, and as many at once.
 type rates struct {
-	perSecond float64 // 0 for no limit
-
 	mu    sync.Mutex
 	next  map[client]time.Time // when all that a client has had would have been due
 	swept time.Time
 }
 
-func (r *rates) allow(who client, now time.Time) bool {
-	if r.perSecond == 0 {
+// allow counts one more, unless that is more than perSecond. With 0 there is no limit.
+func (r *rates) allow(who client, now time.Time, perSecond float64) bool {
+	if perSecond == 0 {
 		return true
 	}
-	one := time.Duration(float64(time.Second) / r.perSecond)
+	one := time.Duration(float64(time.Second) / perSecond)
+	most := max(time.Second, one)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
@@ -78,7 +72,11 @@ func (r *rates) allow(who client, now time.Time) bool {
 	if next.Before(now) {
 		next = now
 	}
-	if next = next.Add(one); next.Sub(now) > max(time.Second, one) {
+	if next.Sub(now) > most { // by a stricter limit of before
+		next = now.Add(most)
+		r.next[who] = next
+	}
+	if next = next.Add(one); next.Sub(now) > most {
 		return false
 	}
 	r.next[who] = next

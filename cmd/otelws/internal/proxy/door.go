@@ -3,16 +3,12 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 )
-
-// turnAwayTime is how long a client that is refused may take to read why.
-const turnAwayTime = time.Second
 
 // door is the listener for clients. It counts their connections, and refuses those
 // that are too many. The connections that it gives are the listener's own: a
@@ -21,6 +17,7 @@ type door struct {
 	net.Listener
 	proxy     *Proxy
 	lingering chan struct{} // one in it for each connection that is being refused
+	courtesy  rates         // of TLS handshakes with those
 
 	mu       sync.Mutex
 	visitors map[net.Conn]*visitor
@@ -36,6 +33,7 @@ type visitor struct {
 	mu      sync.Mutex
 	asked   bool // a request of it has come to the handler
 	reading bool // a head has come, in part or whole, and no request of it
+	told    bool // that it is late
 }
 
 func newDoor(p *Proxy, l net.Listener) *door {
@@ -72,8 +70,10 @@ func (d *door) Accept() (net.Conn, error) {
 		}
 		rf := d.enter(c)
 		if rf == nil {
-			if b, ok := c.(interface{ SetWriteBuffer(int) error }); ok && d.proxy.limits.SocketBytes > 0 {
-				_ = b.SetWriteBuffer(d.proxy.limits.SocketBytes)
+			if n := int(d.proxy.target.socketBytes.Load()); n > 0 {
+				if b, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
+					_ = b.SetWriteBuffer(n)
+				}
 			}
 			return c, nil
 		}
@@ -84,14 +84,15 @@ func (d *door) Accept() (net.Conn, error) {
 
 func (d *door) enter(c net.Conn) *refusal {
 	p := d.proxy
+	s := p.settings.Load()
 	peer := peerOf(c.RemoteAddr().String())
-	v := &visitor{door: d, who: clientAt(peer, p.limits.IPv6Prefix), counted: !p.cfg.Trusted.contain(peer), since: time.Now()}
+	v := &visitor{door: d, who: clientAt(peer, s.limits.IPv6Prefix), counted: !s.trusted.contain(peer), since: time.Now()}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.visitors) >= p.limits.Connections {
+	if len(d.visitors) >= s.limits.Connections {
 		return tooMany(refusedConnections)
 	}
-	if v.counted && !p.counts.enter(v.who) {
+	if v.counted && !p.counts.enter(v.who, s.limits.ClientConnections) {
 		return tooMany(refusedClientConnections)
 	}
 	d.visitors[c] = v
@@ -132,9 +133,10 @@ func (d *door) changed(c net.Conn, state http.ConnState) {
 	if v == nil {
 		return
 	}
+	limit := d.proxy.settings.Load().limits.HandshakeTime
 	switch state {
 	case http.StateActive: // the head of a request has come, or what there will be of it
-		if v.late(d.proxy.limits.HandshakeTime) && !speaksHTTP2(c) {
+		if v.late(limit) && !speaksHTTP2(c) {
 			d.proxy.metrics.refused[refusedLate].Add(1)
 			_ = c.SetWriteDeadline(time.Now().Add(turnAwayTime))
 			_, _ = io.WriteString(c, lateAnswer)
@@ -146,17 +148,19 @@ func (d *door) changed(c net.Conn, state http.ConnState) {
 		d.leave(innermost(c))
 		if v.took() {
 			d.proxy.metrics.refused[refusedHead].Add(1)
+		} else if v.late(limit) { // it has said nothing, or is not done with TLS
+			d.proxy.metrics.refused[refusedLate].Add(1)
 		}
 	}
 }
 
-// late takes note that a head has come, and says whether it is the first one and
-// came too late.
+// late takes note that a head has come, or will not come, and says whether it is
+// the first one and too late. It says so once.
 func (v *visitor) late(limit time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	late := !v.asked && time.Since(v.since) >= limit
-	v.reading = !late
+	late := !v.asked && !v.told && time.Since(v.since) >= limit
+	v.reading, v.told = !late, v.told || late
 	return late
 }
 
@@ -179,42 +183,4 @@ func (v *visitor) asks() {
 func speaksHTTP2(c net.Conn) bool {
 	t, ok := c.(*tls.Conn)
 	return ok && t.ConnectionState().NegotiatedProtocol == "h2"
-}
-
-// turnAway tells a client without TLS why, and closes. A connection that is closed
-// with something unread is reset, and the client might not read the answer.
-func (d *door) turnAway(c net.Conn, rf *refusal) {
-	select {
-	case d.lingering <- struct{}{}:
-	default:
-		_ = c.Close()
-		return
-	}
-	if d.proxy.cert != nil {
-		_ = c.Close()
-		<-d.lingering
-		return
-	}
-	go func() {
-		defer func() { <-d.lingering }()
-		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(turnAwayTime))
-		if _, err := io.WriteString(c, rf.raw()); err != nil || closeWrite(c) != nil {
-			return
-		}
-		_, _ = io.Copy(io.Discard, io.LimitReader(c, 2*int64(d.proxy.limits.HeaderBytes)))
-	}()
-}
-
-var lateAnswer = (&refusal{status: http.StatusRequestTimeout, text: "the request was not there in time"}).raw()
-
-// raw is the answer where there is no request yet.
-func (rf *refusal) raw() string {
-	body := statusText(rf.status) + ": " + rf.text + "\n"
-	head := fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: %d\r\n",
-		statusText(rf.status), len(body))
-	for name := range rf.header {
-		head += name + ": " + rf.header.Get(name) + "\r\n"
-	}
-	return head + "\r\n" + body
 }

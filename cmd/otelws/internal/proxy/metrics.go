@@ -16,6 +16,7 @@ const (
 	refusedHead refused = iota
 	refusedLate
 	refusedMethod
+	refusedTarget
 	refusedHandshake
 	refusedBody
 	refusedConnections
@@ -28,6 +29,7 @@ var refusedReasons = [...]string{
 	refusedHead:              "head",        // malformed (400) or too large (431), as net/http finds it
 	refusedLate:              "late",        // the head was not there in time (408)
 	refusedMethod:            "method",      // CONNECT, PRI (405, 505)
+	refusedTarget:            "target",      // no host, another scheme, a way out of the backend's path (400)
 	refusedHandshake:         "handshake",   // no proper WebSocket handshake (400, 405, 426)
 	refusedBody:              "body",        // a handshake with a body, or a malformed body (400)
 	refusedConnections:       "connections", // limits: 503, and 429 for those of one client

@@ -47,8 +47,10 @@ type Config struct {
 
 	// ServerTLS is the certificate of the listener, which speaks TLS with one.
 	ServerTLS TLSFiles
-	// DrainTimeout is how long what is under way may take at the end.
+	// DrainTimeout is how long what is under way may take at the end, and Drain how
+	// WebSockets are told, beyond what WebSockets has by [otelws.WithDrain].
 	DrainTimeout time.Duration
+	Drain        []otelws.DrainOption
 
 	// WebSockets watches the connections, and Routes is what it knows as their
 	// routes.
@@ -72,8 +74,8 @@ type Proxy struct {
 	metrics   *metrics
 	cert      *certificate // nil without TLS
 
-	protocols   protocols
-	limits      Limits
+	settings    atomic.Pointer[settings]
+	applying    sync.Mutex
 	counts      counts
 	rate        rates // of all clients
 	clientRates rates
@@ -84,6 +86,8 @@ type Proxy struct {
 	draining atomic.Bool
 	probe    probe
 	linger   linger
+
+	courtesyRate float64
 }
 
 // New returns a Proxy, which has connected to nothing. An error says in one
@@ -98,33 +102,26 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Routes == nil {
 		cfg.Routes = &Routes{mux: http.NewServeMux()}
 	}
-	if cfg.ConnectTimeout < 0 || cfg.ResponseTimeout < 0 || cfg.DrainTimeout < 0 {
-		return nil, errors.New("a timeout is negative: use a positive duration, or 0")
-	}
-	if cfg.Forwarded == ForwardedAppend && len(cfg.Trusted) == 0 {
-		return nil, errors.New("forwarded append takes the word of trusted proxies: name their networks, or use replace")
+	s, err := newSettings(&cfg)
+	if err != nil {
+		return nil, err
 	}
 	target, err := newTarget(cfg.Backend, cfg.BackendTLS)
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{
-		cfg:       cfg,
-		target:    target,
-		transport: newTransport(target, cfg.ConnectTimeout, cfg.ResponseTimeout),
-		failures:  newFailureLog(cfg.Logger),
-		linger:    linger{clientEnded, backendEnded},
+		cfg:      cfg,
+		target:   target,
+		failures: newFailureLog(cfg.Logger),
+		linger:   linger{clientEnded, backendEnded},
+
+		courtesyRate: defaultCourtesyRate,
 	}
-	if p.limits, err = cfg.Limits.withDefaults(); err != nil {
-		return nil, err
-	}
-	target.socketBytes = p.limits.SocketBytes
-	p.counts.most = p.limits.ClientConnections
-	p.rate.perSecond, p.clientRates.perSecond = p.limits.Handshakes, p.limits.ClientHandshakes
-	p.buffers.left.Store(p.limits.BufferBytes)
-	if p.protocols, err = newProtocols(cfg.Upgrades); err != nil {
-		return nil, err
-	}
+	p.settings.Store(s)
+	p.transport = newTransport(target, func() time.Duration { return p.settings.Load().connectTimeout }, cfg.ResponseTimeout)
+	target.socketBytes.Store(int64(s.limits.SocketBytes))
+	p.buffers.left.Store(s.limits.BufferBytes)
 	if p.metrics, err = newMetrics(cfg.MeterProvider); err != nil {
 		return nil, err
 	}
@@ -192,12 +189,17 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if p.cfg.Host != "" {
 		pr.Out.Host = p.cfg.Host
 	}
-	trusted := p.cfg.Trusted.Trusts(pr.In)
-	p.cfg.Forwarded.apply(pr, trusted)
-	if !trusted && !p.cfg.TrustTraces {
+	s := p.settings.Load()
+	s.forwarded.apply(pr, s.trusted.Trusts(pr.In))
+	if !s.trustsTrace(pr.In) {
 		dropClaims(pr.Out.Header, claimsTrace, false)
 	}
 }
+
+// TrustsTrace says whether the trace that a request names is taken for its own.
+func (p *Proxy) TrustsTrace(r *http.Request) bool { return p.settings.Load().trustsTrace(r) }
+
+func (s *settings) trustsTrace(r *http.Request) bool { return s.trustTraces || s.trusted.Trusts(r) }
 
 // check refuses a switch of protocols that the client did not ask for, or that
 // is not an answer to its request: a WebSocket client would end the connection

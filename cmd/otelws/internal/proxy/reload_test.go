@@ -23,7 +23,8 @@ func TestReload(t *testing.T) {
 	}
 	trust(other)
 	b := startTLSBackend(t, back, http.NotFoundHandler())
-	g := startProxy(t, proxy.Config{Backend: b.URL, ServerTLS: front, BackendTLS: proxy.TLSFiles{CA: authorities}})
+	cfg := proxy.Config{Backend: b.URL, ServerTLS: front, BackendTLS: proxy.TLSFiles{CA: authorities}}
+	g := startProxy(t, cfg)
 	open, err := tls.Dial("tcp", g.address, &tls.Config{InsecureSkipVerify: true})
 	check(t, err)
 	defer open.Close()
@@ -48,7 +49,7 @@ func TestReload(t *testing.T) {
 	}
 	trust(back)
 	newCertificate(t, dir, "second.example")
-	check(t, g.Reload())
+	check(t, g.Apply(cfg))
 	if got := status(); got != http.StatusNotFound {
 		t.Errorf("status %d, want the backend's", got)
 	}
@@ -57,7 +58,7 @@ func TestReload(t *testing.T) {
 	}
 	check(t, os.WriteFile(front.Key, []byte("broken"), 0o600))
 	check(t, os.Remove(authorities))
-	if err := g.Reload(); err == nil {
+	if err := g.Apply(cfg); err == nil {
 		t.Error("there is nothing wrong with files that are broken and gone")
 	}
 	if got := status(); got != http.StatusNotFound || name() != "second.example" {

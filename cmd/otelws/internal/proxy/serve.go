@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,10 +16,6 @@ const (
 	cutTime = 5 * time.Second
 )
 
-// Reload reads the files of certificates and authorities again. What it cannot
-// read stays as it is. Connections go on.
-func (p *Proxy) Reload() error { return errors.Join(p.cert.reload(), p.target.loadTLS()) }
-
 // Serve serves on l, which it closes, until ctx is done. It then accepts no
 // more, lets requests end, and drains the WebSockets as the instrumentation is told
 // to by its [otelws.WithDrain]. What is left after the drain timeout is cut off. It
@@ -28,13 +23,14 @@ func (p *Proxy) Reload() error { return errors.Join(p.cert.reload(), p.target.lo
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errCut)
+	limits := p.settings.Load().limits
 	srv := &http.Server{
 		Handler:           p,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          p.serverLog(),
-		ReadHeaderTimeout: p.limits.HandshakeTime,
+		ReadHeaderTimeout: limits.HandshakeTime,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    p.limits.HeaderBytes,
+		MaxHeaderBytes:    limits.HeaderBytes,
 	}
 	door := newDoor(p, l)
 	door.serve(srv)
@@ -60,12 +56,13 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 	p.draining.Store(true)
 	defer p.transport.CloseIdleConnections()
-	p.cfg.Logger.Info("draining", "connections", p.active.connections(), "timeout", p.cfg.DrainTimeout)
+	s := p.settings.Load()
+	p.cfg.Logger.Info("draining", "connections", p.active.connections(), "timeout", s.drainTimeout)
 
-	grace, cancel := context.WithTimeout(context.Background(), p.cfg.DrainTimeout)
+	grace, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- p.cfg.WebSockets.Drain(grace) }()
+	go func() { drained <- p.cfg.WebSockets.Drain(grace, s.drain...) }()
 	// The server has ended when its handlers have, which those of WebSockets
 	// have not.
 	_ = srv.Shutdown(grace)

@@ -48,31 +48,53 @@ const certCheck = time.Second
 // certificate is that of the listener. A new one is taken up once both its
 // files are there.
 type certificate struct {
-	files  TLSFiles
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	current *tls.Certificate
-	version [2]time.Time
+	current loadedCertificate
 	checked time.Time
 }
 
+// loadedCertificate is what was in the files at a time.
+type loadedCertificate struct {
+	*tls.Certificate
+	files   TLSFiles
+	version [2]time.Time
+}
+
+// newCertificate returns nil where there is none.
 func newCertificate(f TLSFiles, logger *slog.Logger) (*certificate, error) {
-	if f.Cert == "" && f.Key == "" {
+	if f == (TLSFiles{}) {
 		return nil, nil
 	}
-	if f.Cert == "" || f.Key == "" {
-		return nil, errors.New("a certificate needs its key, and a key its certificate: give both or neither")
-	}
-	c := &certificate{files: f, logger: logger}
-	version, err := c.stat()
-	if err == nil {
-		err = c.load(version)
-	}
+	loaded, err := loadCertificate(f)
 	if err != nil {
-		return nil, fmt.Errorf("failed to load the certificate: %w", err)
+		return nil, err
 	}
-	return c, nil
+	return &certificate{logger: logger, current: loaded}, nil
+}
+
+func loadCertificate(f TLSFiles) (loadedCertificate, error) {
+	if f.Cert == "" || f.Key == "" {
+		return loadedCertificate{}, errors.New("a certificate needs its key, and a key its certificate: give both or neither")
+	}
+	version, err := f.version()
+	if err == nil {
+		var cert tls.Certificate
+		if cert, err = tls.LoadX509KeyPair(f.Cert, f.Key); err == nil {
+			return loadedCertificate{&cert, f, version}, nil
+		}
+	}
+	return loadedCertificate{}, fmt.Errorf("failed to load the certificate: %w", err)
+}
+
+func (f TLSFiles) version() (version [2]time.Time, err error) {
+	cert, err1 := os.Stat(f.Cert)
+	key, err2 := os.Stat(f.Key)
+	if err := cmp.Or(err1, err2); err != nil {
+		return version, err
+	}
+	return [2]time.Time{cert.ModTime(), key.ModTime()}, nil
 }
 
 func (c *certificate) config() *tls.Config {
@@ -84,48 +106,24 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	now := time.Now()
 	if now.Sub(c.checked) < certCheck {
-		return c.current, nil
+		return c.current.Certificate, nil
 	}
 	c.checked = now
-	version, err := c.stat()
-	if err == nil && version != c.version {
-		err = c.load(version)
+	version, err := c.current.files.version()
+	if err == nil && version != c.current.version {
+		var loaded loadedCertificate
+		if loaded, err = loadCertificate(c.current.files); err == nil {
+			c.current = loaded
+		}
 	}
 	if err != nil {
 		c.logger.Warn("keeping the certificate in use, the one on disk cannot be loaded", "err", err)
 	}
-	return c.current, nil
+	return c.current.Certificate, nil
 }
 
-// reload reads the files whether they have changed or not. Without TLS there are
-// none.
-func (c *certificate) reload() error {
-	if c == nil {
-		return nil
-	}
+func (c *certificate) use(loaded loadedCertificate) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	version, err := c.stat()
-	if err == nil {
-		err = c.load(version)
-	}
-	return err
-}
-
-func (c *certificate) stat() (version [2]time.Time, err error) {
-	cert, err1 := os.Stat(c.files.Cert)
-	key, err2 := os.Stat(c.files.Key)
-	if err := cmp.Or(err1, err2); err != nil {
-		return version, err
-	}
-	return [2]time.Time{cert.ModTime(), key.ModTime()}, nil
-}
-
-func (c *certificate) load(version [2]time.Time) error {
-	cert, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
-	if err != nil {
-		return err
-	}
-	c.current, c.version = &cert, version
-	return nil
+	c.current, c.checked = loaded, time.Now()
 }

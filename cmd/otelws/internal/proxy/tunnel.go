@@ -126,8 +126,8 @@ type tunnel struct {
 func newTunnel(p *Proxy, c net.Conn, early *bufio.Reader, cancel context.CancelFunc) *tunnel {
 	t := &tunnel{Conn: c, early: early, cancel: cancel, proxy: p}
 	p.active.add(t)
-	if p.limits.Idle > 0 {
-		t.wait(p.limits.Idle, cutIdle)
+	if idle := p.settings.Load().limits.Idle; idle > 0 {
+		t.wait(idle, cutIdle)
 	}
 	return t
 }

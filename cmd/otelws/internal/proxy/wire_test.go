@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,6 +79,15 @@ func dialWire(t testing.TB, address string) *wire {
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(waitLimit))
 	return &wire{Conn: c, br: bufio.NewReader(c)}
+}
+
+// secureWire dials with TLS, and does not look at the certificate.
+func secureWire(t testing.TB, address string, protocols ...string) *wire {
+	t.Helper()
+	w := dialWire(t, address)
+	w.Conn = tls.Client(w.Conn, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
+	w.br = bufio.NewReader(w.Conn)
+	return w
 }
 
 // handshake is a request for a WebSocket, with further header lines.

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
+)
+
+// reloadable are the flags that a --config.file can set. The others take part in what
+// begins once: listeners, instruments, pings.
+var reloadable = []string{
+	"tls.cert", "tls.key",
+	"backend.ca", "backend.server-name", "backend.insecure-skip-verify", "backend.connect-timeout",
+	"upgrade", "trusted-proxy", "forwarded", "trace.trust-clients",
+	"limit.connections", "limit.client-connections", "limit.ipv6-prefix", "limit.handshakes", "limit.client-handshakes",
+	"limit.idle", "limit.buffer-bytes", "limit.socket-bytes",
+	"drain.timeout", "drain.spread", "drain.code",
+}
+
+// withFile returns the command with the flags that were given, and those of its
+// --config.file as the file is now. What the file no longer has is as by default.
+func (p *proxyCommand) withFile(given *pflag.FlagSet) (*proxyCommand, error) {
+	next := new(proxyCommand)
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	next.addFlags(flags)
+	var err error
+	given.Visit(func(f *pflag.Flag) {
+		if to := flags.Lookup(f.Name); to != nil && err == nil { // not --log.level
+			err = copyFlag(flags, to, f)
+		}
+	})
+	if err == nil && p.configFile != "" {
+		if err = readConfigFile(p.configFile, flags); err != nil {
+			err = fmt.Errorf("--config.file %s: %w", p.configFile, err)
+		}
+	}
+	if err == nil {
+		next.drain.spreadSet = flags.Changed("drain.spread")
+		err = next.validate()
+	}
+	next.flags, next.given = flags, given
+	return next, err
+}
+
+func copyFlag(flags *pflag.FlagSet, to, from *pflag.Flag) error {
+	values, ok := from.Value.(pflag.SliceValue)
+	if !ok {
+		return flags.Set(to.Name, from.Value.String())
+	}
+	to.Changed = true
+	return to.Value.(pflag.SliceValue).Replace(values.GetSlice())
+}
+
+// readConfigFile sets flags from a file of YAML, a map of their names to values.
+func readConfigFile(path string, flags *pflag.FlagSet) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var file, more yaml.Node
+	d := yaml.NewDecoder(strings.NewReader(string(text)))
+	switch err := d.Decode(&file); {
+	case err == io.EOF: // an empty file, which sets nothing
+		return nil
+	case err != nil:
+		return err
+	case d.Decode(&more) != io.EOF:
+		return errors.New("there is a second document: use one")
+	}
+	settings := file.Content[0]
+	if settings.Kind == yaml.ScalarNode && settings.Tag == "!!null" {
+		return nil
+	}
+	if settings.Kind != yaml.MappingNode {
+		return errors.New("use names of flags and their values, such as limit.idle: 5m")
+	}
+	for i := 0; i < len(settings.Content); i += 2 {
+		if err := setFromFile(flags, settings.Content[i].Value, settings.Content[i+1]); err != nil {
+			return fmt.Errorf("line %d: %w", settings.Content[i].Line, err)
+		}
+	}
+	return nil
+}
+
+func setFromFile(flags *pflag.FlagSet, name string, value *yaml.Node) error {
+	f := flags.Lookup(name)
+	switch {
+	case f == nil:
+		if near := suggest(name, reloadable); near != "" {
+			return fmt.Errorf("there is no %s: did you mean %s?", name, near)
+		}
+		return fmt.Errorf("there is no %s: the file has flags of otelws proxy, without the hyphens", name)
+	case !slices.Contains(reloadable, f.Name):
+		return fmt.Errorf("%s cannot change while the proxy runs: give it as a flag, --%s", name, name)
+	case f.Changed:
+		return fmt.Errorf("%s is set already, by a flag or by another line: keep one of them", name)
+	}
+	values := []*yaml.Node{value}
+	if value.Kind == yaml.SequenceNode {
+		if f.Value.Type() != "stringArray" && f.Value.Type() != "network" {
+			return fmt.Errorf("%s takes one value, and not a list", name)
+		}
+		values = value.Content
+	}
+	f.Changed = true // by an empty list, too
+	for _, v := range values {
+		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
+			return fmt.Errorf("%s has no value: give one, or leave out the line", name)
+		}
+		if err := flags.Set(f.Name, v.Value); err != nil {
+			return explainFlag(&cobra.Command{}, err)
+		}
+	}
+	return nil
+}
+
+// reload has the gateway go by the file as it is now, and read certificates and
+// authorities again. With an error all stays as it was.
+func (p *proxyCommand) reload(gateway *proxy.Proxy, logger *slog.Logger) *proxyCommand {
+	next, err := p.withFile(p.given)
+	if err == nil {
+		err = gateway.Apply(next.gatewayConfig())
+	}
+	if err != nil {
+		logger.Error("keeping the configuration and the certificates in use: the new ones are not usable", "err", err)
+		return p
+	}
+	var changed []string
+	next.flags.VisitAll(func(f *pflag.Flag) {
+		if f.Value.String() != p.flags.Lookup(f.Name).Value.String() {
+			changed = append(changed, f.Name)
+		}
+	})
+	logger.Info("read certificates and authorities again", "config_file", p.configFile, "changed", strings.Join(changed, ", "))
+	return next
+}
