@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 // Option configures an [Instrumentation].
@@ -61,7 +62,10 @@ type config struct {
 	public     func(*http.Request) bool
 	decoded    bool
 	tcp        bool
+	kinds      *messagekind.Kinds // nil where they are not read
 	errs       []error
+
+	sizesByKind bool
 
 	codes *closeCodes
 }
@@ -79,7 +83,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	var err error
 	c.codes, err = newCloseCodes(c.closeCodes)
-	c.errs = append(c.errs, err, checkLabels(c.enums))
+	c.errs = append(c.errs, err, c.checkLabels(), c.checkKinds())
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 func JSONMember(name string) Reader {
 	names := []string{name}
 	r := Reader{protocol: "JSONMember", open: true}
-	r.read = func(k *Kinds, m *Message) int32 {
+	r.read = func(k *Kinds, m Message) int32 {
 		s := scanner{b: m.Prefix}
 		switch _, found := s.member(names, m.Whole); found {
 		case present:

@@ -21,7 +21,7 @@ func GraphQLWS() Reader {
 // values.
 func jsonTypes(protocol string, types ...string) Reader {
 	own, names := places(types), []string{"type"}
-	return Reader{protocol: protocol, own: types, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: protocol, own: types, read: func(k *Kinds, m Message) int32 {
 		s := scanner{b: m.Prefix}
 		switch _, found := s.member(names, m.Whole); found {
 		case present:
@@ -39,7 +39,7 @@ func jsonTypes(protocol string, types ...string) Reader {
 func JSONRPC() Reader {
 	const result, failure, batch = 0, 1, 2
 	members := []string{"result", "error", "method"}
-	return Reader{protocol: "JSON-RPC", own: []string{"result", "error", "batch"}, open: true, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "JSON-RPC", own: []string{"result", "error", "batch"}, open: true, read: func(k *Kinds, m Message) int32 {
 		s := scanner{b: m.Prefix}
 		if s.space(); s.at < len(s.b) && s.b[s.at] == '[' {
 			return batch

@@ -94,7 +94,7 @@ func (k *Kinds) Read(m Message) int {
 	if n := k.reader.prefix; len(m.Prefix) > n {
 		m.Prefix, m.Whole = m.Prefix[:n], false
 	}
-	return int(k.reader.read(k, &m))
+	return int(k.reader.read(k, m))
 }
 
 // of returns the place of the declared kind name, else of Other. An empty name is

@@ -18,7 +18,7 @@ const (
 // first. One that begins within a packet, which section 6 allows, cannot be told
 // from others: clients and brokers in use begin a message with a packet.
 func MQTT() Reader {
-	return Reader{protocol: "MQTT", own: mqttKinds, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "MQTT", own: mqttKinds, read: func(k *Kinds, m Message) int32 {
 		if len(m.Prefix) == 0 {
 			return k.none
 		}

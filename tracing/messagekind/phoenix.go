@@ -15,7 +15,7 @@ const phoenixReply = 2
 // phx_join and heartbeat.
 func Phoenix() Reader {
 	members := []string{"event"}
-	return Reader{protocol: "Phoenix", own: phoenixKinds, open: true, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "Phoenix", own: phoenixKinds, open: true, read: func(k *Kinds, m Message) int32 {
 		if !m.Text {
 			return phoenixBinary(k, m)
 		}
@@ -39,7 +39,7 @@ func Phoenix() Reader {
 
 // phoenixBinary reads the header of a binary message: its type, the sizes of its
 // fields, and these.
-func phoenixBinary(k *Kinds, m *Message) int32 {
+func phoenixBinary(k *Kinds, m Message) int32 {
 	const push, reply, broadcast = 0, 1, 2
 	b := m.Prefix
 	if len(b) == 0 {

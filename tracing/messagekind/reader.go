@@ -24,7 +24,7 @@ type Reader struct {
 	open     bool     // kinds can be declared beside these
 	prefix   int
 	// read returns the place of the kind of m in k.names. It keeps nothing of m.
-	read func(k *Kinds, m *Message) int32
+	read func(k *Kinds, m Message) int32
 }
 
 // The bounds of the prefix of a message that a Reader gets.
@@ -58,7 +58,7 @@ func FirstBytes(f func(prefix []byte, text bool) string) Reader {
 	}
 	var buffers sync.Pool
 	var once sync.Once
-	r.read = func(k *Kinds, m *Message) (place int32) {
+	r.read = func(k *Kinds, m Message) (place int32) {
 		buffer, _ := buffers.Get().(*[]byte)
 		if buffer == nil {
 			buffer = new([]byte)

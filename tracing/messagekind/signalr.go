@@ -18,7 +18,7 @@ const (
 // messages is of the kind of the first.
 func SignalR() Reader {
 	members := []string{"type", "protocol"}
-	return Reader{protocol: "SignalR", own: signalRKinds, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "SignalR", own: signalRKinds, read: func(k *Kinds, m Message) int32 {
 		if len(m.Prefix) == 0 {
 			return k.none
 		}

@@ -11,14 +11,14 @@ const engineMessage = 4
 // 4: open, close, ping, pong, message, upgrade and noop. A binary message is a
 // packet of type message.
 func EngineIO() Reader {
-	return Reader{protocol: "Engine.IO", own: engineTypes, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "Engine.IO", own: engineTypes, read: func(k *Kinds, m Message) int32 {
 		return enginePacket(k, m)
 	}}
 }
 
 // enginePacket returns the number of the packet's type, and the place of Other or
 // None where it is none.
-func enginePacket(k *Kinds, m *Message) int32 {
+func enginePacket(k *Kinds, m Message) int32 {
 	switch {
 	case !m.Text:
 		return engineMessage
@@ -54,7 +54,7 @@ var socketKinds = []string{
 // one of these is EVENT. A binary message is an attachment; the packet that it
 // belongs to has come before it.
 func SocketIO() Reader {
-	return Reader{protocol: "Socket.IO", own: socketKinds, open: true, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "Socket.IO", own: socketKinds, open: true, read: func(k *Kinds, m Message) int32 {
 		if !m.Text {
 			return socketAttachment
 		}

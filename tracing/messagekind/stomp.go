@@ -14,7 +14,7 @@ var stompPlaces = places(stompKinds[:len(stompKinds)-1])
 // kind of the first, and one that begins within a frame is [Other].
 func STOMP() Reader {
 	heartBeat := int32(len(stompKinds) - 1)
-	return Reader{protocol: "STOMP", own: stompKinds, read: func(k *Kinds, m *Message) int32 {
+	return Reader{protocol: "STOMP", own: stompKinds, read: func(k *Kinds, m Message) int32 {
 		b := bytes.TrimLeft(m.Prefix, "\r\n")
 		if len(b) == 0 {
 			switch {

@@ -49,9 +49,11 @@ func (f *Inflater) Finish() (prefix []byte, size uint64, ok bool) {
 		return f.prefix, size, f.state != invalid
 	}
 	f.keep()
-	f.window = nil
 	return f.prefix, size, f.betweenBlocks()
 }
+
+// Release has the Inflater let go of its Window, until Reset.
+func (f *Inflater) Release() { f.window = nil }
 
 // keep keeps the prefix, as far as it has come.
 func (f *Inflater) keep() {

@@ -54,7 +54,7 @@ func (f *facts) Opened()                                       { f.locked(func()
 func (f *facts) Begun()                                        {}
 func (f *facts) Refused(status int)                            { f.locked(func() { f.refused = append(f.refused, status) }) }
 func (f *facts) Leaving() (websocket.StatusCode, string, bool) { return 0, "", false }
-func (f *facts) Message(count.Direction, int64)                {}
+func (f *facts) Message(count.Direction, int64, int)           {}
 func (f *facts) ProtocolError(err frame.Error)                 { f.locked(func() { f.errors = append(f.errors, err) }) }
 func (f *facts) Ended(e End)                                   { f.ended <- e }
 func (f *facts) Fault(v any)                                   { f.locked(func() { f.faults = append(f.faults, v) }) }
