@@ -27,12 +27,16 @@ func NewKinds(declared *messagekind.Kinds) *Kinds {
 	}
 	k.inflaters.New = func() any {
 		return &inflater{
-			alone:  deflate.NewWindow(0, declared.Prefix()),
-			prefix: make([]byte, 0, declared.Prefix()),
+			alone:  deflate.NewWindow(0, k.inflated()),
+			prefix: make([]byte, 0, k.inflated()),
 		}
 	}
 	return k
 }
+
+// inflated is how many bytes of a compressed message are inflated: one more than are
+// read, to tell whether there are more.
+func (k *Kinds) inflated() int { return k.declared.Prefix() + 1 }
 
 // inflater is what the inflating of a message takes.
 type inflater struct {
@@ -115,7 +119,7 @@ func (r *kindReader) beginCompressed() {
 			r.known = true
 			return
 		}
-		r.window = deflate.NewWindow(r.windowBits, r.of.declared.Prefix())
+		r.window = deflate.NewWindow(r.windowBits, r.of.inflated())
 	}
 	r.inflater = r.of.inflaters.Get().(*inflater)
 	w := r.window

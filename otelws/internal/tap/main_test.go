@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // facts is a Recorder that keeps what it is told.
 type facts struct {
 	traffic *count.Traffic
+	kinds   *Kinds // nil where they are not read
 
 	mu      sync.Mutex
 	opened  int
@@ -41,7 +42,7 @@ func (f *facts) Opening(http.Header) Opening {
 	if f.onOpening != nil {
 		f.onOpening()
 	}
-	return Opening{Shard: f.traffic.Shard()}
+	return Opening{Shard: f.traffic.Shard(), Kinds: f.kinds, KindShard: f.traffic.KindShard()}
 }
 
 func (f *facts) locked(g func()) {
