@@ -30,10 +30,11 @@ func (f optionFunc) apply(c *config) { f(c) }
 // where it asks for that, with [WithAttributesOn].
 type InstrumentGroup uint8
 
-// The groups of instruments. An attribute on Messages costs some 50 ns a
-// message; on the others it costs series.
+// The groups of instruments. An attribute on MessageInstruments costs some 50
+// ns a message; on the others it costs series.
 const (
-	// MessageInstruments are ws.message and ws.message.sent.
+	// MessageInstruments are ws.message and ws.message.sent and, by [WithMessageKinds],
+	// ws.messages and ws.messages.size.
 	MessageInstruments InstrumentGroup = 1 << iota
 	// HeartbeatInstruments are ws.heartbeat.rtt and ws.heartbeat.missed.
 	HeartbeatInstruments
