@@ -75,6 +75,7 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 		Decode:    c.side.in.config.decoded,
 		Kinds:     c.side.in.kinds,
 		KindShard: c.in.counts.KindShard(),
+		Payload:   payloadOf(h.subprotocol),
 		// net/http reads ahead until the hijack, and cancels the request at an EOF.
 		PeerLeft: h.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled),
 	}
@@ -83,6 +84,15 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 		o.Closing = c.tcp.end
 	}
 	return o
+}
+
+// payloadOf returns what finds the application's part of a message, nil where that is
+// all of it.
+func payloadOf(subprotocol string) func([]byte) []byte {
+	if tracing.ApplicationSubprotocol(subprotocol) == subprotocol {
+		return nil
+	}
+	return tracing.ApplicationPayload
 }
 
 func (c *connection) Opened() {

@@ -69,7 +69,8 @@ type Opening struct {
 	// they are not asked for.
 	Kinds     *Kinds
 	KindShard *count.KindShard
-	PeerLeft  bool // whether the peer had left before the response went out
+	Payload   func([]byte) []byte // returns the part of a message with the kind, unless nil
+	PeerLeft  bool                // whether the peer had left before the response went out
 	// Closing, where it is not nil, is called each time that this side is about to
 	// close the transport, which can still be asked then.
 	Closing func()

@@ -61,7 +61,7 @@ func (s *session) inspect(o Opening, e extensions) {
 			i.sizer = new(sizer)
 		}
 		if o.Kinds != nil {
-			i.kinds = newKindReader(o.Kinds, e, s.conn.accepted == (count.Direction(d) == count.Receive))
+			i.kinds = newKindReader(o, e, s.conn.accepted == (count.Direction(d) == count.Receive))
 		}
 		s.stream(count.Direction(d)).parser.Inspect(i, o.Kinds != nil)
 	}

@@ -61,8 +61,9 @@ func (k *kinds) of(d count.Direction, b []byte, size int) int {
 type kindReader struct {
 	of         *Kinds
 	fromClient bool
-	deflate    bool // RSV1 is that of permessage-deflate
-	takeover   bool // compressed messages may copy from those before them
+	part       func([]byte) []byte // Opening.Payload
+	deflate    bool                // RSV1 is that of permessage-deflate
+	takeover   bool                // compressed messages may copy from those before them
 	windowBits int
 	window     *deflate.Window // of these, nil before the first and where it is lost
 
@@ -74,8 +75,8 @@ type kindReader struct {
 	inflater    *inflater
 }
 
-func newKindReader(of *Kinds, e extensions, fromClient bool) *kindReader {
-	r := &kindReader{of: of, fromClient: fromClient, deflate: e.rsv == frame.RSV1}
+func newKindReader(o Opening, e extensions, fromClient bool) *kindReader {
+	r := &kindReader{of: o.Kinds, part: o.Payload, fromClient: fromClient, deflate: e.rsv == frame.RSV1}
 	c := e.server
 	if fromClient {
 		c = e.client
@@ -88,17 +89,24 @@ func newKindReader(of *Kinds, e extensions, fromClient bool) *kindReader {
 // changes nothing of r.
 func (r *kindReader) whole(f []byte, size int) int {
 	n := min(size, r.of.declared.Prefix())
-	m := messagekind.Message{Whole: n == size, Text: frame.Opcode(f[0]&0x0f) == frame.Text, FromClient: r.fromClient}
+	text := frame.Opcode(f[0]&0x0f) == frame.Text
 	payload := f[len(f)-size:]
 	if !r.fromClient {
-		m.Prefix = payload[:n]
-		return r.of.declared.Read(m)
+		return r.kindOf(payload[:n], n == size, text)
 	}
 	buffer := r.of.buffers.Get().(*[]byte)
-	m.Prefix = appendUnmasked((*buffer)[:0], payload[:n], [4]byte(f[len(f)-size-4:]), 0)
-	kind := r.of.declared.Read(m)
+	prefix := appendUnmasked((*buffer)[:0], payload[:n], [4]byte(f[len(f)-size-4:]), 0)
+	kind := r.kindOf(prefix, n == size, text)
 	r.of.buffers.Put(buffer)
 	return kind
+}
+
+// kindOf returns the kind of a message that begins with prefix.
+func (r *kindReader) kindOf(prefix []byte, whole, text bool) int {
+	if r.part != nil {
+		prefix = r.part(prefix)
+	}
+	return r.of.declared.Read(messagekind.Message{Prefix: prefix, Whole: whole, Text: text, FromClient: r.fromClient})
 }
 
 func (r *kindReader) begin(first byte) {
@@ -163,7 +171,7 @@ func (r *kindReader) payload(b []byte, key [4]byte, offset int64) {
 // read reads the kind of the message that is under way.
 func (r *kindReader) read(prefix []byte, whole bool) {
 	r.known = true
-	r.kind = r.of.declared.Read(messagekind.Message{Prefix: prefix, Whole: whole, Text: r.text, FromClient: r.fromClient})
+	r.kind = r.kindOf(prefix, whole, r.text)
 }
 
 // release gives back what the message has taken.
