@@ -22,6 +22,7 @@ type Reader struct {
 	protocol string
 	own      []string // the kinds that the protocol defines
 	open     bool     // kinds can be declared beside these
+	stream   bool     // messages are pieces of a stream of packets, as of MQTT
 	prefix   int
 	// read returns the place of the kind of m in k.names. It keeps nothing of m.
 	read func(k *Kinds, m Message) int32

@@ -16,6 +16,9 @@ const (
 // SignalR returns a Reader of the message types of the SignalR Hub Protocol, in its
 // JSON and its MessagePack encoding. A WebSocket message that holds several hub
 // messages is of the kind of the first.
+//
+// The JavaScript client writes the type behind the arguments: read as much, by
+// [Reader.Within], as usual messages have.
 func SignalR() Reader {
 	members := []string{"type", "protocol"}
 	return Reader{protocol: "SignalR", own: signalRKinds, read: func(k *Kinds, m Message) int32 {

@@ -12,6 +12,9 @@ type Inflater struct {
 	kept   bool // the prefix is whole
 	whole  bool // the message is inflated also after that
 
+	out    func([]byte) // nil where nobody wants all of it
+	passed uint64       // how far out has it
+
 	codes   *symbolTable // of the current block
 	dynamic symbolTable
 }
@@ -23,9 +26,13 @@ type Inflater struct {
 func (f *Inflater) Reset(w *Window, prefix []byte, rest bool) {
 	f.reset()
 	f.window, f.prefix, f.whole, f.kept = w, prefix[:0], rest, false
-	f.start = w.n
+	f.start, f.passed, f.out = w.n, w.n, nil
 	f.want = w.n + uint64(cap(prefix))
 }
+
+// PassTo has out called with all output of the message, part by part, each valid
+// until out returns. It is called after Reset.
+func (f *Inflater) PassTo(out func([]byte)) { f.out = out }
 
 // FeedMasked reads the next bytes of the message's payload, as Counter.FeedMasked
 // does.
@@ -33,27 +40,27 @@ func (f *Inflater) FeedMasked(p []byte, key [4]byte, offset int64) {
 	f.feed(p, keyAt(key, offset))
 }
 
-// Prefix returns the first bytes of the message. ok says whether there are as many
-// as were asked for; else it may go on.
-func (f *Inflater) Prefix() (prefix []byte, ok bool) { return f.prefix, f.kept }
+// Prefix returns the first bytes of the message. full says whether there are as many
+// as were asked for; else, before Finish, it may go on.
+func (f *Inflater) Prefix() (prefix []byte, full bool) { return f.prefix, f.kept }
 
-// Finish ends the message, and returns its first bytes. size is how many bytes it
-// has, unless it was left off after these. ok says whether all that was inflated
-// was valid.
-func (f *Inflater) Finish() (prefix []byte, size uint64, ok bool) {
+// Size is how many bytes of the message have been inflated.
+func (f *Inflater) Size() uint64 { return f.window.n - f.start }
+
+// Finish ends the message. It says whether all that was inflated was valid.
+func (f *Inflater) Finish() (ok bool) {
 	if !f.ended() {
 		f.feed(tail[:], 0)
 	}
-	size = f.window.n - f.start
 	if f.kept && !f.whole {
-		return f.prefix, size, f.state != invalid
+		return f.state != invalid
 	}
 	f.keep()
-	return f.prefix, size, f.betweenBlocks()
+	return f.betweenBlocks()
 }
 
 // Release has the Inflater let go of its Window, until Reset.
-func (f *Inflater) Release() { f.window = nil }
+func (f *Inflater) Release() { f.window, f.out = nil, nil }
 
 // keep keeps the prefix, as far as it has come.
 func (f *Inflater) keep() {
@@ -68,14 +75,21 @@ func (f *Inflater) keep() {
 func (f *Inflater) feed(p []byte, key uint64) {
 	in := input{p: p, key: key, buf: f.buf, n: f.nbuf}
 	for f.step(&in) {
-		if f.window.n >= f.want && !f.kept {
-			f.keep()
-			if !f.whole {
-				break
-			}
-		}
+		f.take()
 	}
+	f.take()
 	f.buf, f.nbuf = in.buf, in.n
+}
+
+// take takes what has come from the window.
+func (f *Inflater) take() {
+	if f.window.n >= f.want {
+		f.keep()
+	}
+	if f.out != nil && f.window.n > f.passed {
+		f.window.pass(f.passed, f.out)
+		f.passed = f.window.n
+	}
 }
 
 func (f *Inflater) step(in *input) bool {
@@ -100,12 +114,16 @@ func (f *Inflater) step(in *input) bool {
 	return f.header(in)
 }
 
-// until is where inflating stops for the prefix to be kept. A match may go beyond.
+// until is where inflating stops for take. A match may go beyond.
 func (f *Inflater) until() uint64 {
-	if f.kept {
-		return ^uint64(0)
+	until := ^uint64(0)
+	if !f.kept {
+		until = f.want
 	}
-	return f.want
+	if f.out != nil {
+		until = min(until, f.passed+uint64(len(f.window.ring))-maxMatch)
+	}
+	return until
 }
 
 func (f *Inflater) storedData(in *input) bool {

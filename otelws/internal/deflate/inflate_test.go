@@ -41,7 +41,9 @@ func inflated(f *deflate.Inflater, w *deflate.Window, payload []byte, size, step
 	for at := 0; at < len(masked); at += step {
 		f.FeedMasked(masked[at:min(at+step, len(masked))], key, int64(at))
 	}
-	return f.Finish()
+	ok = f.Finish()
+	prefix, _ = f.Prefix()
+	return prefix, f.Size(), ok
 }
 
 // Messages that copy from those before them are inflated, in whatever pieces they
@@ -172,6 +174,31 @@ func readBehind(before, p []byte) (out []byte, ok bool) {
 		}
 		if b.Len() == 0 {
 			return all[len(before):], true
+		}
+	}
+}
+
+// All of a message is passed on, in order, whatever its window, its parts and how far
+// its matches reach.
+func TestInflatePassTo(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for name, data := range corpus() {
+		for _, level := range []int{flate.HuffmanOnly, 0, 1, 9} {
+			messages := [][]byte{data, data[:300], nil, bytes.Repeat(data[:100], 3000), make([]byte, 1<<20), data}
+			f, w := new(deflate.Inflater), deflate.NewWindow(15, 1)
+			for i, p := range conversation(t, level, messages) {
+				var out []byte
+				f.Reset(w, make([]byte, 0, 1), true)
+				f.PassTo(func(b []byte) { out = append(out, b...) })
+				for len(p) > 0 {
+					n := 1 + random.IntN(len(p))
+					f.FeedMasked(p[:n], [4]byte{}, 0)
+					p = p[n:]
+				}
+				if !f.Finish() || !bytes.Equal(out, messages[i]) {
+					t.Fatalf("%s at level %d: message %d of %d bytes became %d, %.40q", name, level, i, len(messages[i]), len(out), out)
+				}
+			}
 		}
 	}
 }

@@ -61,3 +61,12 @@ func (w *Window) read(dst []byte, n uint64) {
 	k := copy(dst, w.ring[w.at(n):])
 	copy(dst[k:], w.ring)
 }
+
+// pass passes what was written from n on to out.
+func (w *Window) pass(n uint64, out func([]byte)) {
+	from, to := w.at(n), w.at(n)+int(w.n-n)
+	out(w.ring[from:min(to, len(w.ring))])
+	if to > len(w.ring) {
+		out(w.ring[:to-len(w.ring)])
+	}
+}

@@ -151,6 +151,10 @@ func (p *Parser) Inspect(i Inspector, all bool) {
 	p.whole = 0
 }
 
+// InspectInOrder has Whole find nothing, so that the Inspector is given all messages
+// by Begin, Payload and End, one after the other.
+func (p *Parser) InspectInOrder() { p.whole = 0xff }
+
 // Clone returns a Parser that goes on from where p stands, independently of it
 // and without its Inspector.
 func (p *Parser) Clone() Parser {

@@ -63,7 +63,11 @@ func (s *session) inspect(o Opening, e extensions) {
 		if o.Kinds != nil {
 			i.kinds = newKindReader(o, e, s.conn.accepted == (count.Direction(d) == count.Receive))
 		}
-		s.stream(count.Direction(d)).parser.Inspect(i, o.Kinds != nil)
+		parser := &s.stream(count.Direction(d)).parser
+		parser.Inspect(i, o.Kinds != nil)
+		if i.kinds != nil && i.kinds.stream != nil {
+			parser.InspectInOrder()
+		}
 	}
 	if o.Kinds != nil {
 		s.kinds = &kinds{shard: o.KindShard, inspectors: inspectors}

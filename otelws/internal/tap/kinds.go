@@ -25,9 +25,13 @@ func NewKinds(declared *messagekind.Kinds) *Kinds {
 		b := make([]byte, 0, declared.Prefix())
 		return &b
 	}
+	alone := 0 // no message needs more than its prefix
+	if declared.Stream() != nil {
+		alone = maxWindowBits
+	}
 	k.inflaters.New = func() any {
 		return &inflater{
-			alone:  deflate.NewWindow(0, k.inflated()),
+			alone:  deflate.NewWindow(alone, k.inflated()),
 			prefix: make([]byte, 0, k.inflated()),
 		}
 	}
@@ -65,7 +69,9 @@ type kindReader struct {
 	deflate    bool                // RSV1 is that of permessage-deflate
 	takeover   bool                // compressed messages may copy from those before them
 	windowBits int
-	window     *deflate.Window // of these, nil before the first and where it is lost
+	window     *deflate.Window     // of these, nil before the first and where it is lost
+	stream     *messagekind.Stream // nil where each message stands for itself
+	toStream   func([]byte)
 
 	// Of the message that is under way.
 	text, known bool
@@ -82,6 +88,9 @@ func newKindReader(o Opening, e extensions, fromClient bool) *kindReader {
 		c = e.client
 	}
 	r.takeover, r.windowBits = !c.alone, c.windowBits
+	if r.stream = o.Kinds.declared.Stream(); r.stream != nil {
+		r.toStream = r.stream.Write
+	}
 	return r
 }
 
@@ -112,6 +121,10 @@ func (r *kindReader) kindOf(prefix []byte, whole, text bool) int {
 func (r *kindReader) begin(first byte) {
 	r.text = frame.Opcode(first&0x0f) == frame.Text
 	r.known, r.empty, r.kind = false, true, r.of.other
+	if r.stream != nil {
+		r.stream.Begin()
+		r.known = r.text // which is no part of the stream
+	}
 	switch rsv := first & (frame.RSV1 | frame.RSV2 | frame.RSV3); {
 	case rsv == 0:
 	case rsv != frame.RSV1 || !r.deflate:
@@ -135,7 +148,10 @@ func (r *kindReader) beginCompressed() {
 		w = r.inflater.alone
 		w.Reset()
 	}
-	r.inflater.Reset(w, r.inflater.prefix, r.takeover)
+	r.inflater.Reset(w, r.inflater.prefix, r.takeover || r.stream != nil)
+	if r.stream != nil {
+		r.inflater.PassTo(r.toStream)
+	}
 }
 
 func (r *kindReader) payload(b []byte, key [4]byte, offset int64) {
@@ -144,6 +160,8 @@ func (r *kindReader) payload(b []byte, key [4]byte, offset int64) {
 	}
 	r.empty = false
 	switch {
+	case r.stream != nil:
+		r.toStreamMasked(b, key, offset)
 	case r.inflater != nil:
 		r.inflater.FeedMasked(b, key, offset)
 		if prefix, ok := r.inflater.Prefix(); ok && !r.known {
@@ -165,6 +183,18 @@ func (r *kindReader) payload(b []byte, key [4]byte, offset int64) {
 			return
 		}
 		*r.prefix = appendUnmasked(*r.prefix, b, key, offset)
+	}
+}
+
+// toStreamMasked is payload where messages are pieces of a stream.
+func (r *kindReader) toStreamMasked(b []byte, key [4]byte, offset int64) {
+	switch {
+	case r.inflater != nil:
+		r.inflater.FeedMasked(b, key, offset)
+	case r.known: // as one that cannot be read
+		r.stream.Lose()
+	default:
+		r.stream.WriteMasked(b, key, offset)
 	}
 }
 
@@ -190,6 +220,8 @@ func (r *kindReader) release() {
 // end ends the message, and returns its kind.
 func (r *kindReader) end() int {
 	switch {
+	case r.stream != nil:
+		r.endOfStream()
 	case r.empty && !r.known:
 		r.read(nil, true)
 	case r.inflater != nil:
@@ -201,14 +233,27 @@ func (r *kindReader) end() int {
 	return r.kind
 }
 
+func (r *kindReader) endOfStream() {
+	if r.inflater != nil && !r.empty && !r.finish() {
+		r.stream.Lose()
+	}
+	r.kind = r.stream.End()
+}
+
 func (r *kindReader) endCompressed() {
-	prefix, _, ok := r.inflater.Finish()
-	switch {
-	case ok && !r.known:
+	if ok := r.finish(); ok && !r.known {
+		prefix, _ := r.inflater.Prefix()
 		r.read(prefix, true)
-	case !ok && r.takeover: // what comes may copy from what is not there
+	}
+}
+
+// finish ends the inflating of a message, and says whether all of it was valid.
+func (r *kindReader) finish() bool {
+	ok := r.inflater.Finish()
+	if !ok && r.takeover { // what comes may copy from what is not there
 		r.window, r.windowBits = nil, 0
 	}
+	return ok
 }
 
 // appendUnmasked appends b as it is without its mask (RFC 6455 section 5.3): key,
