@@ -27,7 +27,7 @@ const keyKind = attribute.Key("kind")
 // With this option, and only with it, payloads are looked at: the first 512 bytes of
 // a message, or as many as [messagekind.Reader.Within] says. They are kept no longer
 // than it takes to read the kind. A message that is whole in one frame, and one Read
-// or Write, costs some 50 to 100 ns, and allocates nothing.
+// or Write, costs some 100 ns, and allocates nothing.
 //
 // Compressed messages (permessage-deflate) are inflated as far as the kind needs it.
 // Where the handshake has agreed on context takeover for a direction, a message may

@@ -269,6 +269,14 @@ func appendUnmasked(dst, b []byte, key [4]byte, offset int64) []byte {
 	}
 	k := uint64(binary.LittleEndian.Uint32(turned[:]))
 	k |= k << 32
+	for len(b) >= 32 {
+		from, into := b[:32], to[:32]
+		binary.LittleEndian.PutUint64(into, binary.LittleEndian.Uint64(from)^k)
+		binary.LittleEndian.PutUint64(into[8:], binary.LittleEndian.Uint64(from[8:])^k)
+		binary.LittleEndian.PutUint64(into[16:], binary.LittleEndian.Uint64(from[16:])^k)
+		binary.LittleEndian.PutUint64(into[24:], binary.LittleEndian.Uint64(from[24:])^k)
+		to, b = to[32:], b[32:]
+	}
 	for len(b) >= 8 {
 		binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(b)^k)
 		to, b = to[8:], b[8:]

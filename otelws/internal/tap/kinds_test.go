@@ -185,10 +185,19 @@ func checkKinds(t testing.TB, seed uint64, k *messagekind.Kinds, messages [][]by
 		}
 	}
 	sums := make([]count.KindTotals, len(k.Names()))
+	stream := k.Stream()
 	for _, b := range messages {
-		text := random.IntN(2) == 0
+		text := stream == nil && random.IntN(2) == 0
 		w.message(b, text)
-		n := &sums[k.Read(messagekind.Message{Prefix: b, Whole: true, Text: text, FromClient: client})]
+		kind := 0
+		if stream == nil {
+			kind = k.Read(messagekind.Message{Prefix: b, Whole: true, Text: text, FromClient: client})
+		} else {
+			stream.Begin()
+			stream.Write(b)
+			kind = stream.End()
+		}
+		n := &sums[kind]
 		n.Messages++
 		n.Bytes += int64(w.sizes[len(w.sizes)-1])
 	}
@@ -213,6 +222,61 @@ func TestKinds(t *testing.T) {
 			reader = reader.Within(1 + random.IntN(2000))
 		}
 		checkKinds(t, seed, declared(t, reader), testMessages(random))
+	}
+}
+
+// Messages that are pieces of a stream of packets have the kinds of those that begin
+// in them, however they pass.
+func TestKindsOfStream(t *testing.T) {
+	k, err := messagekind.Declare(messagekind.MQTT())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		var stream []byte
+		for range 20 {
+			stream = append(stream, []string{"\xc0\x00", "\x30\xc8\x01" + strings.Repeat("x", 200), "\x32\x88\x27" + strings.Repeat("to be ", 834) + "more", "\x40\x02\x00\x01"}[random.IntN(4)]...)
+		}
+		if seed%10 == 0 {
+			stream = append(stream, "\x00and now something else"...)
+		}
+		var messages [][]byte
+		for len(stream) > 0 {
+			n := min(1+random.IntN(1<<random.IntN(13)), len(stream))
+			messages, stream = append(messages, stream[:n]), stream[n:]
+		}
+		checkKinds(t, seed, k, messages)
+	}
+}
+
+// A stream of which a part cannot be read, or is no part of it, is lost.
+func TestKindsOfStreamLost(t *testing.T) {
+	k, err := messagekind.Declare(messagekind.MQTT())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		extensions string
+		first      byte
+		payload    string
+	}{
+		"text":                      {"", 0x81, "\xc0\x00"},
+		"invalid, with takeover":    {"permessage-deflate", 0xc2, "\xff\xff\xff"},
+		"invalid, without takeover": {"permessage-deflate; client_no_context_takeover", 0xc2, "\xff\xff\xff"},
+		"another extension":         {"x-other", 0xc2, "\xc0\x00"},
+	} {
+		w := &wireStream{random: rand.New(rand.NewPCG(0, 0)), masked: true}
+		for _, f := range []struct {
+			first   byte
+			payload string
+		}{{0x82, "\xc0\x00"}, {tt.first, tt.payload}, {0x82, "\xc0\x00"}} {
+			w.frame(f.first, []byte(f.payload))
+		}
+		f := pass(t, w.random, k, true, true, tt.extensions, w.stream)
+		if got, want := kindCounts(f, k, count.Receive), fmt.Sprintf("PINGREQ 1 of 2 bytes, other 2 of %d bytes, ", len(tt.payload)+2); got != want {
+			t.Errorf("%s: %s; want %s", name, got, want)
+		}
 	}
 }
 
@@ -363,5 +427,43 @@ func TestExtensions(t *testing.T) {
 		if got := fmt.Sprint(extensionsOf(http.Header{"Sec-Websocket-Extensions": {header}})); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
 		}
+	}
+}
+
+// BenchmarkKinds is what the tap takes for a JSON message of 200 bytes, in a loop,
+// without kinds and with ten of them.
+func BenchmarkKinds(b *testing.B) {
+	k, err := messagekind.Declare(messagekind.JSONMember("type"), strings.Fields("join leave chat typing position score ready start pause stop")...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	message := `{"id":12345,"type":"position","lat":52.51627,"lon":13.37770,"text":"`
+	message += strings.Repeat("x", 198-len(message)) + `"}`
+	in, out := &wireStream{random: rand.New(rand.NewPCG(1, 1)), masked: true}, new(wireStream)
+	for _, w := range []*wireStream{in, out} {
+		w.frame(0x81, []byte(message))
+	}
+	buffer := make([]byte, 1024)
+	for _, of := range []struct {
+		name  string
+		kinds *Kinds
+	}{{"Off", nil}, {"On", NewKinds(k)}} {
+		f, c := newFacts(), new(Conn)
+		f.traffic.CountKinds(len(k.Names()), false, 1)
+		f.kinds = of.kinds
+		app := c.Watch(&repeating{pieces: [][]byte{in.stream}}, true, f, nil)
+		c.Open(switching)
+		b.Run("Read/"+of.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = app.Read(buffer)
+			}
+		})
+		b.Run("Write/"+of.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = app.Write(out.stream)
+			}
+		})
 	}
 }
