@@ -24,10 +24,10 @@ type session struct {
 	writing  count.Writing           // the Writes in progress
 	flags    flags
 	messages bool // there is more to do for a message than to count it
+	recorded bool // Recorder.Message is called
 	inbound  stream
 	outbound stream
 
-	recorded bool   // Recorder.Message is called
 	kinds    *kinds // nil where they are not read
 	start    clock.Instant
 	closes   func() // Opening.Closing
