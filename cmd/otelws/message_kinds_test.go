@@ -28,7 +28,7 @@ func TestMessageKindsFlag(t *testing.T) {
 		{"", `there is no reader ""`},
 	} {
 		var m messageKinds
-		got := ""
+		var got string
 		if err := m.Set(tt.flag); err != nil {
 			got = err.Error()
 		} else {
