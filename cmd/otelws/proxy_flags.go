@@ -149,6 +149,9 @@ func (p *proxyCommand) validate() error {
 			return fmt.Errorf("--%s %v: use a number from %v on", n.flag, n.value, n.least)
 		}
 	}
+	if p.kindsPrefix > messagekind.MaxPrefix {
+		return fmt.Errorf("--message-kinds.prefix %d: use a number up to %d", p.kindsPrefix, messagekind.MaxPrefix)
+	}
 	if c.Forwarded == proxy.ForwardedAppend && len(c.Trusted) == 0 {
 		return errors.New("--forwarded append: name the proxies whose word is taken, as --trusted-proxy 10.0.0.0/8, or leave it out")
 	}

@@ -46,7 +46,7 @@ func TestMessageKindsOfClients(t *testing.T) {
 				t.Parallel()
 				modules := requirePackages(t, strings.Fields("ws "+tt.packages))
 				m := otelwstest.NewMetrics(t)
-				ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()), otelws.WithMessageKinds(tt.reader, tt.declared...))
+				ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()), otelws.WithMessageKinds(tt.reader, tt.declared...), otelws.WithDecodedSizes())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -61,6 +61,12 @@ func TestMessageKindsOfClients(t *testing.T) {
 				for _, kind := range strings.Fields(tt.least) {
 					if all[kind] == 0 {
 						t.Errorf("the client has no %s", kind)
+					}
+				}
+				for _, direction := range []string{"receive", "transmit"} {
+					n, _ := m.Value(fmt.Sprintf("ws_compression_wire_bytes_total{network_io_direction=%q}", direction))
+					if (n > 0) != (mode != "plain") {
+						t.Errorf("%v bytes of compressed messages, %s", n, direction)
 					}
 				}
 				// And nothing else, on either side of the proxy.
