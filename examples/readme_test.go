@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/otelws/otelws-go/exporter/otlp"
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 func instrument(ctx context.Context, yourHandler http.Handler, failed chan error) error {
@@ -84,6 +86,16 @@ func trace(ctx context.Context, r *http.Request, c *websocket.Conn, answer func(
 		return conn.Send(ctx, typ, answer(ctx, data))
 	})
 	return err
+}
+
+func kinds(mp metric.MeterProvider) (*otelws.Instrumentation, *tracing.Instrumentation, error) {
+	reader, kinds := messagekind.JSONMember("type"), []string{"chat", "typing"}
+	ws, err := otelws.New(otelws.WithMeterProvider(mp), otelws.WithMessageKinds(reader, kinds...))
+	if err != nil {
+		return nil, nil, err
+	}
+	tr, err := tracing.New(tracing.WithMessageKinds(reader, kinds...))
+	return ws, tr, err
 }
 
 func push(ctx, deadline context.Context) error {
@@ -162,4 +174,4 @@ func pages(t *testing.T) (texts []string) {
 	return texts
 }
 
-var _ = []any{instrument, speaking, ownProvider, ownRegistry, trace, push}
+var _ = []any{instrument, speaking, ownProvider, ownRegistry, trace, kinds, push}

@@ -152,12 +152,15 @@ func (e *enum) evaluate(h *handshake) (i int) {
 
 // checkLabels returns an error where two attributes would meet in one
 // Prometheus label.
-func checkLabels(enums []*enum) error {
+func (c *config) checkLabels() error {
 	used := slices.Clone(reservedLabels)
+	if c.kinds != nil {
+		used = append(used, label(keyKind))
+	}
 	for _, k := range []attribute.Key{keyCode, keyInitiator, keyOpcode, keyDirection, keyErrorType, keyOutcome, keyStatus} {
 		used = append(used, label(k))
 	}
-	for _, e := range enums {
+	for _, e := range c.enums {
 		l := label(e.key)
 		if slices.Contains(used, l) {
 			return fmt.Errorf("attribute %s: the Prometheus label %s is taken; choose another name", e.key, l)

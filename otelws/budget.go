@@ -146,6 +146,12 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 	status := factor{string(keyStatus), texts(statuses[:])}
 	errorType := factor{string(keyErrorType), errorTypes}
 
+	kind := factor{string(keyKind), c.kindNames()}
+	var sizeKind []factor
+	if c.sizesByKind {
+		sizeKind = []factor{kind}
+	}
+
 	type instrument struct {
 		definition definition
 		factors    []factor
@@ -154,8 +160,8 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 		{connectionsActive, withApp()},
 		{connectionsOpened, withApp()},
 		{connectionsClosed, withApp(code)},
-		{messageReceived, on(MessageInstruments)},
-		{messageSent, on(MessageInstruments)},
+		{messageReceived, on(MessageInstruments, sizeKind...)},
+		{messageSent, on(MessageInstruments, sizeKind...)},
 		{heartbeatRTT, on(HeartbeatInstruments)},
 		{heartbeatMissed, on(HeartbeatInstruments)},
 		{connectionDuration, on(DurationInstruments, code, initiator)},
@@ -166,6 +172,11 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 		{writeTime, on(TrafficInstruments)},
 		{drainConnections, []factor{{string(keyOutcome), drainOutcomes[:]}}},
 		{protocolErrors, []factor{errorType}},
+	}
+	if c.kinds != nil {
+		cases = append(cases,
+			instrument{messagesByKind, on(MessageInstruments, direction, kind)},
+			instrument{messagesSizeByKind, on(MessageInstruments, direction, kind)})
 	}
 	if c.decoded {
 		cases = append(cases,

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 func values(n int) []string {
@@ -71,6 +72,29 @@ func TestBudget(t *testing.T) {
 			"with decoded sizes, lowered",
 			[]otelws.Option{otelws.WithDecodedSizes(), otelws.WithSeriesBudget(2568 + 2*2*2 - 1)},
 			[]string{"worst case of 2576 time series is above the budget of 2575"},
+		},
+		{
+			"with message kinds, just enough",
+			[]otelws.Option{otelws.WithMessageKinds(messagekind.JSONMember("type"), values(10)...), otelws.WithSeriesBudget(2568 + 2*2*2*12)},
+			nil,
+		},
+		{
+			"with message kinds, lowered",
+			[]otelws.Option{otelws.WithMessageKinds(messagekind.JSONMember("type"), values(10)...), otelws.WithSeriesBudget(2568 + 2*2*2*12 - 1)},
+			[]string{"is above the budget of"},
+		},
+		{
+			"with sizes by kind",
+			[]otelws.Option{
+				otelws.WithMessageKinds(messagekind.JSONMember("type"), values(98)...), otelws.WithSizesByKind(),
+				otelws.WithEnum("tier", nil, values(9)...), otelws.WithAttributesOn(otelws.MessageInstruments), otelws.WithCardinalityLimit(0),
+			},
+			[]string{"ws.message: 10 tier × 100 kind × 10 series = 10000"},
+		},
+		{
+			"kinds beyond the limit",
+			[]otelws.Option{otelws.WithMessageKinds(messagekind.JSONMember("type"), values(998)...)},
+			[]string{"2000 attribute sets of one instrument are more than the 1999", "ws.messages: 2 network.io.direction × 1000 kind × 1 series = 2000"},
 		},
 		{
 			"more sets than the SDK keeps apart",

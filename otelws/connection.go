@@ -70,9 +70,12 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 		c.summary = &summaryRequest{weak.Make(kept), kept.WithContext(ctx)}
 	}
 	o := tap.Opening{
-		Shard:    c.in.counts.Shard(),
-		Messages: c.side.recordsMessages || c.sampled != nil && c.side.hasExemplars(),
-		Decode:   c.side.in.config.decoded,
+		Shard:     c.in.counts.Shard(),
+		Messages:  c.side.recordsMessages || c.sampled != nil && c.side.hasExemplars(),
+		Decode:    c.side.in.config.decoded,
+		Kinds:     c.side.in.kinds,
+		KindShard: c.in.counts.KindShard(),
+		Payload:   payloadOf(h.subprotocol),
 		// net/http reads ahead until the hijack, and cancels the request at an EOF.
 		PeerLeft: h.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled),
 	}
@@ -81,6 +84,15 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 		o.Closing = c.tcp.end
 	}
 	return o
+}
+
+// payloadOf returns what finds the application's part of a message, nil where that is
+// all of it.
+func payloadOf(subprotocol string) func([]byte) []byte {
+	if tracing.ApplicationSubprotocol(subprotocol) == subprotocol {
+		return nil
+	}
+	return tracing.ApplicationPayload
 }
 
 func (c *connection) Opened() {
@@ -122,11 +134,11 @@ func (c *connection) Refused(status int) {
 }
 
 // Message is what becomes of a message beside the count in its shard.
-func (c *connection) Message(d count.Direction, size int64) {
+func (c *connection) Message(d count.Direction, size int64, kind int) {
 	if instrument := c.side.instruments.messages[d]; instrument != nil {
-		instrument.Record(c.context(), size, c.in.messages.record...)
+		instrument.Record(c.context(), size, c.in.messages.ofKind(kind).record...)
 	} else if c.sampled != nil {
-		c.in.messages.exemplars[d](c.sampled, size)
+		c.in.messages.ofKind(kind).exemplars[d](c.sampled, size)
 	}
 }
 

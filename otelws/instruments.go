@@ -76,6 +76,20 @@ var (
 		description: "Payload size of the messages sent.",
 		bounds:      sizeBounds[:],
 	}
+	// ws_messages_total
+	messagesByKind = definition{
+		server:      "ws.messages",
+		client:      "ws.client.messages",
+		unit:        "{message}",
+		description: "Messages, by direction and kind.",
+	}
+	// ws_messages_size_bytes_total
+	messagesSizeByKind = definition{
+		server:      "ws.messages.size",
+		client:      "ws.client.messages.size",
+		unit:        "By",
+		description: "Payload size of all messages together, by direction and kind.",
+	}
 	// ws_heartbeat_rtt_seconds
 	heartbeatRTT = definition{
 		server:      "ws.heartbeat.rtt",
@@ -209,6 +223,10 @@ type instruments struct {
 	idle      metric.Float64Histogram
 	handshake metric.Float64Histogram
 
+	// Observed by WithMessageKinds alone.
+	messagesByKind     metric.Int64ObservableCounter
+	messagesSizeByKind metric.Int64ObservableCounter
+
 	// Observed by WithDecodedSizes alone.
 	compressionWire    metric.Int64ObservableCounter
 	compressionDecoded metric.Int64ObservableCounter
@@ -222,7 +240,7 @@ type instruments struct {
 func (in *instruments) observables() []metric.Observable {
 	all := []metric.Observable{
 		in.active, in.opened, in.closed, in.frames, in.io, in.write, in.missed, in.drain, in.protocol,
-		in.compressionWire, in.compressionDecoded,
+		in.messagesByKind, in.messagesSizeByKind, in.compressionWire, in.compressionDecoded,
 	}
 	if in.tcpRetransmits != nil {
 		all = append(all, in.tcpRetransmits, in.tcpUnsent)
@@ -247,6 +265,9 @@ func newInstruments(meter metric.Meter, r role, cfg *config) (*instruments, erro
 		duration:  create(&f, connectionDuration, meter.Float64Histogram),
 		idle:      create(&f, connectionIdle, meter.Float64Histogram),
 		handshake: create(&f, handshakeDuration, meter.Float64Histogram),
+
+		messagesByKind:     create(&f, messagesByKind, meter.Int64ObservableCounter),
+		messagesSizeByKind: create(&f, messagesSizeByKind, meter.Int64ObservableCounter),
 
 		compressionWire:    create(&f, compressionWire, meter.Int64ObservableCounter),
 		compressionDecoded: create(&f, compressionDecoded, meter.Int64ObservableCounter),

@@ -21,24 +21,51 @@ type histogramObserver interface {
 	) (exemplars func(attribute.Set) func(ctx context.Context, value int64), registration metric.Registration)
 }
 
-// messageSeries is the series of message sizes of one attribute set.
+// messageSeries is the series of messages of one attribute set.
 type messageSeries struct {
+	counts []*count.Traffic
+	sizes  []sizeSeries // one, or one for each kind
+	kinds  [count.Directions][]options
+}
+
+// sizeSeries is the series of message sizes of one attribute set.
+type sizeSeries struct {
 	attrs  attribute.Set
 	record []metric.RecordOption
-	counts []*count.Traffic
 
 	// Nil where an instrument records the messages.
 	exemplars [count.Directions]func(context.Context, int64)
 }
 
+// ofKind returns the series that messages of a kind are recorded in.
+func (m *messageSeries) ofKind(kind int) *sizeSeries {
+	if len(m.sizes) == 1 {
+		return &m.sizes[0]
+	}
+	return &m.sizes[kind]
+}
+
 func (s *side) newMessageSeries(attrs []attribute.KeyValue) *messageSeries {
-	m := &messageSeries{attrs: attribute.NewSet(attrs...), record: newOptions(attrs...).record}
-	for d, of := range s.exemplars {
-		if of != nil {
-			m.exemplars[d] = of(m.attrs)
-		}
+	cfg := s.in.config
+	m := &messageSeries{kinds: newKindOptions(attrs, cfg.kindNames())}
+	if !cfg.sizesByKind {
+		m.sizes = []sizeSeries{s.newSizeSeries(attrs...)}
+		return m
+	}
+	for _, kind := range cfg.kindNames() {
+		m.sizes = append(m.sizes, s.newSizeSeries(append(attrs[:len(attrs):len(attrs)], keyKind.String(kind))...))
 	}
 	return m
+}
+
+func (s *side) newSizeSeries(attrs ...attribute.KeyValue) sizeSeries {
+	z := sizeSeries{attrs: attribute.NewSet(attrs...), record: newOptions(attrs...).record}
+	for d, of := range s.exemplars {
+		if of != nil {
+			z.exemplars[d] = of(z.attrs)
+		}
+	}
+	return z
 }
 
 // newMessages makes the histograms of message sizes: where the meter observes
@@ -63,8 +90,10 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 				return
 			}
 			for _, m := range s.messages {
-				h := count.Messages(m.counts, d)
-				yield(m.attrs, h.Counts[:], h.Sum, h.Least, h.Greatest)
+				for k := range m.sizes {
+					h := m.histogram(d, k)
+					yield(m.sizes[k].attrs, h.Counts[:], h.Sum, h.Least, h.Greatest)
+				}
 			}
 		},
 		metric.WithUnit(def.unit),
@@ -77,4 +106,12 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 	s.exemplars[d] = exemplars
 	s.registrations = append(s.registrations, registration)
 	return true
+}
+
+// histogram returns what the series at place k in sizes counts.
+func (m *messageSeries) histogram(d count.Direction, k int) *count.Histogram {
+	if len(m.sizes) == 1 {
+		return count.Messages(m.counts, d)
+	}
+	return count.MessagesOfKind(m.counts, d, k)
 }

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 // Option configures an [Instrumentation].
@@ -29,10 +30,11 @@ func (f optionFunc) apply(c *config) { f(c) }
 // where it asks for that, with [WithAttributesOn].
 type InstrumentGroup uint8
 
-// The groups of instruments. An attribute on Messages costs some 50 ns a
-// message; on the others it costs series.
+// The groups of instruments. An attribute on MessageInstruments costs some 50
+// ns a message; on the others it costs series.
 const (
-	// MessageInstruments are ws.message and ws.message.sent.
+	// MessageInstruments are ws.message and ws.message.sent and, by [WithMessageKinds],
+	// ws.messages and ws.messages.size.
 	MessageInstruments InstrumentGroup = 1 << iota
 	// HeartbeatInstruments are ws.heartbeat.rtt and ws.heartbeat.missed.
 	HeartbeatInstruments
@@ -61,7 +63,10 @@ type config struct {
 	public     func(*http.Request) bool
 	decoded    bool
 	tcp        bool
+	kinds      *messagekind.Kinds // nil where they are not read
 	errs       []error
+
+	sizesByKind bool
 
 	codes *closeCodes
 }
@@ -79,7 +84,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	var err error
 	c.codes, err = newCloseCodes(c.closeCodes)
-	c.errs = append(c.errs, err, checkLabels(c.enums))
+	c.errs = append(c.errs, err, c.checkLabels(), c.checkKinds())
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type Instrumentation struct {
 	client   *side
 	spans    *tracing.Connections
 
+	kinds *tap.Kinds // nil where they are not read
+
 	table    table.Table[*connection]    // the open connections
 	ended    table.Ring[EndedConnection] // the last that have ended
 	opening  atomic.Int64                // connections whose response is going out
@@ -55,6 +57,9 @@ func New(opts ...Option) (*Instrumentation, error) {
 	i := &Instrumentation{
 		config: cfg,
 		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
+	}
+	if cfg.kinds != nil {
+		i.kinds = tap.NewKinds(cfg.kinds)
 	}
 	if err := i.join(); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)

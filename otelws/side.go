@@ -180,6 +180,9 @@ func (s *side) newCounts(shared *combination, groups InstrumentGroup) {
 		c.traffic.counts = append(c.traffic.counts, c.counts)
 		c.messages.counts = append(c.messages.counts, c.counts)
 		s.counts = append(s.counts, c.counts)
+		if cfg := s.in.config; cfg.kinds != nil {
+			c.counts.CountKinds(len(cfg.kindNames()), cfg.sizesByKind, len(own))
+		}
 	}
 	for _, c := range s.combinations {
 		c.counts = cmp.Or(c.counts, shared.counts)
@@ -262,6 +265,9 @@ func (s *side) observe(o metric.Observer) {
 	}
 	for _, t := range s.traffic {
 		s.observeTraffic(o, t)
+	}
+	for _, m := range s.messages {
+		s.observeKinds(o, m)
 	}
 	for _, h := range s.heartbeat {
 		o.ObserveInt64(s.instruments.missed, h.missed.Load(), h.observe...)

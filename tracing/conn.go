@@ -62,7 +62,7 @@ func (c *Conn) handle(ctx context.Context, typ websocket.MessageType, message []
 		}
 		v := recover()
 		if v == nil { // runtime.Goexit
-			p.end(nil)
+			p.end(outcomeDone)
 			return
 		}
 		p.panicked(v)

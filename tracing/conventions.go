@@ -40,6 +40,7 @@ const (
 	keyDelivered = attribute.Key("ws.broadcast.delivered")
 	keyFailed    = attribute.Key("ws.broadcast.failed")
 	keyReason    = attribute.Key("reason")
+	keyKind      = attribute.Key("kind")
 )
 
 func destinationTemplate(pattern string) attribute.KeyValue {

@@ -7,7 +7,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -17,31 +16,32 @@ type Processing struct {
 	ctx      context.Context
 	span     trace.Span // nil where it was suppressed
 	start    time.Time
+	kinded   *kinded // nil without kinds
 }
 
 // End ends the message's span, with err as its error if it is not nil, and
 // records the handler's time. It is called once.
 func (p Processing) End(err error) {
 	if err == nil {
-		p.end(nil)
+		p.end(outcomeDone)
 		return
 	}
 	fail(p.span, err, errorType)
-	p.end(failedOptions)
+	p.end(outcomeError)
 }
 
 // panicked is End for a handler that panics with v.
 func (p Processing) panicked(v any) {
 	fail(p.span, fmt.Errorf("panic: %v", v), func(error) attribute.KeyValue { return errorPanic })
-	p.end(panickedOptions)
+	p.end(outcomePanic)
 }
 
-func (p Processing) end(opts []metric.RecordOption) {
+func (p Processing) end(o outcome) {
 	if p.span != nil {
 		p.span.End()
 	}
 	in := p.messages.in.instruments
-	in.process[p.messages.role].Record(p.ctx, time.Since(p.start).Seconds(), opts...)
+	in.process[p.messages.role].Record(p.ctx, time.Since(p.start).Seconds(), p.options(o)...)
 }
 
 // Sending is a message that is being sent.

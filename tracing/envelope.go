@@ -106,3 +106,11 @@ func unwrap(message []byte) (payload, traceparent, tracestate []byte) {
 	}
 	return message, nil, nil
 }
+
+// ApplicationPayload returns the application's part of a message, or of the beginning
+// of one, on a connection whose handshake chose a subprotocol with an envelope. It is
+// a part of message.
+func ApplicationPayload(message []byte) []byte {
+	payload, _, _ := unwrap(message)
+	return payload
+}

@@ -47,13 +47,6 @@ type instruments struct {
 	}
 }
 
-// A handler that returns records without attributes, one that fails with
-// error.type, of two values.
-var (
-	failedOptions   = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorOther))}
-	panickedOptions = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorPanic))}
-)
-
 func newInstruments(meter metric.Meter) (*instruments, error) {
 	in := &instruments{}
 	d := processDuration

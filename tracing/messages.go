@@ -122,7 +122,8 @@ func (m *Messages) StartReceive(ctx context.Context, typ websocket.MessageType, 
 	if r := m.decider.decide(parent); r != passed {
 		m.in.instruments.suppressed[r].Add(1)
 		p.ctx = trace.ContextWithSpanContext(ctx, unsampled(parent))
-		return p.ctx, payload, p
+		p.kinded = newKinded(&p, typ, payload)
+		return p.context(), payload, p
 	}
 	if fromJSON && !m.trusted {
 		carried = extractJSON(payload).spanContext()
@@ -136,7 +137,8 @@ func (m *Messages) StartReceive(ctx context.Context, typ websocket.MessageType, 
 		p.ctx, p.span = m.process.start(ctx, m.in.tracer, true)
 	}
 	describe(p.span, typ, message != nil, len(payload))
-	return p.ctx, payload, p
+	p.kinded = newKinded(&p, typ, payload)
+	return p.context(), payload, p
 }
 
 // StartSend starts the span of a message that is to be sent, and returns the
@@ -164,6 +166,9 @@ func (m *Messages) startSend(ctx context.Context, typ websocket.MessageType, pay
 	}
 	ctx, span := m.send.start(ctx, m.in.tracer, !parent.IsValid())
 	describe(span, typ, payload != nil, len(payload))
+	if m.in.kinds != nil && span.IsRecording() {
+		span.SetAttributes(m.in.kindAttrs[m.kindOf(typ, payload, false)])
+	}
 	return ctx, span.SpanContext(), Sending{span}
 }
 

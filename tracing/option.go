@@ -6,6 +6,8 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 // Option configures an [Instrumentation].
@@ -19,6 +21,9 @@ type config struct {
 	tracerProvider trace.TracerProvider
 	meterProvider  metric.MeterProvider
 	policies       []Policy
+
+	kinds *messagekind.Kinds // nil where they are not read
+	errs  []error
 
 	policy Policy
 }
@@ -38,7 +43,7 @@ func newConfig(opts []Option) (*config, error) {
 		c.meterProvider = otel.GetMeterProvider()
 	}
 	c.policy = AllOf(c.policies...)
-	return c, c.policy.check()
+	return c, errors.Join(append(c.errs, c.policy.check())...)
 }
 
 // WithTracerProvider sets the provider of the tracer. Without it, or where tp

@@ -3,8 +3,11 @@ package tracing
 import (
 	"fmt"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 // ScopeName is the instrumentation scope of the spans and instruments.
@@ -20,6 +23,10 @@ type Instrumentation struct {
 	policy      Policy
 	instruments *instruments
 	broadcast   *Messages
+
+	kinds     *messagekind.Kinds                // nil where they are not read
+	kindAttrs []attribute.KeyValue              // by place in kinds
+	processed [][outcomes][]metric.RecordOption // by place in kinds, one without these
 }
 
 // New returns an Instrumentation, or an error that says what is wrong with the
@@ -40,6 +47,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 		policy:      cfg.policy,
 		instruments: in,
 	}
+	i.declare(cfg.kinds)
 	i.broadcast = newMessages(i, trace.SpanContext{}, &connConfig{})
 	return i, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 const demoHelp = `Run a WebSocket server with metrics, and a page to try it.
@@ -120,7 +121,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	clients := newSimulation(d.clients, "ws://"+host, d.pace, d.heartbeat, logger)
 	defer clients.close()
 	past := newHistory(tel.Metrics(), logger, "ws_connections_active", "ws_connections_opened_total", "ws_connections_closed_total",
-		"ws_connection_duration_seconds", "ws_message_bytes", "ws_heartbeat_rtt_seconds")
+		"ws_connection_duration_seconds", "ws_message_bytes", "ws_messages_total", "ws_heartbeat_rtt_seconds")
 	srv.http.Handler = newDemoHandler(ws, past, clients, pageData{
 		Metrics:   metricsURL,
 		Heartbeat: d.heartbeat,
@@ -149,6 +150,7 @@ func (d *demo) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrume
 		otelws.WithTraceContextFromQuery(),
 		otelws.WithRoutes("/echo", "/room"),
 		otelws.WithCloseCodes(closeDeclared),
+		otelws.WithMessageKinds(messagekind.JSONMember("type"), roomKinds...),
 	}
 	if d.logConnections {
 		opts = append(opts, otelws.WithOnClose(otelws.LogClosed(logger)))

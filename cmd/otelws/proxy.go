@@ -47,6 +47,14 @@ of theirs. ws_heartbeat_rtt_seconds is then there whatever either does, and who 
 in a row and gives no other sign of life is ended, which is counted as a 1006 by timeout. The pongs
 go no further than the proxy. Pings, pongs and heartbeats of the two ends pass as ever.
 
+--message-kinds counts messages by kind, in ws_messages_total and ws_messages_size_bytes_total.
+The kind of a message is what its beginning says by the protocol that is named: the member of a JSON
+object (json:type=chat,typing), a method of json-rpc, an event of socket.io or phoenix, and what
+graphql-transport-ws, graphql-ws, engine.io, stomp, mqtt and signalr define themselves. Kinds that are
+not named are counted as other, and messages that have none as none. Compressed messages are inflated
+as far as it takes; where the two ends have negotiated context takeover, that is all of each message,
+and 32 KiB of memory a direction.
+
 The listener of the metrics has /-/healthy, and /-/ready, which is 503 while the backend takes no
 connections and from the first signal on. The public listener has no path of its own.
 
@@ -160,6 +168,7 @@ func (p *proxyCommand) instrument(tel *telemetry, public func(*http.Request) boo
 	for _, code := range p.closeCodes {
 		opts = append(opts, otelws.WithCloseCodes(websocket.StatusCode(code)))
 	}
+	opts = append(opts, p.kinds.options(p.kindsPrefix)...)
 	opts = append(opts, p.heartbeats.options()...)
 	opts = append(opts, p.drain.closeCodes()...)
 	if p.logConnections {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
 // proxyCommand is the command's flags.
@@ -22,6 +23,8 @@ type proxyCommand struct {
 	routes         []string
 	subprotocols   []string
 	closeCodes     []int
+	kinds          messageKinds
+	kindsPrefix    int
 	heartbeats     heartbeats
 	drain          goodbye
 	debugHosts     []string
@@ -85,6 +88,8 @@ func (p *proxyCommand) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&p.routes, "route", nil, "path `pattern` to count connections by, such as /chat/{room}; others are counted as other (repeatable)")
 	f.StringArrayVar(&p.subprotocols, "subprotocol", nil, "`name` of a subprotocol to count connections by (repeatable)")
 	f.IntSliceVar(&p.closeCodes, "close-code", nil, "close `code` from 3000 to 4999 to count by itself (repeatable)")
+	f.Var(&p.kinds, "message-kinds", "`reader` of the kinds to count messages by, such as json:type=chat,typing or graphql-transport-ws;\nwithout it no message is read")
+	f.IntVar(&p.kindsPrefix, "message-kinds.prefix", messagekind.DefaultPrefix, "`bytes` at the beginning of a message that are read for it")
 	f.StringVar(&p.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics, /-/ready and /debug/ws")
 	f.StringArrayVar(&p.debugHosts, "debug.host", nil, "`name` of this host by which /debug/ws is asked for without authentication, addresses included (repeatable)")
 	f.StringVar(&p.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as Prometheus exporters take it")
@@ -138,10 +143,14 @@ func (p *proxyCommand) validate() error {
 		{"limit.header-bytes", float64(c.Limits.HeaderBytes), 1 << 10},
 		{"limit.socket-bytes", float64(c.Limits.SocketBytes), 0},
 		{"limit.buffer-bytes", float64(c.Limits.BufferBytes), 1},
+		{"message-kinds.prefix", float64(p.kindsPrefix), 1},
 	} {
 		if !(n.value >= n.least) {
 			return fmt.Errorf("--%s %v: use a number from %v on", n.flag, n.value, n.least)
 		}
+	}
+	if p.kindsPrefix > messagekind.MaxPrefix {
+		return fmt.Errorf("--message-kinds.prefix %d: use a number up to %d", p.kindsPrefix, messagekind.MaxPrefix)
 	}
 	if c.Forwarded == proxy.ForwardedAppend && len(c.Trusted) == 0 {
 		return errors.New("--forwarded append: name the proxies whose word is taken, as --trusted-proxy 10.0.0.0/8, or leave it out")

@@ -10,6 +10,10 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
+// roomKinds are the kinds of messages that members send each other: JSON objects with
+// a type. A room takes any message, and others are counted as other or none.
+var roomKinds = []string{"chat", "typing"}
+
 // memberQueue is the number of messages that a member may be behind the room.
 const memberQueue = 32
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -73,6 +74,7 @@ func (s *simulation) between(low, high float64) time.Duration {
 type visit struct {
 	*simulation
 	leaving context.Context
+	path    string
 	*websocket.Conn
 	tcp *net.TCPConn
 }
@@ -96,7 +98,7 @@ func (v *visit) enter(path string, header http.Header) error {
 		return err
 	}
 	c.SetReadLimit(-1)
-	v.Conn = c
+	v.path, v.Conn = path, c
 	return nil
 }
 
@@ -152,19 +154,35 @@ func (v *visit) talk(over <-chan struct{}, d time.Duration, limit int, every tim
 	}
 }
 
+// roomMessage is a message for the room, of size bytes or a few more: mostly a chat's,
+// and now and then one of a kind that the server does not declare.
+func roomMessage(size int) []byte {
+	kinds := append(roomKinds, roomKinds[0], "reaction")
+	b := fmt.Appendf(nil, `{"type":%q,"text":"`, kinds[rand.IntN(len(kinds))])
+	const end = `"}`
+	for len(b)+len(end) < size {
+		b = append(b, 'x')
+	}
+	return append(b, end...)
+}
+
 func (v *visit) say(size int) error {
 	typ := websocket.MessageText
 	if rand.N(4) == 0 {
 		typ = websocket.MessageBinary
 	}
+	body := text()[:size]
+	if v.path == "/room" && typ == websocket.MessageText {
+		body = roomMessage(size)
+	}
 	if size <= fragment {
-		return v.Write(v.ctx, typ, text()[:size])
+		return v.Write(v.ctx, typ, body)
 	}
 	w, err := v.Writer(v.ctx, typ)
 	if err != nil {
 		return err
 	}
-	for rest := text()[:size]; len(rest) > 0; {
+	for rest := body; len(rest) > 0; {
 		n := min(len(rest), fragment)
 		if _, err := w.Write(rest[:n]); err != nil {
 			return err

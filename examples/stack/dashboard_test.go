@@ -47,8 +47,8 @@ func queries(panels []panel) (all []string) {
 }
 
 // elsewhere are the recording rules of what no demo has: dialed connections,
-// instances that push or are down, and metrics of newer versions.
-var elsewhere = regexp.MustCompile(`ws_client_|pushed|vanished|down|_cut|kind:ws_messages`)
+// and instances that push or are down.
+var elsewhere = regexp.MustCompile(`ws_client_|pushed|vanished|down|_cut`)
 
 // Every query of the dashboard has an answer from a stack under load, as
 // Prometheus parses it, and so has every recording rule.

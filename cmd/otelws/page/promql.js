@@ -9,24 +9,34 @@
 
 import { keyOf } from "./history.js";
 
-// metric selects the series of name with the labels.
-export function metric(name, labels = {}) {
+// select returns the text of what selects the series with the labels, and whether one
+// has them.
+function select(labels) {
   const wanted = Object.entries(labels);
   const matchers = wanted.map(([key, value]) => `${key}="${value}"`).join(",");
   return {
-    text: () => name + (matchers && `{${matchers}}`),
-    at: (history, time) =>
-      history.instant(name, time).filter((series) => wanted.every(([key, value]) => series.labels[key] === value)),
+    matchers: matchers && `{${matchers}}`,
+    match: (series) => wanted.every(([key, value]) => series.labels[key] === value),
   };
 }
 
-export function rate(name) {
+// metric selects the series of name with the labels.
+export function metric(name, labels = {}) {
+  const { matchers, match } = select(labels);
   return {
-    text: (range) => `rate(${name}[${duration(range)}])`,
+    text: () => name + matchers,
+    at: (history, time) => history.instant(name, time).filter(match),
+  };
+}
+
+export function rate(name, labels = {}) {
+  const { matchers, match } = select(labels);
+  return {
+    text: (range) => `rate(${name}${matchers}[${duration(range)}])`,
     at: (history, time, range) =>
       history
         .range(name, time - range, time)
-        .filter(({ times }) => times.length > 1)
+        .filter((series) => series.times.length > 1 && match(series))
         .map(({ labels, times, values }) => ({ labels, value: increase(times, values, time, range) / range })),
   };
 }

@@ -62,6 +62,19 @@ export const signals = [
     queries: histogram("ws_message_bytes"),
   },
   {
+    id: "kinds",
+    title: "Messages received, by kind",
+    metric: "ws_messages_total",
+    what: "The member type of a JSON message says its kind. other: not declared. none: a message without one, as on /echo.",
+    unit: perSecond,
+    queries: [
+      {
+        expr: sumBy("kind", rate("ws_messages_total", { network_io_direction: "receive" })),
+        name: (labels) => labels.kind,
+      },
+    ],
+  },
+  {
     id: "heartbeat",
     title: "Round trip of heartbeats",
     metric: "ws_heartbeat_rtt_seconds",

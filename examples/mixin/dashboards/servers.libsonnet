@@ -7,6 +7,10 @@ function(lib, colours, config)
     for q in [[0.5, '50 %'], [0.95, '95 %'], [0.99, '99 %']]
   ];
   local size = lib.colours(colours.quantiles) + lib.capped(262144, '256 KiB or more');
+  local received = 'network_io_direction="receive"';
+  local byKind(name, direction) = [
+    lib.target(lib.sum(lib.rate(name, 'network_io_direction="%s"' % direction), 'kind') + '\nor on ()\n' + lib.zeroOf('kind', 'none'), '{{kind}}'),
+  ];
   local closed(ws) = [lib.target(lib.sum(lib.rate(ws + 'connections_closed_total'), 'code') + '\nor on ()\n' + lib.zeroOf('code', '1000'), '{{code}}')];
   local handshakes(ws) = [lib.target(lib.count(ws + 'handshake_duration_seconds', by='http_response_status_code') + '\nor on ()\n' + lib.zeroOf('http_response_status_code', '101'), '{{http_response_status_code}}')];
 
@@ -125,12 +129,24 @@ function(lib, colours, config)
       lib.timeseries('Frames by opcode', 'Control frames too. Many continuations: small write buffers.', [
         lib.target(lib.sum(lib.rate('ws_frames_total'), 'network_io_direction, opcode') + '\nor on ()\n' + lib.zeroOf('opcode', 'text'), '{{network_io_direction}} {{opcode}}'),
       ], 'suffix:/s'),
-      lib.timeseries('Messages by kind', 'With otelws.WithMessageKinds.', [
-        lib.target(lib.sum(lib.rate('ws_messages_total'), 'network_io_direction, kind') + '\nor on ()\n' + lib.zeroOf('kind', 'none'), '{{network_io_direction}} {{kind}}'),
-      ], 'suffix:/s'),
-      lib.timeseries('Bytes by kind', 'With otelws.WithMessageKinds.', [
-        lib.target(lib.sum(lib.rate('ws_messages_size_bytes_total'), 'network_io_direction, kind') + '\nor on ()\n' + lib.zeroOf('kind', 'none'), '{{network_io_direction}} {{kind}}'),
-      ], 'Bps'),
+    ]),
+
+    row('Messages by kind', [
+      lib.timeseries('Received, by kind', 'With WithMessageKinds of otelws, or --message-kinds of the proxy. other: a kind that is not declared, or was not found in the beginning. A jump after a release shows which messages it sends.', byKind('ws_messages_total', 'receive'), 'suffix:/s')
+      + lib.stacked,
+      lib.timeseries('Sent, by kind', 'One message to a room of a thousand is a thousand here.', byKind('ws_messages_total', 'transmit'), 'suffix:/s') + lib.stacked,
+      lib.timeseries('Share of the messages received', 'Steady while clients do the same as ever, however many there are. A rising other is a client that speaks another version.', [
+        lib.target('(%(kinds)s\n/ ignoring (kind) group_left\n%(all)s) >= 0\nor on ()\n%(zero)s' % {
+          kinds: lib.sum(lib.rate('ws_messages_total', received), 'kind'),
+          all: lib.sum(lib.rate('ws_messages_total', received)),
+          zero: lib.zeroOf('kind', 'none'),
+        }, '{{kind}}'),
+      ], 'percentunit') + lib.max(1),
+      lib.timeseries('Bytes received, by kind', 'Of payloads; with permessage-deflate, as compressed.', byKind('ws_messages_size_bytes_total', 'receive'), 'Bps') + lib.stacked,
+      lib.timeseries('Bytes sent, by kind', 'Of payloads; with permessage-deflate, as compressed.', byKind('ws_messages_size_bytes_total', 'transmit'), 'Bps') + lib.stacked,
+      lib.timeseries('Time in the handler by kind, 95 %', 'With WithMessageKinds of package tracing: which message is slow.', [
+        lib.target(lib.quantile(0.95, 'ws_message_process_duration_seconds', 'kind!=""', by='kind') + '\nor on ()\n' + lib.zeroOf('kind', 'none'), '{{kind}}', lib.exemplars),
+      ], 's'),
     ]),
 
     row('Messages by trace', [

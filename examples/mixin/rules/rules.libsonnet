@@ -123,6 +123,10 @@
             record('job_direction:ws_io_bytes:rate5m', 'sum by (%s, network_io_direction) (rate(%s[5m]))' % [labels.S, metric('ws_io_bytes_total')]),
             // With WithMessageKinds.
             record('job_direction_kind:ws_messages:rate5m', 'sum by (%s, network_io_direction, kind) (rate(%s[5m]))' % [labels.S, metric('ws_messages_total')]),
+            record('job_direction_kind:ws_messages:ratio_rate5m', |||
+              (job_direction_kind:ws_messages:rate5m
+                / ignoring (kind) group_left sum without (kind) (job_direction_kind:ws_messages:rate5m)) >= 0
+            |||),
             record('job_direction_kind:ws_messages_size_bytes:rate5m', 'sum by (%s, network_io_direction, kind) (rate(%s[5m]))' % [labels.S, metric('ws_messages_size_bytes_total')]),
           ],
       },

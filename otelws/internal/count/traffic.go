@@ -11,6 +11,9 @@ type Traffic struct {
 	masked [Directions]bool // whether frames are masked
 	shards []Shard
 	next   atomic.Uint32
+
+	kinds     []KindShard // nil without CountKinds
+	nextKinds atomic.Uint32
 }
 
 // NewTraffic returns the Traffic of accepted connections, or else of dialed ones,

@@ -21,10 +21,16 @@ import (
 // not looked at, because the window may hold messages that came before (RFC
 // 7692 section 7.1.1).
 type Counter struct {
-	n     int64  // output so far
-	buf   uint64 // input not yet used, the next bit lowest
-	nbuf  uint   // the bits in buf; the ones above are 0
-	table *table // of the current block
+	stream
+	n       int64  // output so far
+	table   *table // of the current block
+	dynamic table
+}
+
+// stream is what a decoder knows of its place in a stream.
+type stream struct {
+	buf  uint64 // input not yet used, the next bit lowest
+	nbuf uint   // the bits in buf; the ones above are 0
 
 	state  state
 	final  bool // the current or last block has BFINAL set
@@ -36,7 +42,6 @@ type Counter struct {
 
 	lengths [maxLit + maxDist]uint8
 	codes   [1 << codeBits]uint8
-	dynamic table
 }
 
 type state uint8
@@ -48,7 +53,9 @@ const (
 	inSizes             // HLIT, HDIST and HCLEN of a dynamic block
 	inCodeLengths       // its code lengths for the code length alphabet
 	inLengths           // its code lengths for the two other alphabets
-	inSymbols           // a dynamic or fixed block's data
+	atFixed             // the data of a fixed block
+	atDynamic           // the data of a dynamic block
+	inSymbols           // the data of either
 	invalid
 )
 
@@ -58,8 +65,13 @@ var tail = [...]byte{0, 0, 0xff, 0xff}
 
 // Reset makes the Counter ready for another message.
 func (c *Counter) Reset() {
-	c.n, c.buf, c.nbuf = 0, 0, 0
-	c.state, c.final = atBlock, false
+	c.n = 0
+	c.reset()
+}
+
+func (s *stream) reset() {
+	s.buf, s.nbuf = 0, 0
+	s.state, s.final = atBlock, false
 }
 
 // Feed reads the next bytes of the message's payload, which may end anywhere.
@@ -69,8 +81,13 @@ func (c *Counter) Feed(p []byte) { c.feed(p, 0) }
 // FeedMasked is Feed for bytes as they stand in a masked frame (RFC 6455
 // section 5.3). offset is the number of the frame's payload bytes before p.
 func (c *Counter) FeedMasked(p []byte, key [4]byte, offset int64) {
+	c.feed(p, keyAt(key, offset))
+}
+
+// keyAt is the mask as the byte at offset needs it.
+func keyAt(key [4]byte, offset int64) uint64 {
 	k := uint64(key[0]) | uint64(key[1])<<8 | uint64(key[2])<<16 | uint64(key[3])<<24
-	c.feed(p, rotate(k|k<<32, int(offset&3)))
+	return rotate(k|k<<32, int(offset&3))
 }
 
 // Finish ends the message. n is the length of its output, as far as that was
@@ -79,11 +96,16 @@ func (c *Counter) FeedMasked(p []byte, key [4]byte, offset int64) {
 // block may be followed by others that begin on the next byte, as in section
 // 7.2.3.4, and by nothing at all.
 func (c *Counter) Finish() (n int64, ok bool) {
-	if c.state != atBlock || !c.final || c.nbuf != 0 {
+	if !c.ended() {
 		c.feed(tail[:], 0)
 	}
-	return c.n, c.state == atBlock && c.nbuf == 0
+	return c.n, c.betweenBlocks()
 }
+
+// ended says whether the message ends here without a tail.
+func (s *stream) ended() bool { return s.final && s.betweenBlocks() }
+
+func (s *stream) betweenBlocks() bool { return s.state == atBlock && s.nbuf == 0 }
 
 func (c *Counter) feed(p []byte, key uint64) {
 	in := input{p: p, key: key, buf: c.buf, n: c.nbuf}
@@ -96,71 +118,88 @@ func (c *Counter) feed(p []byte, key uint64) {
 // has yet to come, and on an invalid stream.
 func (c *Counter) step(in *input) bool {
 	switch c.state {
-	case atBlock:
-		return c.block(in)
-	case inStoredSize:
-		return c.storedSize(in)
 	case inStored:
 		return c.storedData(in)
-	case inSizes:
-		return c.sizes(in)
-	case inCodeLengths:
-		return c.codeLengths(in)
-	case inLengths:
-		return c.symbolLengths(in)
+	case atFixed:
+		c.table, c.state = fixed, inSymbols
+		return true
+	case atDynamic:
+		lit, dist := c.symbolCodes()
+		// A table of pairs is worth its making where there is much to read by it.
+		if !c.dynamic.init(lit, dist, len(in.p) >= pairsFrom) {
+			return c.fail()
+		}
+		c.table, c.state = &c.dynamic, inSymbols
+		return true
 	case inSymbols:
 		return c.symbols(in)
+	}
+	return c.header(in)
+}
+
+// header reads a part of what stands before a block's data, as step does.
+func (s *stream) header(in *input) bool {
+	switch s.state {
+	case atBlock:
+		return s.block(in)
+	case inStoredSize:
+		return s.storedSize(in)
+	case inSizes:
+		return s.sizes(in)
+	case inCodeLengths:
+		return s.codeLengths(in)
+	case inLengths:
+		return s.symbolLengths(in)
 	}
 	return false
 }
 
-func (c *Counter) fail() bool {
-	c.state = invalid
+func (s *stream) fail() bool {
+	s.state = invalid
 	return false
 }
 
 // block reads a block's header (RFC 1951 section 3.2.3).
-func (c *Counter) block(in *input) bool {
+func (s *stream) block(in *input) bool {
 	in.fill()
 	if in.n < 3 {
 		return false
 	}
-	c.final = in.take(1) == 1
+	s.final = in.take(1) == 1
 	switch in.take(2) {
 	case 0:
 		in.align()
-		c.state = inStoredSize
+		s.state = inStoredSize
 	case 1:
-		c.table = fixed
-		c.state = inSymbols
+		s.state = atFixed
 	case 2:
-		c.state = inSizes
+		s.state = inSizes
 	default:
-		return c.fail()
+		return s.fail()
 	}
 	return true
 }
 
-func (c *Counter) endBlock(in *input) bool {
-	if c.final {
+func (s *stream) endBlock(in *input) bool {
+	if s.final {
 		in.align()
 	}
-	c.state = atBlock
+	s.state = atBlock
 	return true
 }
 
 // storedSize reads the header of a stored block (RFC 1951 section 3.2.4).
-func (c *Counter) storedSize(in *input) bool {
+func (s *stream) storedSize(in *input) bool {
 	in.fill()
 	if in.n < 32 {
 		return false
 	}
 	size, inverse := uint16(in.take(16)), uint16(in.take(16))
 	if size != ^inverse {
-		return c.fail()
+		return s.fail()
 	}
-	c.stored = size
-	c.state = inStored
+	s.stored = size
+	s.state = inStored
 	return true
 }
 

@@ -88,9 +88,9 @@ var distProto = func() (p [maxDist + 2]uint8) {
 	return p
 }()
 
-// fixed is the table of blocks with fixed codes (RFC 1951 section 3.2.6).
-var fixed = func() *table {
-	var lit [maxLit + 2]uint8
+// fixedLengths are the code lengths of blocks with fixed codes (RFC 1951 section
+// 3.2.6).
+func fixedLengths() (lit [maxLit + 2]uint8, dist [maxDist + 2]uint8) {
 	for i := range lit {
 		switch {
 		case i < 144:
@@ -103,10 +103,15 @@ var fixed = func() *table {
 			lit[i] = 8
 		}
 	}
-	var dist [maxDist + 2]uint8
 	for i := range dist {
 		dist[i] = 5
 	}
+	return lit, dist
+}
+
+// fixed is the table of those.
+var fixed = func() *table {
+	lit, dist := fixedLengths()
 	t := new(table)
 	t.init(lit[:], dist[:], true)
 	return t
@@ -217,7 +222,7 @@ func (c *code) long(buf uint64, n uint32) (index int, length uint32) {
 // fill makes a table that is looked up by the next bits of the input. The entry
 // of a code is that of its symbol in proto, and unit for each of its bits. What
 // no code begins as short as the table is wide has the entry rest.
-func fill[E uint8 | uint32](table []E, c *code, sorted []uint16, proto []E, unit, rest E) {
+func fill[E uint8 | uint16 | uint32](table []E, c *code, sorted []uint16, proto []E, unit, rest E) {
 	table[0] = rest
 	next := 0
 	for n, size := 1, 1; size < len(table); n++ {

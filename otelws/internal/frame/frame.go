@@ -49,26 +49,32 @@ type Frame struct {
 	// this frame completes, and -1 where it completes none.
 	Message int64
 
-	// Decoded is what the Decoder gave for that message, where Compressed says
-	// that it was asked.
-	Decoded    int64
-	Compressed bool
+	// Decoded and Kind are what the Inspector gave for that message. Decoded is
+	// negative where it gave none.
+	Decoded int64
+	Kind    int32
 
 	masked  bool
 	mask    [4]byte
 	payload []byte
 }
 
-// Decoder measures the messages whose first frame has RSV1 set, one after the
-// other.
-type Decoder interface {
-	// Payload passes the next bytes of a message, as they stand in a frame
-	// masked with key (zeros where it is not masked), of whose payload offset
-	// bytes came before. They are neither kept nor changed.
+// Inspector looks into messages, one after the other.
+type Inspector interface {
+	// Whole looks into a message that is one frame, with no RSV bit and with size
+	// bytes of payload. It returns Frame.Kind.
+	Whole(frame []byte, size int) (kind int32)
+
+	// Begin begins a message whose first frame begins with the byte first.
+	Begin(first byte)
+
+	// Payload passes the next bytes of it, as they stand in a frame masked with key
+	// (zeros where it is not masked), of whose payload offset bytes came before. They
+	// are neither kept nor changed.
 	Payload(b []byte, key [4]byte, offset int64)
 
-	// End ends the message. What it returns is Frame.Decoded.
-	End() int64
+	// End ends the message. It returns Frame.Decoded and Frame.Kind.
+	End() (decoded int64, kind int32)
 }
 
 // AppendPayload appends the unmasked payload of a control frame to dst. It is
@@ -102,14 +108,14 @@ type Parser struct {
 	fin     bool
 	open    bool // a message has begun and its last frame has not
 	payload bool // the header has been read, the payload has not
-	encoded bool // the current message is the Decoder's
+	inspect bool // the current message is the Inspector's
 	done    bool
 	mask    [4]byte
 
-	remaining uint64   // payload bytes of the current frame still to come
-	message   uint64   // payload bytes of the current message so far
-	pieces    *pieces  // nil until something has come in pieces
-	decoding  *decoded // nil without a Decoder
+	remaining uint64     // payload bytes of the current frame still to come
+	message   uint64     // payload bytes of the current message so far
+	pieces    *pieces    // nil until something has come in pieces
+	inspected *inspected // nil without an Inspector
 }
 
 const maskBit byte = 0x80
@@ -122,9 +128,10 @@ type pieces struct {
 	payload    [MaxControlPayload]byte // of a control frame
 }
 
-type decoded struct {
-	decoder Decoder
-	length  uint64 // payload bytes of the current frame
+type inspected struct {
+	Inspector
+	all    bool   // messages without an RSV bit too
+	length uint64 // payload bytes of the current frame
 }
 
 // New returns a Parser of the frames that a client (or else a server) sends,
@@ -137,18 +144,22 @@ func New(client bool, rsv byte) Parser {
 	return p
 }
 
-// Decode has d measure the messages that are compressed, in the order in which
-// they pass.
-func (p *Parser) Decode(d Decoder) {
-	p.decoding = &decoded{decoder: d, length: p.remaining}
-	p.whole &^= RSV1
+// Inspect has i look into the messages with an RSV bit, or else into all, in the
+// order in which they pass.
+func (p *Parser) Inspect(i Inspector, all bool) {
+	p.inspected = &inspected{Inspector: i, all: all, length: p.remaining}
+	p.whole = 0
 }
 
+// InspectInOrder has Whole find nothing, so that the Inspector is given all messages
+// by Begin, Payload and End, one after the other.
+func (p *Parser) InspectInOrder() { p.whole = 0xff }
+
 // Clone returns a Parser that goes on from where p stands, independently of it
-// and without its Decoder.
+// and without its Inspector.
 func (p *Parser) Clone() Parser {
 	c := *p
-	c.pieces, c.decoding = nil, nil
+	c.pieces, c.inspected = nil, nil
 	if s := p.pieces; s != nil && s.headerLen+s.payloadLen > 0 {
 		c.pieces = new(*s)
 	}
@@ -211,7 +222,11 @@ func (p *Parser) Whole(b []byte) int {
 func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 	if size := sizeOf(b); size <= len(b) && p.BetweenMessages() {
 		if length := p.Whole(b[:size]); length >= 0 {
-			return Frame{Opcode: Opcode(b[0] & 0x0f), Message: int64(length)}, size, true, None
+			f := Frame{Opcode: Opcode(b[0] & 0x0f), Message: int64(length), Decoded: -1}
+			if i := p.inspected; i != nil && i.all {
+				f.Kind = i.Whole(b[:size], length)
+			}
+			return f, size, true, None
 		}
 	}
 	if p.done {
@@ -241,8 +256,8 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 		n += used
 	} else {
 		used := min(uint64(len(rest)), p.remaining)
-		if d := p.decoding; p.encoded && d != nil {
-			d.decoder.Payload(rest[:used], p.mask, int64(d.length-p.remaining))
+		if i := p.inspected; p.inspect && i != nil {
+			i.Payload(rest[:used], p.mask, int64(i.length-p.remaining))
 		}
 		p.remaining -= used
 		n += int(used)
@@ -333,13 +348,17 @@ func (p *Parser) begin(h []byte) Error {
 
 	p.payload = true
 	p.remaining = length
-	if p.decoding != nil {
-		p.decoding.length = length
+	if p.inspected != nil {
+		p.inspected.length = length
 	}
 	if !p.opcode.isControl() {
 		if p.opcode != Continuation {
 			p.message = 0
-			p.encoded = p.decoding != nil && h[0]&RSV1 != 0
+			if i := p.inspected; i != nil {
+				if p.inspect = i.all || h[0]&rsvAll != 0; p.inspect {
+					i.Begin(h[0])
+				}
+			}
 		}
 		p.message = min(p.message+length, math.MaxInt64)
 		p.open = !p.fin
@@ -429,11 +448,11 @@ func (p *Parser) end(payload []byte) Frame {
 	if p.opcode == Close {
 		p.done = true
 	}
-	f := Frame{Opcode: p.opcode, Message: -1, payload: payload, mask: p.mask, masked: p.masked}
+	f := Frame{Opcode: p.opcode, Message: -1, Decoded: -1, payload: payload, mask: p.mask, masked: p.masked}
 	if p.fin && !p.opcode.isControl() {
 		f.Message = int64(p.message)
-		if p.encoded && p.decoding != nil {
-			f.Compressed, f.Decoded = true, p.decoding.decoder.End()
+		if i := p.inspected; p.inspect && i != nil {
+			f.Decoded, f.Kind = i.End()
 		}
 	}
 	return f

@@ -1,6 +1,7 @@
 package frame_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -104,9 +105,9 @@ func TestWhole(t *testing.T) {
 	if got := p.Whole(compressed); got != 2 {
 		t.Errorf("compressed: %d", got)
 	}
-	p.Decode(new(unmasker))
+	p.Inspect(new(unmasker), false)
 	if got := p.Whole(compressed); got >= 0 {
-		t.Errorf("compressed, for a Decoder: %d", got)
+		t.Errorf("compressed, for an Inspector: %d", got)
 	}
 }
 
@@ -127,11 +128,25 @@ func TestNextDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// unmasker is a Decoder that has the payloads of the messages.
+// unmasker is an Inspector that has the payloads of the messages.
 type unmasker struct {
 	open []byte
 	all  []string
 }
+
+func (u *unmasker) Whole(f []byte, size int) int32 {
+	u.Begin(f[0])
+	payload := f[len(f)-size:]
+	var key [4]byte
+	if f[1]&0x80 != 0 {
+		key = [4]byte(f[len(f)-size-4:])
+	}
+	u.Payload(payload, key, 0)
+	_, kind := u.End()
+	return kind
+}
+
+func (u *unmasker) Begin(first byte) { u.open = fmt.Appendf(nil, "%x:", first) }
 
 func (u *unmasker) Payload(b []byte, key [4]byte, offset int64) {
 	for i, c := range b {
@@ -139,55 +154,62 @@ func (u *unmasker) Payload(b []byte, key [4]byte, offset int64) {
 	}
 }
 
-func (u *unmasker) End() int64 {
+func (u *unmasker) End() (decoded int64, kind int32) {
 	u.all = append(u.all, string(u.open))
-	u.open = nil
-	return int64(-len(u.all))
+	return int64(100 + len(u.all)), int32(len(u.all))
 }
 
-// A Decoder is given the payloads of compressed messages and no others, however
-// the bytes are split.
-func TestDecoder(t *testing.T) {
+// An Inspector is given the payloads of compressed messages and no others, or else
+// of all, however the bytes are split.
+func TestInspector(t *testing.T) {
 	const rsv1 = frame.RSV1
 	s := stream{
-		{first: fin | rsv1 | text, payload: "one"}, {first: fin | text, payload: "not compressed"},
+		{first: fin | rsv1 | text, payload: "one"}, {first: fin | text, payload: "plain"},
 		{first: rsv1 | binaryFrame, payload: "tw"}, {first: fin | ping, payload: "p"}, {first: continuation},
 		{first: fin | continuation, payload: "o, in three"},
 		{first: text, payload: "nei"}, {first: fin | continuation, payload: "ther"}, {first: fin | rsv1 | text},
-		{first: fin | rsv1 | text, payload: "four"},
+		{first: fin | rsv1 | text, payload: "four"}, {first: fin | binaryFrame},
 	}
+	sizes := []int64{3, 5, 13, 7, 0, 4, 0}
 	for _, side := range []struct {
 		client bool
 		stream []byte
 	}{{true, s.masked()}, {false, s.plain()}} {
 		for i := range side.stream {
-			p := frame.New(side.client, rsv1)
-			u := new(unmasker)
-			p.Decode(u)
-			var decoded, messages []int64
-			for _, b := range [][]byte{side.stream[:i], side.stream[i:]} {
-				for len(b) > 0 {
-					f, n, ok, err := p.Next(b)
-					if err != frame.None {
-						t.Fatal(err)
-					}
-					b = b[n:]
-					if ok && f.Message >= 0 {
-						messages = append(messages, f.Message)
-					}
-					if f.Compressed {
-						decoded = append(decoded, f.Decoded)
+			for _, all := range []bool{false, true} {
+				p := frame.New(side.client, rsv1)
+				u := new(unmasker)
+				p.Inspect(u, all)
+				var decoded, messages []int64
+				var kinds []int32
+				for _, b := range [][]byte{side.stream[:i], side.stream[i:]} {
+					for len(b) > 0 {
+						f, n, ok, err := p.Next(b)
+						if err != frame.None {
+							t.Fatal(err)
+						}
+						b = b[n:]
+						if ok && f.Message >= 0 {
+							messages = append(messages, f.Message)
+							kinds = append(kinds, f.Kind)
+							if f.Decoded >= 0 {
+								decoded = append(decoded, f.Decoded)
+							}
+						}
 					}
 				}
-			}
-			if want := []string{"one", "two, in three", "", "four"}; !slices.Equal(u.all, want) {
-				t.Fatalf("split at %d: payloads %q, want %q", i, u.all, want)
-			}
-			if want := []int64{-1, -2, -3, -4}; !slices.Equal(decoded, want) {
-				t.Fatalf("split at %d: decoded sizes %v, want %v", i, decoded, want)
-			}
-			if want := []int64{3, 14, 13, 7, 0, 4}; !slices.Equal(messages, want) {
-				t.Fatalf("split at %d: messages of %v, want %v", i, messages, want)
+				want, wantKinds := []string{"c1:one", "42:two, in three", "c1:", "c1:four"}, []int32{1, 0, 2, 0, 3, 4, 0}
+				if all {
+					want = []string{"c1:one", "81:plain", "42:two, in three", "1:neither", "c1:", "c1:four", "82:"}
+					wantKinds = []int32{1, 2, 3, 4, 5, 6, 7}
+				}
+				if !slices.Equal(u.all, want) || !slices.Equal(kinds, wantKinds) || !slices.Equal(messages, sizes) {
+					t.Fatalf("split at %d: payloads %q, kinds %v, messages of %v; want %q, %v, %v",
+						i, u.all, kinds, messages, want, wantKinds, sizes)
+				}
+				if len(decoded) < 4 || decoded[0] != 101 {
+					t.Fatalf("split at %d: decoded sizes %v", i, decoded)
+				}
 			}
 		}
 	}

@@ -42,8 +42,9 @@ type Recorder interface {
 	// is that of the response, 0 where there was none.
 	Refused(status int)
 
-	// Message is called for each message, where Opening.Messages asks for it.
-	Message(d count.Direction, size int64)
+	// Message is called for each message, where Opening.Messages asks for it. kind is
+	// its place among Opening.Kinds, 0 without these.
+	Message(d count.Direction, size int64, kind int)
 	// RoundTrip is called for each ping that was answered.
 	RoundTrip(d time.Duration)
 	// ProtocolError is called for each violation of RFC 6455.
@@ -64,7 +65,12 @@ type Opening struct {
 	Shard    *count.Shard
 	Messages bool // whether Recorder.Message is called
 	Decode   bool // whether the sizes of compressed messages are decoded
-	PeerLeft bool // whether the peer had left before the response went out
+	// Kinds reads the kinds of messages, which KindShard counts. Both are nil where
+	// they are not asked for.
+	Kinds     *Kinds
+	KindShard *count.KindShard
+	Payload   func([]byte) []byte // returns the part of a message with the kind, unless nil
+	PeerLeft  bool                // whether the peer had left before the response went out
 	// Closing, where it is not nil, is called each time that this side is about to
 	// close the transport, which can still be asked then.
 	Closing func()

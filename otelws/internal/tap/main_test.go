@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // facts is a Recorder that keeps what it is told.
 type facts struct {
 	traffic *count.Traffic
+	kinds   *Kinds // nil where they are not read
 
 	mu      sync.Mutex
 	opened  int
@@ -41,7 +42,7 @@ func (f *facts) Opening(http.Header) Opening {
 	if f.onOpening != nil {
 		f.onOpening()
 	}
-	return Opening{Shard: f.traffic.Shard()}
+	return Opening{Shard: f.traffic.Shard(), Kinds: f.kinds, KindShard: f.traffic.KindShard()}
 }
 
 func (f *facts) locked(g func()) {
@@ -54,7 +55,7 @@ func (f *facts) Opened()                                       { f.locked(func()
 func (f *facts) Begun()                                        {}
 func (f *facts) Refused(status int)                            { f.locked(func() { f.refused = append(f.refused, status) }) }
 func (f *facts) Leaving() (websocket.StatusCode, string, bool) { return 0, "", false }
-func (f *facts) Message(count.Direction, int64)                {}
+func (f *facts) Message(count.Direction, int64, int)           {}
 func (f *facts) ProtocolError(err frame.Error)                 { f.locked(func() { f.errors = append(f.errors, err) }) }
 func (f *facts) Ended(e End)                                   { f.ended <- e }
 func (f *facts) Fault(v any)                                   { f.locked(func() { f.faults = append(f.faults, v) }) }

@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
-	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
 // handshake is the state of a Conn whose response has not passed. The response
@@ -209,7 +208,7 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	h.phase = over
 	s := &c.opened
 	o.PeerLeft = o.PeerLeft || h.peerLeft
-	s.prepare(o, rsvOf(response))
+	s.prepare(o, extensionsOf(response))
 	in, out := &s.inbound, &s.outbound
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -389,17 +388,4 @@ func tokens(h http.Header, name string) func(yield func(string) bool) {
 			}
 		}
 	}
-}
-
-// rsvOf returns the RSV bits that the extensions of a response may set.
-func rsvOf(response http.Header) (rsv byte) {
-	for extension := range tokens(response, "Sec-WebSocket-Extensions") {
-		name, _, _ := strings.Cut(extension, ";")
-		if strings.TrimSpace(name) == "permessage-deflate" {
-			rsv |= frame.RSV1
-		} else {
-			rsv |= frame.RSV1 | frame.RSV2 | frame.RSV3
-		}
-	}
-	return rsv
 }

@@ -23,10 +23,12 @@ type session struct {
 	speaker  atomic.Pointer[speaker] // nil until the tap is asked to speak
 	writing  count.Writing           // the Writes in progress
 	flags    flags
-	messages bool // Recorder.Message is called
+	messages bool // there is more to do for a message than to count it
+	recorded bool // Recorder.Message is called
 	inbound  stream
 	outbound stream
 
+	kinds    *kinds // nil where they are not read
 	start    clock.Instant
 	closes   func() // Opening.Closing
 	deadline deadline
@@ -61,18 +63,14 @@ type stream struct {
 }
 
 // prepare makes s ready to be opened.
-func (s *session) prepare(o Opening, rsv byte) {
-	s.shard, s.messages, s.start = o.Shard, o.Messages, clock.Now()
+func (s *session) prepare(o Opening, e extensions) {
+	s.shard, s.recorded, s.start = o.Shard, o.Messages, clock.Now()
+	s.messages = o.Messages || o.Kinds != nil
 	s.closes = o.Closing
 	s.verdict.peerLeft = o.PeerLeft
-	s.inbound.parser = frame.New(s.conn.accepted, rsv)
-	s.outbound.parser = frame.New(!s.conn.accepted, rsv)
-	// RSV1 alone: with another extension, payloads need not be DEFLATE.
-	if o.Decode && rsv == frame.RSV1 {
-		decoders := new([count.Directions]decoder)
-		s.inbound.parser.Decode(&decoders[count.Receive])
-		s.outbound.parser.Decode(&decoders[count.Transmit])
-	}
+	s.inbound.parser = frame.New(s.conn.accepted, e.rsv)
+	s.outbound.parser = frame.New(!s.conn.accepted, e.rsv)
+	s.inspect(o, e)
 }
 
 func (s *session) stream(d count.Direction) *stream {
@@ -120,7 +118,7 @@ func opcodeOf(b []byte) frame.Opcode { return frame.Opcode(b[0] & 0x0f) }
 // messages are left for Passed.end to count.
 func (s *session) received(b []byte) (messages uint64) {
 	if size := s.inbound.single(b); size >= 0 {
-		s.countSingle(count.Receive, s.shard.Singles(count.Receive, opcodeOf(b)), size, len(b))
+		s.countSingle(count.Receive, s.shard.Singles(count.Receive, opcodeOf(b)), size, b)
 		s.inbound.passed.at(clock.Coarse())
 		return 1
 	}
@@ -209,7 +207,7 @@ func (s *session) endWrite(begun clock.Instant) {
 func (s *session) wroteSingle(singles *count.Singles, size int, p []byte, n int, err error) {
 	defer s.conn.contain()
 	if n == len(p) {
-		s.countSingle(count.Transmit, singles, size, n)
+		s.countSingle(count.Transmit, singles, size, p)
 		s.outbound.passed.message()
 	} else {
 		s.brokeOff(p, n)
@@ -277,16 +275,16 @@ func (s *session) writeInParts(p []byte) (n int, err error) {
 
 // event is a frame that ends at a place in a Write.
 type event struct {
-	message    int64 // as in frame.Frame
-	decoded    int64
-	end        int
-	opcode     frame.Opcode
-	compressed bool
-	err        frame.Error // of what comes after the frame before
+	message int64 // as in frame.Frame, as are decoded and kind
+	decoded int64
+	end     int
+	kind    int32
+	opcode  frame.Opcode
+	err     frame.Error // of what comes after the frame before
 }
 
 func eventOf(f *frame.Frame, end int) event {
-	return event{message: f.Message, decoded: f.Decoded, end: end, opcode: f.Opcode, compressed: f.Compressed}
+	return event{message: f.Message, decoded: f.Decoded, kind: f.Kind, end: end, opcode: f.Opcode}
 }
 
 // events are what was read ahead of one Write: a few as a rule, and many of a
@@ -399,14 +397,28 @@ func (s *session) brokeOff(p []byte, n int) {
 // The count functions count what has passed in one direction. The lock of the
 // direction is held where the connection is not known to stand between messages.
 
-// countSingle counts a single message of n bytes on the wire, all but its number in
-// Passed.
-func (s *session) countSingle(d count.Direction, singles *count.Singles, size, n int) {
+// countSingle counts b, which is a single message with size bytes of payload, all but
+// its number in Passed.
+func (s *session) countSingle(d count.Direction, singles *count.Singles, size int, b []byte) {
 	s.progress()
 	singles.Add(size)
-	s.stream(d).passed.bytes.Add(int64(n))
+	s.stream(d).passed.bytes.Add(int64(len(b)))
 	if s.messages {
-		s.conn.recorder.Message(d, int64(size))
+		kind := 0
+		if s.kinds != nil {
+			kind = s.kinds.of(d, b, size)
+		}
+		s.message(d, int64(size), kind)
+	}
+}
+
+// message does what there is to do for a message beside counting it in the shard.
+func (s *session) message(d count.Direction, size int64, kind int) {
+	if s.kinds != nil {
+		s.kinds.shard.Add(d, kind, size)
+	}
+	if s.recorded {
+		s.conn.recorder.Message(d, size, kind)
 	}
 }
 
@@ -425,14 +437,14 @@ func (s *session) countFrame(d count.Direction, e event) {
 		return
 	}
 	size := e.message
-	if e.compressed && e.decoded >= 0 {
+	if e.decoded >= 0 {
 		size = e.decoded
 		s.shard.AddCompressed(d, e.message, size)
 	}
 	s.shard.AddMessage(d, size)
 	s.stream(d).passed.message()
 	if s.messages {
-		s.conn.recorder.Message(d, size)
+		s.message(d, size, int(e.kind))
 	}
 }
 

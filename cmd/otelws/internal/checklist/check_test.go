@@ -73,6 +73,14 @@ func replaced(t *testing.T, text string, pairs ...string) string {
 	return text
 }
 
+// byKind is messages by kind, as a scrape has them.
+func byKind(typ, label string, chat, other int) string {
+	return fmt.Sprintf("# HELP ws_messages_total Messages, by direction and kind.\n# TYPE ws_messages_total %s\n"+
+		"ws_messages_total{%[2]s=\"chat\",network_io_direction=\"receive\"} %[3]d\n"+
+		"ws_messages_total{%[2]s=\"other\",network_io_direction=\"receive\"} %[4]d\n"+
+		"ws_messages_total{%[2]s=\"none\",network_io_direction=\"receive\"} 10\n", typ, label, chat, other)
+}
+
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -106,6 +114,9 @@ func TestFaults(t *testing.T) {
 			"ws_connections_closed_total", "chat_ws_disconnects_total", "ws_message_bytes", "websocket_message_size_bytes", "ws_heartbeat_rtt_seconds", "websocket_ping_latency_ms"}, status: checklist.Failed},
 		{name: "infinity", now: []string{`le="0.005"} 20`, `le="0.005"} 0`, `le="0.05"} 38`, `le="0.05"} 0`, `le="2.5"} 40`, `le="2.5"} 0`, "rtt_seconds_sum 0.31", "rtt_seconds_sum 1240"}, status: checklist.Failed},
 		{name: "not_cumulative", now: []string{`le="256"} 60`, `le="256"} 6`}, status: checklist.Failed},
+		{name: "kinds", now: []string{"# HELP ws_heartbeat_rtt", byKind("counter", "kind", 80, 30) + "# HELP ws_heartbeat_rtt"}, status: checklist.OK},
+		{name: "kinds_other", now: []string{"# HELP ws_heartbeat_rtt", byKind("counter", "kind", 30, 80) + "# HELP ws_heartbeat_rtt"}, status: checklist.Warning},
+		{name: "kinds_unlabelled", now: []string{"# HELP ws_heartbeat_rtt", byKind("gauge", "type", 80, 30) + "# HELP ws_heartbeat_rtt"}, status: checklist.Failed},
 		{name: "camel_case", now: []string{"app_jobs", "appJobs"}, status: checklist.Warning},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

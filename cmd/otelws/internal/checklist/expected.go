@@ -57,6 +57,12 @@ var expected = []expectation{
 	{"protocol_errors_total", counter, false, nil, never, nearWords{}},
 }
 
+// optional are metrics that are there only where somebody asked for them.
+var optional = []expectation{
+	{"messages_total", counter, false, nil, never, nearWords{}},
+	{"messages_size_bytes_total", counter, false, nil, never, nearWords{}},
+}
+
 const (
 	serverRole = "ws_"
 	clientRole = "ws_client_"
@@ -156,6 +162,13 @@ func checkSeries(_ context.Context, s *subject, i *Item) {
 				yet = append(yet, name)
 			case e.core || further:
 				missing(i, s.now, name, e)
+			}
+		}
+		for _, e := range optional {
+			if f := s.now.Families[role+e.name]; len(f.GetMetric()) > 0 {
+				there++
+				checkType(i, role+e.name, e, f)
+				checkKinds(i, role+e.name, f)
 			}
 		}
 	}

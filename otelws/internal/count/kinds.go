@@ -1,0 +1,120 @@
+package count
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// KindShard is what some connections count by the kind of their messages.
+type KindShard struct {
+	counts [Directions][]kindCount
+	sizes  [Directions][]kindSizes // nil where they are not asked for
+}
+
+type kindCount struct{ messages, bytes atomic.Int64 }
+
+type kindSizes struct {
+	buckets         [len(SizeBounds) + 1]atomic.Int64
+	least, greatest atomic.Int64 // since the last observation
+}
+
+// Add counts a message of size bytes, of the kind at the place kind.
+func (s *KindShard) Add(d Direction, kind int, size int64) {
+	c := &s.counts[d][kind]
+	c.messages.Add(1)
+	c.bytes.Add(size)
+	if s.sizes[d] != nil {
+		s.sizes[d][kind].add(size)
+	}
+}
+
+func (k *kindSizes) add(size int64) {
+	i := 0
+	for i < len(SizeBounds) && float64(size) > SizeBounds[i] {
+		i++
+	}
+	k.buckets[i].Add(1)
+	for least := k.least.Load(); size < least && !k.least.CompareAndSwap(least, size); {
+		least = k.least.Load()
+	}
+	for greatest := k.greatest.Load(); size > greatest && !k.greatest.CompareAndSwap(greatest, size); {
+		greatest = k.greatest.Load()
+	}
+}
+
+// The bounds of what all Traffics of a side take for kinds, to 4 MiB without
+// sizes, and of a cache line for two neighbours.
+const (
+	maxKindCounts  = 1 << 18
+	kindCountsLine = 8
+)
+
+// CountKinds has the Traffic, one of some number of traffics, count messages by n
+// kinds, and by their sizes where sizes is true. It is called before there are
+// connections.
+func (t *Traffic) CountKinds(n int, sizes bool, traffics int) {
+	stride := (n + kindCountsLine - 1) / kindCountsLine * kindCountsLine
+	shards := len(t.shards)
+	for shards > 1 && shards*traffics*stride*Directions > maxKindCounts {
+		shards /= 2
+	}
+	t.kinds = make([]KindShard, shards)
+	all := make([]kindCount, shards*Directions*stride)
+	for i := range t.kinds {
+		for d := range t.kinds[i].counts {
+			t.kinds[i].counts[d], all = all[:n:n], all[stride:]
+			if !sizes {
+				continue
+			}
+			of := make([]kindSizes, n)
+			for k := range of {
+				of[k].least.Store(math.MaxInt64)
+				of[k].greatest.Store(math.MinInt64)
+			}
+			t.kinds[i].sizes[d] = of
+		}
+	}
+}
+
+// KindShard returns the KindShard of the next connection, nil without CountKinds.
+func (t *Traffic) KindShard() *KindShard {
+	if len(t.kinds) == 0 {
+		return nil
+	}
+	return &t.kinds[t.nextKinds.Add(1)%uint32(len(t.kinds))]
+}
+
+// KindTotals are the messages of one kind in one direction, and their sizes.
+type KindTotals struct{ Messages, Bytes int64 }
+
+// KindsOf returns the totals of all in one direction, by the place of the kind.
+func KindsOf(all []*Traffic, d Direction, kinds int) []KindTotals {
+	sum := make([]KindTotals, kinds)
+	for _, t := range all {
+		for i := range t.kinds {
+			for k := range sum {
+				c := &t.kinds[i].counts[d][k]
+				sum[k].Messages += c.messages.Load()
+				sum[k].Bytes += c.bytes.Load()
+			}
+		}
+	}
+	return sum
+}
+
+// MessagesOfKind is Messages for one kind, where CountKinds was asked for sizes.
+func MessagesOfKind(all []*Traffic, d Direction, kind int) *Histogram {
+	h := &Histogram{Least: math.MaxInt64, Greatest: math.MinInt64}
+	for _, t := range all {
+		for i := range t.kinds {
+			s := &t.kinds[i].sizes[d][kind]
+			for b := range s.buckets {
+				h.Counts[b] += uint64(s.buckets[b].Load())
+			}
+			h.Sum += t.kinds[i].counts[d][kind].bytes.Load()
+			h.Least = min(h.Least, s.least.Swap(math.MaxInt64))
+			h.Greatest = max(h.Greatest, s.greatest.Swap(math.MinInt64))
+		}
+	}
+	return h
+}

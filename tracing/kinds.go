@@ -1,0 +1,151 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelws/otelws-go/tracing/messagekind"
+)
+
+// WithMessageKinds has ws.message.process.duration and ws.client.message.process.duration
+// carry the kind of the message, and the spans of messages have it as the attribute
+// kind. reader and kinds are what package otelws's option of the same name takes:
+// given the same, both see the same kinds.
+//
+// Each kind is a histogram of its own, and one more for each value of error.type:
+// [messagekind.Other] and [messagekind.None] included, n kinds come to 3n histograms
+// at most. [SetMessageKind] serves what only a handler knows.
+func WithMessageKinds(reader messagekind.Reader, kinds ...string) Option {
+	return optionFunc(func(c *config) {
+		declared, err := messagekind.Declare(reader, kinds...)
+		switch {
+		case err != nil:
+			c.errs = append(c.errs, fmt.Errorf("message kinds: %w", err))
+		case c.kinds != nil:
+			c.errs = append(c.errs, errors.New("message kinds are declared twice"))
+		default:
+			c.kinds = declared
+		}
+	})
+}
+
+// declare makes what the kinds need.
+func (i *Instrumentation) declare(kinds *messagekind.Kinds) {
+	if i.kinds = kinds; kinds == nil {
+		i.processed = [][outcomes][]metric.RecordOption{newProcessOptions()}
+		return
+	}
+	for _, name := range kinds.Names() {
+		attr := keyKind.String(name)
+		i.kindAttrs = append(i.kindAttrs, attr)
+		i.processed = append(i.processed, newProcessOptions(attr))
+	}
+}
+
+// SetMessageKind says what kind the message is that is being handled: ctx is what
+// [Conn.Serve] or [Messages.StartReceive] gave its handler. A kind that is not declared
+// is recorded as [messagekind.Other].
+//
+// It returns an error, and changes nothing, where ctx is no such context, or no
+// [WithMessageKinds] declares kinds. It does nothing once the message has been handled.
+func SetMessageKind(ctx context.Context, kind string) error {
+	m, _ := ctx.Value(kindedKey{}).(*kinded)
+	if m == nil {
+		return fmt.Errorf("tracing: failed to set the message kind %q: the context is not the context of a message of a tracing.New with WithMessageKinds", kind)
+	}
+	place := m.in.kinds.Place(kind)
+	m.kind.Store(int32(place))
+	if m.span != nil {
+		m.span.SetAttributes(m.in.kindAttrs[place])
+	}
+	return nil
+}
+
+// kinded is the context of a message with a kind.
+type kinded struct {
+	context.Context
+	in   *Instrumentation
+	span trace.Span // nil where it was suppressed
+	kind atomic.Int32
+}
+
+type kindedKey struct{}
+
+func (m *kinded) Value(key any) any {
+	if key == (kindedKey{}) {
+		return m
+	}
+	return m.Context.Value(key)
+}
+
+// kindOf returns the place of the kind of a message. A stream, which is nil, is of no
+// kind that is known.
+func (m *Messages) kindOf(typ websocket.MessageType, payload []byte, received bool) int {
+	kinds := m.in.kinds
+	if payload == nil {
+		return kinds.Place(messagekind.Other)
+	}
+	return kinds.Read(messagekind.Message{
+		Prefix: payload, Whole: true, Text: typ == websocket.MessageText, FromClient: received == (m.role == 0),
+	})
+}
+
+// newKinded returns the context of the message of p with its kind, nil without kinds.
+func newKinded(p *Processing, typ websocket.MessageType, payload []byte) *kinded {
+	in := p.messages.in
+	if in.kinds == nil {
+		return nil
+	}
+	k := &kinded{Context: p.ctx, in: in, span: p.span}
+	place := p.messages.kindOf(typ, payload, true)
+	k.kind.Store(int32(place))
+	if k.span != nil {
+		k.span.SetAttributes(in.kindAttrs[place])
+	}
+	return k
+}
+
+// context returns the context for the handler.
+func (p *Processing) context() context.Context {
+	if p.kinded != nil {
+		return p.kinded
+	}
+	return p.ctx
+}
+
+// outcome is how the handling of a message has ended.
+type outcome int
+
+const (
+	outcomeDone outcome = iota
+	outcomeError
+	outcomePanic
+	outcomes
+)
+
+// newProcessOptions returns the options of the handler times of messages with attrs,
+// by outcome.
+func newProcessOptions(attrs ...attribute.KeyValue) (opts [outcomes][]metric.RecordOption) {
+	for o, with := range [outcomes][]attribute.KeyValue{outcomeError: {errorOther}, outcomePanic: {errorPanic}} {
+		if with = append(with, attrs...); len(with) > 0 {
+			opts[o] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(with...))}
+		}
+	}
+	return opts
+}
+
+// options returns the options of the handler time of p.
+func (p *Processing) options(o outcome) []metric.RecordOption {
+	in := p.messages.in
+	if p.kinded == nil {
+		return in.processed[0][o]
+	}
+	return in.processed[p.kinded.kind.Load()][o]
+}

@@ -1,0 +1,68 @@
+package messagekind
+
+// GraphQLTransportWS returns a Reader of the message types of the subprotocol
+// graphql-transport-ws, which the library graphql-ws speaks ("GraphQL over
+// WebSocket Protocol").
+func GraphQLTransportWS() Reader {
+	return jsonTypes("graphql-transport-ws",
+		"connection_init", "connection_ack", "ping", "pong", "subscribe", "next", "error", "complete")
+}
+
+// GraphQLWS returns a Reader of the message types of the older subprotocol
+// graphql-ws, which the library subscriptions-transport-ws speaks ("GraphQL over
+// WebSocket" of Apollo).
+func GraphQLWS() Reader {
+	return jsonTypes("graphql-ws",
+		"connection_init", "connection_ack", "connection_error", "ka", "connection_terminate",
+		"start", "data", "error", "complete", "stop")
+}
+
+// jsonTypes returns a Reader of the member type, of which a protocol defines all
+// values.
+func jsonTypes(protocol string, types ...string) Reader {
+	own, names := places(types), []string{"type"}
+	return Reader{protocol: protocol, own: types, read: func(k *Kinds, m Message) int32 {
+		s := scanner{b: m.Prefix}
+		switch _, found := s.member(names, m.Whole); found {
+		case present:
+			return s.kind(k, own)
+		case absent:
+			return k.none
+		}
+		return k.other
+	}}
+}
+
+// JSONRPC returns a Reader of the methods of JSON-RPC 2.0, which are to be
+// declared. Responses are of the kinds result and error, and a batch is of the kind
+// batch, whatever it has in it.
+func JSONRPC() Reader {
+	const result, failure, batch = 0, 1, 2
+	members := []string{"result", "error", "method"}
+	return Reader{protocol: "JSON-RPC", own: []string{"result", "error", "batch"}, open: true, read: func(k *Kinds, m Message) int32 {
+		s := scanner{b: m.Prefix}
+		if s.space(); s.at < len(s.b) && s.b[s.at] == '[' {
+			return batch
+		}
+		switch i, found := s.member(members, m.Whole); {
+		case found == absent:
+			return k.none
+		case found != present:
+			return k.other
+		case i == result:
+			return result
+		case i == failure:
+			return failure
+		}
+		return s.kind(k, nil)
+	}}
+}
+
+// places returns the places of a protocol's own kinds by name.
+func places(own []string) map[string]int32 {
+	m := make(map[string]int32, len(own))
+	for i, name := range own {
+		m[name] = int32(i)
+	}
+	return m
+}
