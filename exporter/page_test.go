@@ -79,7 +79,7 @@ func TestPageHosts(t *testing.T) {
 		{"localhost.evil.example", "127.0.0.1:5000", "", 403, "evil.example"},
 		{"127.0.0.1.evil.example", "127.0.0.1:5000", "", 403, "evil.example"},
 		{"evil.example", "127.0.0.1:5000", "Authorization", 403, "evil.example"},
-		{"", "127.0.0.1:5000", "", 403, "no known name"},
+		{"", "127.0.0.1:5000", "", 403, "not a known name"},
 	} {
 		r := httptest.NewRequest("GET", pagePath, nil)
 		r.Host, r.RemoteAddr = tt.host, tt.from
