@@ -1,17 +1,18 @@
-// Package otelws instruments WebSocket connections with OpenTelemetry metrics.
+// Package otelws adds OpenTelemetry metrics and traces to WebSocket servers and clients.
 //
-// It watches the wire, not the API: a [Instrumentation.Handler] around a
-// server's handler, or a [Instrumentation.Transport] in a client's
-// [net/http.Client], puts a tap under the WebSocket library, which passes the
-// bytes on and reads the frame headers that go by. Handlers keep their
-// connection and their code, whatever library they use.
+// It instruments the network connection, not the API of a WebSocket library. Wrap a server's
+// handler with [Instrumentation.Handler], or use [Instrumentation.Transport] in a client's
+// [net/http.Client]. Both put a tap below the WebSocket library. The tap passes all bytes on
+// unchanged, and reads the frame headers. It works with any library that hijacks the connection,
+// and handlers need no changes.
 //
 //	ws, err := otelws.New()
 //	...
 //	http.Handle("/ws", ws.Handler(handler))
 //
-// A connection is counted as open from the 101 response until its transport
-// ends, so that the gauge cannot drift. Every attribute takes its value from a
-// closed set, so that the number of series is known before the first
-// connection, and New refuses one above the budget.
+// The tap counts a connection as open from the 101 response until its transport ends. The gauge of
+// open connections therefore cannot drift.
+//
+// Every attribute has a closed set of values. The number of time series is therefore known before
+// the first connection, and [New] returns an error if it is above the budget.
 package otelws
