@@ -26,8 +26,9 @@ type Connection struct {
 	RemoteAddr net.Addr
 	// Subprotocol is the negotiated subprotocol, or empty.
 	Subprotocol string
-	Opened      time.Time
-	Age         time.Duration
+	// Opened is the end of the handshake, and Age the time since then.
+	Opened time.Time
+	Age    time.Duration
 	// Idle is the time since the last byte in either direction.
 	Idle time.Duration
 	// These count whole messages, and all bytes of the transport after the handshake, including
@@ -170,6 +171,7 @@ func (c *connection) identify() Connection {
 // EndedConnection is a snapshot of a connection at its end, from [Instrumentation.Ended].
 type EndedConnection struct {
 	Connection
+	// Ended is the time of the end. Age and Idle are the values at that time.
 	Ended time.Time
 	// See [Summary] for these fields.
 	Code      websocket.StatusCode

@@ -10,6 +10,31 @@
 //	...
 //	http.Handle("/ws", ws.Handler(handler))
 //
+// # Where to start
+//
+// How a program gets its connections decides which method it uses:
+//
+//   - A server on [net/http], or on a framework that uses it: [Instrumentation.Handler].
+//   - A client on net/http, such as coder/websocket: [Instrumentation.Transport].
+//   - A server that reads requests from its own listener, such as fiber, fasthttp, gobwas/ws or
+//     gws: [Instrumentation.Listener].
+//   - A client that dials by itself, such as gorilla/websocket, gobwas/ws or gws:
+//     [Instrumentation.DialContext] or [Instrumentation.Conn].
+//
+// [Instrumentation.Accept] and [Instrumentation.Dial] are shorter forms for coder/websocket.
+//
+// By default, the tap only reads. With [WithHeartbeat] it also sends pings and ends dead
+// connections, and [Instrumentation.Drain] closes all connections at shutdown. Both work with any
+// library.
+//
+// # Rules for handlers
+//
+// A handler should close its connection in any case, with defer c.CloseNow() or the like. It should
+// also read until an error; a handler that only writes can call c.CloseRead of coder/websocket.
+// Otherwise nobody notices that the peer has left, and the connection stays open.
+//
+// # Metrics and attributes
+//
 // The tap counts a connection as open from the 101 response until its transport ends. The gauge of
 // open connections therefore cannot drift.
 //

@@ -94,7 +94,7 @@ const maxReason = 123
 // Accepted connections get their close frame first, because their handlers may need the dialed
 // connections, as in a proxy. Dialed connections get it when all accepted connections have ended.
 // They get it earlier if accepted connections take too long: after half of the time until ctx's
-// deadline, and at least a second after the last accepted connection was told.
+// deadline, and at least a second after the last accepted connection got its close frame.
 //
 // Drain returns nil when all connections have ended and all functions of [WithOnClose] have
 // returned. If ctx is done before, it returns, within a quarter of a second, an error with the

@@ -159,10 +159,10 @@ func WithPublicEndpoint(public func(*http.Request) bool) Option {
 // WithEnum adds an attribute with a fixed set of values. of returns the value of a connection. A
 // value that is not among values is recorded as [OtherValue].
 //
-// of is called once for each connection, when its handshake succeeds or fails. An accepted
-// connection passes the request that [Instrumentation.Handler] passes to its handler, or that
-// [Instrumentation.Accept] receives. A dialed connection passes the request that is sent. If a
-// middleware inside Handler copies the request, of does not see the copy's context.
+// of is called once for each connection, when its handshake succeeds or fails. For an
+// accepted connection, it gets the request that [Instrumentation.Handler] passes to its handler, or
+// that [Instrumentation.Accept] receives. For a dialed connection, it gets the request that is
+// sent. If a middleware inside Handler copies the request, of does not see the context of the copy.
 //
 // of must be safe for concurrent use. If it panics, the value is OtherValue. A value from
 // [SetAttribute] takes precedence over of. If SetAttribute always gives the value, of may be nil.
@@ -218,7 +218,9 @@ func WithSubprotocols(names ...string) Option {
 	})
 }
 
-// WithAttributesOn adds the application's attributes to further groups of instruments.
+// WithAttributesOn adds the application's attributes to further groups of instruments. Without it,
+// only the instruments that [WithEnum] names carry them. Attributes on a histogram multiply all its
+// buckets, so they can need a higher [WithSeriesBudget].
 func WithAttributesOn(groups ...InstrumentGroup) Option {
 	return optionFunc(func(c *config) {
 		for _, g := range groups {

@@ -60,7 +60,7 @@ type Summary struct {
 	// the transport.
 	Err error
 
-	// Duration is the time since the end of the handshake.
+	// Duration is the time from the end of the handshake to the end of the connection.
 	Duration time.Duration
 	// These count whole messages, and all bytes of the transport after the handshake, including
 	// frame headers.
