@@ -1,7 +1,7 @@
-// Package exporter takes a process's OpenTelemetry metrics to Prometheus, on an HTTP listener of
-// their own.
+// Package exporter serves the OpenTelemetry metrics of a process to Prometheus, on an HTTP listener
+// of its own.
 //
-// It is complete without configuration:
+// It needs no configuration:
 //
 //	exp, err := exporter.New()
 //	if err != nil {
@@ -11,50 +11,68 @@
 //	otel.SetMeterProvider(exp.MeterProvider())
 //	return exp.ListenAndServe(ctx) // http://localhost:9091/metrics, until ctx is done
 //
-// A scrape holds the instruments of [Exporter.MeterProvider], target_info from the resource, and
-// the metrics of the Go runtime and the process: descriptors in use and their limit, garbage
-// collection, scheduler latency, build information. Names follow the Prometheus conventions
-// (unit and _total suffixes, underscores) whatever the scraper asks for. Exemplars are part of the
-// OpenMetrics form alone, which Prometheus asks for when its exemplar storage is on.
+// A scrape contains the instruments of [Exporter.MeterProvider], target_info from the resource, and
+// the metrics of the Go runtime and the process: open file descriptors and their limit, garbage
+// collection, scheduler latency, build information. Names follow the Prometheus conventions:
+// underscores, and suffixes for the unit and for _total. The scraper's Accept header does not
+// change them. Only the OpenMetrics format carries exemplars. Prometheus asks for that format if
+// its exemplar storage is on.
 //
 // # Where to listen
 //
-// The default address is localhost:9091. Set an address that Prometheus reaches and the public
-// does not, and scrape each process there, never through a load balancer: a scrape names the
-// build, the load and the limits of the process, costs CPU at each request, and has no
-// authentication unless a web configuration file gives it one. That is also why it does not share
-// the application's port. A separate listener goes on answering when the application's is
-// saturated, which is when its metrics matter.
+// The default address is localhost:9091. In production, set an address that Prometheus can reach
+// and the public cannot. Let Prometheus scrape each process directly, never through a load
+// balancer.
+//
+// Do not serve metrics on the application's port. A scrape shows the build, the load and the limits
+// of the process. Each scrape costs CPU. Without a web configuration file, nothing authenticates
+// the scraper. A separate listener also answers when the application's listener is saturated, and
+// the metrics matter most at that time.
 //
 // # Limits
 //
-// A scraper cannot pin the process: see [WithScrapeTimeout] for time, [WithMaxScrapes] for
-// concurrency. Connections are limited to 512, beyond which new ones wait, and request headers to
-// 16 KiB. promhttp_metric_handler_requests_total{code="503"} counts the scrapes that were refused
-// or timed out.
+// A scraper cannot overload the process. [WithScrapeTimeout] limits the time of a scrape, and
+// [WithMaxScrapes] the number of concurrent scrapes. A listener keeps at most 512 connections open;
+// further connections wait. Request headers are limited to 16 KiB.
+// promhttp_metric_handler_requests_total{code="503"} counts the scrapes that were refused or timed
+// out.
 //
-// # What is in a scrape
+// # Name conflicts
 //
-// One bad instrument costs itself, and never the scrape. Where several scopes have instruments of one
-// name, or a scope and a collector, the series of the scopes have the labels otel_scope_name and so
-// on; where the types differ as well, the first instrument keeps the name, and those made later append
-// their type (shared, shared_histogram). An attribute that cannot be a label of its series, such as le
-// on a histogram, becomes exported_le. What has no name in Prometheus at all, such as "é", is left out
-// and logged. In OpenMetrics, a counter whose family would have another's name is of unknown type.
+// One bad instrument never breaks the scrape:
+//
+//   - If two scopes have an instrument of the same name and type, or a scope and a collector
+//     have, then the series of the scopes get the labels otel_scope_name, otel_scope_version and so
+//     on.
+//   - If the types differ, the oldest instrument keeps the name. The type is appended to the
+//     names of the others: shared, shared_histogram.
+//   - If an attribute cannot be a label of its series, such as le on a histogram, its label gets
+//     a prefix: exported_le.
+//   - If Prometheus has no name for an instrument, such as "é", the scrape leaves the instrument
+//     out and logs it.
+//   - In the OpenMetrics format, the type of a counter is unknown if its name without _total
+//     belongs to another metric.
 //
 // # Errors in a scrape
 //
-// A failing collector, or two series with one name and one label set, costs those series and
-// nothing else; the rest is served with status 200, the error is logged, and
-// promhttp_metric_handler_errors_total counts it. An observable callback's error or panic goes to the
-// OpenTelemetry error handler, which is global to the process; otel.SetErrorHandler changes it. A
-// callback that never returns blocks every scrape, so that they time out. That an instrument has more
-// attribute sets than the SDK keeps apart is logged, once; see [WithCardinalityLimit].
+// If a collector fails, or two series have the same name and labels, only those series are missing.
+// The scrape still has status 200. The error is logged, and promhttp_metric_handler_errors_total
+// counts it.
+//
+// If an observable callback returns an error or panics, the error goes to the global error handler
+// of OpenTelemetry, which otel.SetErrorHandler changes. A callback that never returns blocks every
+// scrape until it times out.
+//
+// If an instrument has more attribute sets than the SDK's limit, this is logged once for the
+// instrument. See [WithCardinalityLimit].
 //
 // # Histograms
 //
-// Instrumentation that counts histograms itself has them read here: see package counted, which serves
-// any other MeterProvider of the SDK as well. Buckets are explicit by default. With exponential ones all
-// histograms come out right, too: in a scrape by [WithNativeHistograms], in a push by
+// Buckets are explicit by default. For exponential buckets in a scrape, use [WithNativeHistograms].
+// For exponential buckets in an OTLP push, set
 // OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram.
+//
+// The MeterProvider also accepts histograms that instrumentation counts by itself, which is much
+// cheaper for each value. Package counted describes them, and offers the same for any MeterProvider
+// of the SDK.
 package exporter

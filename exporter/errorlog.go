@@ -12,12 +12,13 @@ import (
 
 const (
 	errorLogInterval = 10 * time.Second
-	// A scrape with a thousand duplicate series has an error of as many lines.
+	// A scrape with a thousand duplicate series has an error message of a thousand lines.
 	maxErrorLogBytes = 2 << 10
 )
 
-// errorLog logs one kind of error at most once per errorLogInterval, since scrapers and port
-// scanners decide how often it comes. It is a promhttp.Logger, and an io.Writer for log.Logger.
+// errorLog logs one kind of error at most once per errorLogInterval. Without that limit, scrapers
+// and port scanners would decide how much is logged. It implements promhttp.Logger, and io.Writer
+// for log.Logger.
 type errorLog struct {
 	logger *slog.Logger
 	msg    string
@@ -27,9 +28,10 @@ type errorLog struct {
 	suppressed int
 }
 
-// ErrorHandler returns a handler for otel.SetErrorHandler that logs what the SDK reports there, at most
-// once in 10 s with the number of those left out. The SDK's own handler writes each error to stderr. A
-// nil logger is slog.Default().
+// ErrorHandler returns an error handler for otel.SetErrorHandler that logs the SDK's errors to l.
+// It logs at most one error in 10 s, with the number of errors that it suppressed since. If l is
+// nil, it uses slog.Default(). For comparison, the SDK's default handler writes every error to
+// stderr.
 func ErrorHandler(l *slog.Logger) otel.ErrorHandler {
 	if l == nil {
 		l = slog.Default()

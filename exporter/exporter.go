@@ -17,14 +17,14 @@ import (
 	"github.com/otelws/otelws-go/exporter/internal/identity"
 )
 
-// Exporter owns a Prometheus registry, a MeterProvider that is read through it, and the handler
-// that serves it. Its methods are safe for concurrent use. Neither the global registry nor the
-// global MeterProvider is touched.
+// Exporter owns a MeterProvider, a Prometheus registry that reads it, and an HTTP handler that
+// serves the registry. Its methods are safe for concurrent use. It does not touch the global
+// registry or the global MeterProvider.
 type Exporter struct {
 	cfg      config
 	sdk      *sdkmetric.MeterProvider
-	provider metric.MeterProvider     // sdk, with counted histograms
-	front    *sdkmetric.MeterProvider // of the scrape
+	provider metric.MeterProvider     // wraps sdk, and accepts counted histograms
+	front    *sdkmetric.MeterProvider // collects for the scrape
 	handler  http.Handler
 	reserve  reserve
 
@@ -32,10 +32,11 @@ type Exporter struct {
 	shutdownErr  error
 }
 
-// New returns an Exporter that is ready to record and to be scraped. It listens nowhere and starts
-// no goroutine but those of the readers that [WithReader] makes. An error says in one line which option
-// is wrong; the collectors that were passed then still belong to the caller, and readers that were made
-// are shut down.
+// New returns an Exporter that is ready to record and to be scraped. It opens no listener. It
+// starts no goroutines itself; readers that [WithReader] makes may start some.
+//
+// If an option is wrong, New returns an error of one line that names it. The caller then still owns
+// the collectors that it passed. Readers that New had already made are shut down.
 func New(opts ...Option) (*Exporter, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -57,7 +58,7 @@ func New(opts ...Option) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before any other collector: promhttp panics on a name that is taken.
+	// This comes before all other collectors, because promhttp panics if its names are taken.
 	handler, err := newHandler(&gatherer{collected: collected, instruments: instruments, translator: translator}, collected, cfg, res)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func New(opts ...Option) (*Exporter, error) {
 			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
 		}
 	}
-	// Last, since they may have begun to work.
+	// The readers come last, because they may start to work at once.
 	readers, err := newReaders(cfg.readers, newProducerFunc(collected, histograms, cfg.logger))
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func New(opts ...Option) (*Exporter, error) {
 	return &Exporter{cfg: cfg, sdk: sdk, front: front, provider: histograms.Wrap(sdk), handler: handler}, nil
 }
 
-// exponential selects the exponential histograms that the OTLP exporters have by
+// exponential selects the same exponential histograms as the OTLP exporters do for
 // base2_exponential_bucket_histogram.
 func exponential(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	if k == sdkmetric.InstrumentKindHistogram {
@@ -102,12 +103,13 @@ func exponential(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	return sdkmetric.DefaultAggregationSelector(k)
 }
 
-// newFront returns a MeterProvider without instruments, whose Prometheus reader collects what the translator has.
+// newFront returns a MeterProvider without instruments. Its Prometheus reader collects the metrics
+// of the translator.
 func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) (*sdkmetric.MeterProvider, error) {
 	reader, err := otelprometheus.New(
 		otelprometheus.WithRegisterer(reg),
 		otelprometheus.WithTranslationStrategy(translation),
-		otelprometheus.WithoutScopeInfo(), // the translator has it where it is wanted
+		otelprometheus.WithoutScopeInfo(), // the translator adds the labels where they are needed
 		otelprometheus.WithProducer(t),
 	)
 	if err != nil {
@@ -118,22 +120,31 @@ func newFront(reg prometheus.Registerer, res *resource.Resource, t *translator) 
 	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(resource.NewSchemaless(labels.ToSlice()...)), sdkmetric.WithReader(reader)), nil
 }
 
-// MeterProvider returns the provider whose instruments a scrape shows. It belongs to the Exporter;
-// end it with [Exporter.Shutdown].
+// MeterProvider returns the provider of the metrics in a scrape. The Exporter owns it: call
+// [Exporter.Shutdown] to shut it down.
 func (e *Exporter) MeterProvider() metric.MeterProvider { return e.provider }
 
-// Handler returns the handler that [Exporter.ListenAndServe] serves, for a server of the caller's
-// own: /metrics, /-/healthy, what [WithReadiness] and [WithPage] add, and a page that links to them on
-// exactly /; 404 for every other path, 405 for methods other than GET and HEAD. The scrape timeout and the limit of concurrent scrapes
-// are part of it and shared by all servers of one Exporter; limits on connections and headers, TLS
-// and authentication are the server's.
+// Handler returns the handler that [Exporter.ListenAndServe] serves, for use in the caller's own
+// server. It serves:
+//
+//   - /metrics, the scrape;
+//   - /-/healthy, which always answers 200;
+//   - /-/ready, if [WithReadiness] is given;
+//   - the paths of [WithPage];
+//   - /, a page with links to the others.
+//
+// It answers 404 for every other path, and 405 for methods other than GET and HEAD. All servers of
+// one Exporter share the scrape timeout and the limit of concurrent scrapes. The caller's server is
+// responsible for TLS, authentication, and limits on connections and headers.
 func (e *Exporter) Handler() http.Handler { return e.handler }
 
-// Shutdown flushes and shuts down the MeterProvider and with it the readers of [WithReader],
-// within ctx. Instruments record nothing afterwards; a scrape still shows what does not come from
-// the MeterProvider. It stops no listener: that is the context of [Exporter.ListenAndServe], whose
-// return is best awaited first, so that the last scrape is a whole one. Later calls do nothing and
-// return the first one's error.
+// Shutdown flushes and shuts down the MeterProvider and the readers of [WithReader], within ctx.
+// Afterwards the instruments record nothing, and a scrape shows only the metrics of the runtime and
+// of the collectors.
+//
+// Shutdown closes no listener. To stop serving, cancel the context of [Exporter.ListenAndServe].
+// Wait for its return before Shutdown, so that the last scrape is complete. Later calls do nothing
+// and return the error of the first call.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() {
 		if err := errors.Join(e.sdk.Shutdown(ctx), e.front.Shutdown(ctx)); err != nil {

@@ -9,10 +9,11 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// gatherer gathers all that Prometheus can parse. A registry lets through a few things that it cannot.
+// gatherer gathers only what Prometheus can parse. A registry also accepts a few metrics that it
+// cannot parse.
 type gatherer struct {
-	collected   prometheus.Gatherer // all that the MeterProvider does not know
-	instruments prometheus.Gatherer // of translator
+	collected   prometheus.Gatherer // the metrics from outside the MeterProvider
+	instruments prometheus.Gatherer // the metrics of translator
 	translator  *translator
 }
 
@@ -32,7 +33,8 @@ func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
 	return families, errors.Join(collectedErr, instrumentsErr, err)
 }
 
-// merge returns the families of both in the order of their names. Where both have one, it has the help of a's.
+// merge returns the families of a and b, sorted by name. If both have a family of one name, the
+// help text of a's family stays.
 func merge(a, b []*dto.MetricFamily) ([]*dto.MetricFamily, error) {
 	byName := func(x, y *dto.MetricFamily) int { return strings.Compare(x.GetName(), y.GetName()) }
 	all := slices.Concat(a, b)
@@ -57,7 +59,8 @@ func gathered(f *dto.MetricFamily) prometheus.GathererFunc {
 	return func() ([]*dto.MetricFamily, error) { return []*dto.MetricFamily{f}, nil }
 }
 
-// freeLE gives a label of a histogram another name that would be the one of its buckets, and says whether it could.
+// freeLE renames a label le of a histogram, because le is the label of its buckets. It reports
+// whether m can be served, which is false if the new name is taken, too.
 func freeLE(m *dto.Metric) bool {
 	const taken, free = "le", "exported_le"
 	i := slices.IndexFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == taken })
@@ -67,14 +70,14 @@ func freeLE(m *dto.Metric) bool {
 	if slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == free }) {
 		return false
 	}
-	m.Label = slices.Clone(m.Label) // it is the collector's
+	m.Label = slices.Clone(m.Label) // the collector owns the old slice
 	m.Label[i] = &dto.LabelPair{Name: new(free), Value: m.Label[i].Value}
 	slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return true
 }
 
-// distinct gathers families whose names differ in OpenMetrics as well, where a counter has the name of its family
-// without _total.
+// distinct gathers families with distinct names in OpenMetrics, where the family of a counter is
+// named without _total.
 type distinct struct{ prometheus.Gatherer }
 
 func (d distinct) Gather() ([]*dto.MetricFamily, error) {

@@ -20,7 +20,7 @@ const (
 	readyPath   = "/-/ready"
 )
 
-// routes serves exact paths: unlike http.ServeMux it redirects nothing.
+// routes serves exact paths. Unlike http.ServeMux, it never redirects.
 type routes map[string]http.Handler
 
 func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func newHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, re
 	return rs, nil
 }
 
-// newMetricsHandler answers scrapes, as many at a time as cfg says.
+// newMetricsHandler returns the handler of scrapes, with cfg's limits on time and concurrency.
 func newMetricsHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config) http.Handler {
 	opts := promhttp.HandlerOpts{
 		Registry:      reg,
@@ -73,7 +73,7 @@ func newMetricsHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg con
 		case places <- struct{}{}:
 			defer func() { <-places }()
 		default:
-			http.Error(w, fmt.Sprintf("%d scrapes are under way, which is the limit: try again later.", cfg.maxScrapes), http.StatusServiceUnavailable)
+			http.Error(w, fmt.Sprintf("The limit of %d concurrent scrapes is reached: try again later.", cfg.maxScrapes), http.StatusServiceUnavailable)
 			return
 		}
 		if expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...).FormatType() == expfmt.TypeOpenMetrics {
@@ -82,7 +82,7 @@ func newMetricsHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg con
 		}
 		others.ServeHTTP(w, r)
 	})
-	late := fmt.Sprintf("The scrape has taken longer than %v.\n", cfg.scrapeTimeout)
+	late := fmt.Sprintf("The scrape took longer than the limit of %v.\n", cfg.scrapeTimeout)
 	return promhttp.InstrumentMetricHandler(reg, http.TimeoutHandler(h, cfg.scrapeTimeout, late))
 }
 
@@ -98,7 +98,7 @@ func newLandingPage(res *resource.Resource, cfg config) (http.Handler, error) {
 		links = append(links, web.LandingLinks{Address: p.path, Text: template.HTMLEscapeString(p.text)})
 	}
 	page, err := web.NewLandingPage(web.LandingConfig{
-		// The toolkit's template is a text template.
+		// The toolkit renders a text template, which escapes nothing.
 		Name:        template.HTMLEscapeString(attributeOf(res, "service.name")),
 		Version:     template.HTMLEscapeString(attributeOf(res, "service.version")),
 		Description: "Metrics of this process for Prometheus",

@@ -14,14 +14,14 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// DefaultListenAddress is where [Exporter.ListenAndServe] listens unless [WithListenAddress] says
-// otherwise.
+// DefaultListenAddress is the address of [Exporter.ListenAndServe], unless [WithListenAddress] sets
+// another one.
 const DefaultListenAddress = "localhost:9091"
 
 const (
-	// Prometheus's own default scrape_timeout: past it, nobody waits for the answer.
+	// Prometheus's default scrape_timeout: after it, nobody waits for the answer.
 	defaultScrapeTimeout = 10 * time.Second
-	// A pair of Prometheus servers, an agent and somebody with curl, with room to spare.
+	// Enough for two Prometheus servers, an agent and a person with curl.
 	defaultMaxScrapes = 10
 )
 
@@ -108,113 +108,131 @@ func (c *config) validate() error {
 	return validateWebConfig(c.webConfigFile)
 }
 
-// WithListenAddress sets the host:port of [Exporter.ListenAndServe]. Port 0 takes a free one; to
-// know which, listen yourself and use [Exporter.Serve]. An address without a host is every
-// interface of the machine; see the package documentation for why that is rarely right.
+// WithListenAddress sets the host:port of [Exporter.ListenAndServe]. The default is
+// [DefaultListenAddress].
+//
+// An address without a host, such as :9091, listens on every interface of the machine; see the
+// package documentation for the risk. Port 0 chooses a free port. To learn which, create the
+// listener yourself and call [Exporter.Serve].
 func WithListenAddress(address string) Option {
 	return optionFunc(func(c *config) { c.listenAddress = address })
 }
 
-// WithWebConfigFile has [Exporter.ListenAndServe] and [Exporter.Serve] take TLS, client
-// certificates, basic authentication and response headers from a file in the format that
-// Prometheus and its exporters read with --web.config.file. [New] and both methods report a file
-// that is unreadable or invalid; changes to users and certificates are picked up while serving.
-// Authentication then covers every path, /-/healthy included. Empty means none.
+// WithWebConfigFile sets a file that configures TLS, client certificates, basic authentication and
+// response headers for [Exporter.ListenAndServe] and [Exporter.Serve]. Its format is the one of
+// Prometheus's --web.config.file. Authentication covers every path, including /-/healthy. An empty
+// path, which is the default, means no file.
+//
+// [New], ListenAndServe and Serve return an error if the file is unreadable or invalid. While
+// serving, changes to users and certificates take effect without a restart.
 func WithWebConfigFile(path string) Option {
 	return optionFunc(func(c *config) { c.webConfigFile = path })
 }
 
-// WithScrapeTimeout bounds how long a scrape may take, 10 s by default; one that takes longer is
-// answered with 503. The listener's other bounds follow from it: a request has as long to arrive,
-// TLS handshake included, twice as long until its response has been read, and a scrape in progress
-// has as long to end when serving is cancelled.
+// WithScrapeTimeout sets the time limit of a scrape. The default is 10 s. A longer scrape is
+// answered with status 503.
+//
+// Other limits of the listener follow from d. A request, including its TLS handshake, must arrive
+// within d. The client must have read the response within twice d. When serving stops, scrapes in
+// progress have d to end.
 func WithScrapeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.scrapeTimeout = d })
 }
 
-// WithMaxScrapes sets how many scrapes are collected at a time, 10 by default; those above are
-// answered with 503. A collection that hangs keeps its place, past its timeout, until it returns.
+// WithMaxScrapes sets the number of concurrent scrapes. The default is 10. A further scrape is
+// answered with status 503. A collection that hangs counts until it returns, even after its
+// timeout.
 func WithMaxScrapes(n int) Option {
 	return optionFunc(func(c *config) { c.maxScrapes = n })
 }
 
-// WithLogger sets where errors and the listener's address are logged, slog.Default() unless set or
-// when nil. A failing scrape and a failing connection are each logged once in 10 s at most, with
-// the number of those left out.
+// WithLogger sets the logger for errors and for the listener's address. The default, also for nil,
+// is slog.Default(). Errors of scrapes and errors of connections are each logged at most once in 10
+// s, with the number of errors that were suppressed.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = l })
 }
 
-// WithResource describes the process in target_info and to further readers. Its attributes win
-// over those of the environment (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES), which win over the
-// SDK's defaults. Where none of them has a service.instance.id, that is a random UUID of the process.
+// WithResource sets the resource that describes the process, in target_info and for further
+// readers. Its attributes override the attributes from the environment (OTEL_SERVICE_NAME,
+// OTEL_RESOURCE_ATTRIBUTES), and those override the SDK's defaults. If no source gives a
+// service.instance.id, it is a UUID that is random for each process.
 func WithResource(res *resource.Resource) Option {
 	return optionFunc(func(c *config) { c.resource = res })
 }
 
-// ReaderFunc makes a reader, which has the producer that it asks for or none.
+// ReaderFunc makes a reader. It may pass the result of the [ProducerFunc] to
+// sdkmetric.WithProducer.
 type ReaderFunc func(ProducerFunc) (sdkmetric.Reader, error)
 
-// ProducerFunc returns what a reader must gather besides the MeterProvider, so that it reads all that
-// a scrape shows: the metrics of the Go runtime, the process and the caller's collectors, under the
-// names and labels of the scrape, and histograms that instrumentation counts itself, with their
-// explicit buckets. Where a reader takes none, such histograms are ordinary instruments for all. The selector is that of the reader's exporter. Collectors know
-// cumulative counters alone, whatever it selects. The producer reports no error: what fails is left
-// out and logged, as in a scrape.
+// ProducerFunc returns a producer for the reader that a [ReaderFunc] makes. With the producer, the
+// reader reads the whole scrape, under the same names and labels. The producer adds the metrics
+// from outside the MeterProvider: the Go runtime, the process, the caller's collectors, and the
+// histograms of package counted. If any reader does without the producer, counted histograms become
+// ordinary instruments for all readers.
+//
+// Its argument is the temporality selector of the reader's exporter. It applies to counted
+// histograms. Metrics of collectors are always cumulative.
+//
+// The producer returns no error. It leaves out and logs metrics that fail, as a scrape does.
 type ProducerFunc func(sdkmetric.TemporalitySelector) sdkmetric.Producer
 
-// WithReader adds a reader to the MeterProvider, such as a periodic one that pushes. [New] calls the
-// function once, when nothing but another reader can fail any more, and the reader is the Exporter's:
-// [Exporter.Shutdown] shuts it down, or New where it returns an error after all.
+// WithReader adds a reader to the MeterProvider, such as a periodic reader that pushes. [New] calls
+// f once, after all other checks have passed. The Exporter owns the reader: [Exporter.Shutdown]
+// shuts it down. If New fails after it called f, New shuts the reader down.
 func WithReader(f ReaderFunc) Option {
 	return optionFunc(func(c *config) { c.readers = append(c.readers, f) })
 }
 
-// WithView adds views to the MeterProvider, for all its readers.
+// WithView adds views to the MeterProvider. They apply to all its readers.
 func WithView(views ...sdkmetric.View) Option {
 	views = slices.Clone(views)
 	return optionFunc(func(c *config) { c.views = append(c.views, views...) })
 }
 
-// WithCollector adds client_golang collectors to the scrape; a *prometheus.Registry is one too. If
-// it has Go or process metrics of its own, use [WithoutRuntimeMetrics] with it.
+// WithCollector adds client_golang collectors to the scrape. A *prometheus.Registry is a collector,
+// too. If a collector has Go runtime or process metrics of its own, also use
+// [WithoutRuntimeMetrics].
 func WithCollector(cs ...prometheus.Collector) Option {
 	cs = slices.Clone(cs)
 	return optionFunc(func(c *config) { c.collectors = append(c.collectors, cs...) })
 }
 
-// WithoutRuntimeMetrics leaves out the metrics of the Go runtime and the process, and the build
-// information.
+// WithoutRuntimeMetrics removes the metrics of the Go runtime and the process, and the build
+// information, from the scrape.
 func WithoutRuntimeMetrics() Option {
 	return optionFunc(func(c *config) { c.runtimeMetrics = false })
 }
 
-// WithScopeLabels adds the name, version and schema URL of the instrumentation scope to every
-// series, as otel_scope_ labels. They roughly triple the size of a scrape.
+// WithScopeLabels adds labels to every series for the instrumentation scope: otel_scope_name,
+// otel_scope_version, otel_scope_schema_url, and one for each scope attribute. These labels make a
+// scrape about three times as large.
 func WithScopeLabels() Option {
 	return optionFunc(func(c *config) { c.scopeLabels = true })
 }
 
-// WithNativeHistograms has histograms of the MeterProvider come out of a scrape with exponential
-// buckets, as the native histograms of Prometheus 3: one series each, whose buckets fit what was
-// recorded. Prometheus asks for them where its scrape configuration has scrape_native_histograms; in
-// the text forms, such a histogram has its sum and count alone. Queries for _bucket, and the buckets
-// that instruments ask for, are of no use then. Views go before it, and it is not for the readers of
-// [WithReader].
+// WithNativeHistograms turns the MeterProvider's histograms into native histograms of Prometheus 3.
+// Such a histogram is a single series with exponential buckets that fit the recorded values.
+//
+// Prometheus reads native histograms if its scrape configuration has scrape_native_histograms. The
+// text formats show only their sum and count. Queries for _bucket then find nothing, and the bucket
+// boundaries of instruments are ignored. A view of [WithView] takes precedence. Readers of
+// [WithReader] are not affected.
 func WithNativeHistograms() Option {
 	return optionFunc(func(c *config) { c.native = true })
 }
 
-// WithCardinalityLimit sets how many attribute sets of one instrument the MeterProvider keeps apart,
-// one less than n; all further ones share a series with the label otel_metric_overflow alone, and
-// that is logged. Without it n is OTEL_GO_X_CARDINALITY_LIMIT, or 2000; 0 is no limit.
+// WithCardinalityLimit sets the SDK's limit of attribute sets for each instrument. The SDK keeps
+// n-1 attribute sets. It records all further sets in one series, whose only label is
+// otel_metric_overflow. This is logged once for the instrument. The default is
+// OTEL_GO_X_CARDINALITY_LIMIT, or else 2000. 0 means no limit.
 func WithCardinalityLimit(n int) Option {
 	return optionFunc(func(c *config) { c.cardinality = &n })
 }
 
-// WithReadiness has h answer /-/ready, beside /-/healthy: 200 where the process takes requests and
-// 503 where it does not, as load balancers and orchestrators ask. Without it that path does not
-// exist. h must be safe for concurrent use; nil means none.
+// WithReadiness sets the handler of /-/ready, the readiness check of load balancers and
+// orchestrators. The handler answers 200 if the process accepts requests and 503 if it does not.
+// Without this option, or if h is nil, the path does not exist. h must be safe for concurrent use.
 func WithReadiness(h http.Handler) Option {
 	return optionFunc(func(c *config) { c.ready = h })
 }

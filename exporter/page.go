@@ -14,30 +14,32 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// page is what WithPage mounts.
+// page is a page of WithPage.
 type page struct {
 	path, text string
 	handler    http.Handler
 }
 
-// WithPage has h answer GET and HEAD on exactly path, which begins with /debug/, beside the metrics,
-// and puts a link with that text on the landing page. It is for what an operator looks at and
-// Prometheus does not: h must be safe for concurrent use, and bounds its own cost.
+// WithPage serves h at path, beside the metrics, and puts a link with the given text on the landing
+// page. It is for pages that an operator reads, such as a list of connections. path must begin with
+// /debug/ and matches exactly. h gets only GET and HEAD requests. It must be safe for concurrent
+// use, and must limit its own cost.
 //
-// Such a page tells more than metrics do, and a browser that may read it can be made to do so by a
-// page of another site whose name has been pointed at this host. So, without authentication by
-// [WithWebConfigFile], a request gets 403 unless its Host is localhost, an IP address or one of
-// [WithPageHosts]. What says who somebody is h shows only where [MayIdentify] agrees.
+// Such a page tells more than metrics do. A hostile web site could read it through an operator's
+// browser, by DNS rebinding. Therefore a request that [WithWebConfigFile] did not authenticate gets
+// status 403, unless its Host header is localhost, an IP address or a host of [WithPageHosts]. h
+// must show data that identifies a person, such as a client's address, only if [MayIdentify]
+// returns true.
 //
-// As with [WithReadiness], h may be one that is known later than the Exporter, and answers 503 until
-// then.
+// h may be a handler whose content is set after [New]. It should answer 503 until then.
 func WithPage(path, text string, h http.Handler) Option {
 	return optionFunc(func(c *config) { c.pages = append(c.pages, page{path, text, h}) })
 }
 
-// WithPageHosts names the hosts, without ports, by which the pages of [WithPage] are asked for
-// without authentication, such as ws-1.internal. Whoever reaches the listener can ask by such a
-// name, and is shown what the pages show to an operator.
+// WithPageHosts names further hosts, without ports, whose requests for the pages of [WithPage] need
+// no authentication. An example is ws-1.internal. Everybody who can reach the listener can send
+// such a Host header, and then sees everything that an operator sees, including data that
+// identifies persons.
 func WithPageHosts(hosts ...string) Option {
 	hosts = slices.Clone(hosts)
 	return optionFunc(func(c *config) { c.pageHosts = append(c.pageHosts, hosts...) })
@@ -45,11 +47,13 @@ func WithPageHosts(hosts ...string) Option {
 
 type identifyKey struct{}
 
-// MayIdentify says whether the answer to r may say who somebody is, such as the address of a client.
-// That is so for a request for a page of [WithPage] which the web configuration has authenticated, as
-// a user or by a verified client certificate; which came from this machine and asks for localhost or
-// another loopback address; or which asks for one of [WithPageHosts]. It is false for any other
-// request.
+// MayIdentify reports whether a page of [WithPage] may show data that identifies a person, such as
+// a client's address, in its answer to r. It returns true if one of these holds:
+//
+//   - The web configuration authenticated r, by a user or a verified client certificate.
+//   - r came from this machine, through no proxy, and its Host is localhost or a loopback
+//     address.
+//   - The Host of r is one of [WithPageHosts].
 func MayIdentify(r *http.Request) bool {
 	may, _ := r.Context().Value(identifyKey{}).(bool)
 	return may
@@ -57,17 +61,17 @@ func MayIdentify(r *http.Request) bool {
 
 var pagePath = regexp.MustCompile(`^/debug(/[a-zA-Z0-9_-]+)+$`)
 
-// validatePages also brings the hosts into the form that they are compared in.
+// validatePages also normalizes the hosts, for comparisons.
 func (c *config) validatePages() error {
 	var taken []string
 	for _, p := range c.pages {
 		switch {
 		case !pagePath.MatchString(p.path):
-			return fmt.Errorf("invalid path %q of a page: use /debug/ and a name of letters, digits, _ and -", p.path)
+			return fmt.Errorf("invalid page path %q: use /debug/ and a name of letters, digits, _ and -", p.path)
 		case slices.Contains(taken, p.path):
-			return fmt.Errorf("invalid path %q of a page: another page has it", p.path)
+			return fmt.Errorf("invalid page path %q: another page has the same path", p.path)
 		case strings.TrimSpace(p.text) == "":
-			return fmt.Errorf("invalid page %s: its link on the landing page has no text", p.path)
+			return fmt.Errorf("invalid page %s: give it a text for its link on the landing page", p.path)
 		case p.handler == nil:
 			return fmt.Errorf("invalid page %s: its handler is nil", p.path)
 		}
@@ -76,14 +80,14 @@ func (c *config) validatePages() error {
 	for i, host := range c.pageHosts {
 		name := normalHost(host)
 		if name == "" || strings.ContainsAny(host, ":/ ") {
-			return fmt.Errorf("invalid host %q of pages: use a name without a port, such as ws-1.internal", host)
+			return fmt.Errorf("invalid page host %q: use a name without a port, such as ws-1.internal", host)
 		}
 		c.pageHosts[i] = name
 	}
 	return nil
 }
 
-// pageGuard is what stands before the pages of an Exporter.
+// pageGuard protects the pages of an Exporter; see WithPage.
 type pageGuard struct {
 	next          http.Handler
 	hosts         []string
@@ -95,7 +99,7 @@ func (g *pageGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	named := slices.Contains(g.hosts, host)
 	authenticated := g.authenticated(r)
 	if !authenticated && !named && !isLocalhost(host) && !isAddress(host) {
-		http.Error(w, fmt.Sprintf("%.100q is no known name of this host: ask by localhost or an address, have the service name its host, or configure authentication", host), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("%.100q is not a known name of this host: use localhost or an IP address, add the name with WithPageHosts, or configure authentication", host), http.StatusForbidden)
 		return
 	}
 	if authenticated || named || fromHere(r) && (isLocalhost(host) || isLoopback(host)) {
@@ -104,11 +108,12 @@ func (g *pageGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-// servedKey marks the requests that have come through the web configuration.
+// servedKey marks requests that passed the web configuration.
 type servedKey struct{}
 
-// authenticated says whether the web configuration knows who asks: a request that came through it
-// has been let in, and it is asked again since it may change while serving.
+// authenticated reports whether the web configuration authenticated r. It reads the file again,
+// because the file may have changed since the start: a server that had no users then let every
+// request pass.
 func (g *pageGuard) authenticated(r *http.Request) bool {
 	if g.webConfigFile == "" || r.Context().Value(servedKey{}) == nil {
 		return false
@@ -134,7 +139,8 @@ func (g *pageGuard) authenticated(r *http.Request) bool {
 	return known
 }
 
-// fromHere says whether r came from this machine, and from no proxy that says it asks for another.
+// fromHere reports whether r came from this machine. A request from a local proxy for another
+// machine does not count.
 func fromHere(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
@@ -145,7 +151,8 @@ func fromHere(r *http.Request) bool {
 	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
-// normalHost returns the name or the address in a Host header, or in an option.
+// normalHost returns the name or the address of a Host header or of an option, without port and in
+// lower case.
 func normalHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -79,7 +79,7 @@ func TestPageHosts(t *testing.T) {
 		{"localhost.evil.example", "127.0.0.1:5000", "", 403, "evil.example"},
 		{"127.0.0.1.evil.example", "127.0.0.1:5000", "", 403, "evil.example"},
 		{"evil.example", "127.0.0.1:5000", "Authorization", 403, "evil.example"},
-		{"", "127.0.0.1:5000", "", 403, "no known name"},
+		{"", "127.0.0.1:5000", "", 403, "not a known name"},
 	} {
 		r := httptest.NewRequest("GET", pagePath, nil)
 		r.Host, r.RemoteAddr = tt.host, tt.from
@@ -185,7 +185,7 @@ func TestPageRefuses(t *testing.T) {
 		{"path with a query", []exporter.Option{exporter.WithPage("/debug/a?b", "Things", identity)}, "/debug/ and a name"},
 		{"no name", []exporter.Option{exporter.WithPage("/debug/", "Things", identity)}, "/debug/ and a name"},
 		{"twice", []exporter.Option{exporter.WithPage(pagePath, "A", identity), exporter.WithPage(pagePath, "B", identity)}, "another page"},
-		{"no text", []exporter.Option{exporter.WithPage(pagePath, " ", identity)}, "no text"},
+		{"no text", []exporter.Option{exporter.WithPage(pagePath, " ", identity)}, "give it a text"},
 		{"no handler", []exporter.Option{exporter.WithPage(pagePath, "Things", nil)}, "nil"},
 		{"host with a port", []exporter.Option{exporter.WithPageHosts("ws-1:9091")}, "without a port"},
 		{"empty host", []exporter.Option{exporter.WithPageHosts("")}, "without a port"},

@@ -23,7 +23,7 @@ func newReaders(funcs []ReaderFunc, producer ProducerFunc) ([]sdkmetric.Reader, 
 			err = errors.New("it is nil")
 		}
 		if err != nil {
-			// Without time to flush: they have read nothing.
+			// There is nothing to flush: they have read nothing.
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			for _, made := range readers {
@@ -36,7 +36,8 @@ func newReaders(funcs []ReaderFunc, producer ProducerFunc) ([]sdkmetric.Reader, 
 	return readers, nil
 }
 
-// newProducerFunc is the place for all that a scrape shows and the MeterProvider does not know.
+// newProducerFunc returns the producer for all metrics of a scrape that are outside the
+// MeterProvider.
 func newProducerFunc(collected prometheus.Gatherer, histograms *counted.Histograms, logger *slog.Logger) ProducerFunc {
 	log := &errorLog{logger: logger, msg: "failed to collect all metrics for a reader"}
 	bridge := prometheusbridge.NewMetricProducer(prometheusbridge.WithGatherer(lenient(collected, log)))
@@ -45,8 +46,8 @@ func newProducerFunc(collected prometheus.Gatherer, histograms *counted.Histogra
 	}
 }
 
-// lenient gives what could be gathered in spite of an error, which would cost
-// all of it in the bridge.
+// lenient drops the error of a partial result. With an error, the bridge would drop the whole
+// result.
 func lenient(g prometheus.Gatherer, log *errorLog) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		families, err := g.Gather()
@@ -57,8 +58,8 @@ func lenient(g prometheus.Gatherer, log *errorLog) prometheus.Gatherer {
 	})
 }
 
-// producers are one after the other. They hand on no error: a reader of the SDK
-// exports nothing at all of a collection that had one.
+// producers combines several producers. It returns no error: with an error, a reader of the SDK
+// would export nothing at all.
 type producers struct {
 	all []sdkmetric.Producer
 	log *errorLog

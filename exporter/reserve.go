@@ -11,27 +11,29 @@ import (
 )
 
 const (
-	// reserved is how many descriptors are kept back: for the pair of scrapes that is usual, and for
-	// the files that each collection reads.
+	// reserved is the number of descriptors to keep back. Two concurrent scrapes are usual, and
+	// each collection also opens files.
 	reserved = 16
-	// forAnswers are those of them that a collection does not get: one that it gives back may go to
-	// somebody else first, and a scrape without process_open_fds is better than none.
+	// forAnswers is the part of them that collections may not use. After a collection closes its
+	// file, others may take the descriptor first. A scrape without process_open_fds is better than
+	// no scrape.
 	forAnswers = 8
-	// starvedWait is after what time to look whether there are descriptors again.
+	// starvedWait is the interval between checks for free descriptors.
 	starvedWait = 100 * time.Millisecond
-	// lastRead is within what time a Read returns whose connection was closed.
+	// lastRead is the time within which a Read returns after its connection was closed.
 	lastRead = time.Millisecond
 )
 
-// reserve is descriptors that are open for nothing, so that a scrape is answered, and tells of it,
-// when others have taken all that there are: an attack or a leak at the process's other listeners.
+// reserve keeps some descriptors open without using them. When an attack or a leak at other
+// listeners has taken all descriptors of the process, the reserve lets the exporter still answer a
+// scrape, which then shows the problem.
 type reserve struct {
 	mu     sync.Mutex
-	users  int // listeners
+	users  int // open listeners
 	spares []*os.File
 }
 
-// listen has l accept when there is no descriptor left.
+// listen returns a listener that still accepts when no descriptor is left.
 func (r *reserve) listen(l net.Listener) net.Listener {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,7 +42,7 @@ func (r *reserve) listen(l net.Listener) net.Listener {
 	return &reservedListener{Listener: l, reserve: r}
 }
 
-// handle lends a descriptor to each request, for what the collectors read.
+// handle frees a descriptor for each request, because collectors open files.
 func (r *reserve) handle(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.free(forAnswers)
@@ -49,7 +51,7 @@ func (r *reserve) handle(h http.Handler) http.Handler {
 	})
 }
 
-// free gives one up unless there are no more than least, and says whether it did.
+// free closes one spare descriptor, if there are more than least. It reports whether it did.
 func (r *reserve) free(least int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,25 +64,25 @@ func (r *reserve) free(least int) bool {
 	return true
 }
 
-// restore takes back what can be had.
+// restore fills the reserve again, as far as possible.
 func (r *reserve) restore() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fill()
 }
 
-// fill is called with the lock held.
+// fill must be called with r.mu held.
 func (r *reserve) fill() {
 	for r.users > 0 && len(r.spares) < reserved {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
-			return // there are none now
+			return // no descriptor is free now
 		}
 		r.spares = append(r.spares, f)
 	}
 }
 
-// leave gives all up with the last listener.
+// leave removes one listener. The last one frees the whole reserve.
 func (r *reserve) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,8 +110,8 @@ func (l *reservedListener) Accept() (net.Conn, error) {
 		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 			return nil, err
 		}
-		// The error comes whether anybody wants to connect or not. What is given up for nobody is
-		// soon somebody else's.
+		// Accept fails with this error even if no client is waiting. A descriptor that is freed for
+		// no client would soon be taken by others.
 		wanted, waitErr := isWanted(l.Listener, starvedWait)
 		if waitErr != nil || wanted && !l.reserve.free(0) {
 			return nil, err
@@ -131,7 +133,7 @@ type reservedConn struct {
 func (c *reservedConn) Close() error {
 	err := c.Conn.Close()
 	c.reserve.restore()
-	// Its descriptor goes when the last Read has returned.
+	// The kernel frees the descriptor when the last Read has returned.
 	time.AfterFunc(lastRead, c.reserve.restore)
 	return err
 }

@@ -8,5 +8,5 @@ import (
 	"time"
 )
 
-// isWanted says nothing on systems whose processes have no limit of sockets.
+// isWanted is not supported here: processes of these systems have no limit of sockets.
 func isWanted(net.Listener, time.Duration) (bool, error) { return false, errors.ErrUnsupported }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isWanted waits until a client of l is to be accepted, for as long as d.
+// isWanted reports whether a client of l waits to be accepted. It waits for one for at most d.
 func isWanted(l net.Listener, d time.Duration) (wanted bool, err error) {
 	sc, ok := l.(syscall.Conn)
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// What the Go collector leaves out by default and a service with many connections asks about:
-// how long a runnable goroutine waits for a processor, and what garbage collection costs in
-// pauses, CPU and live heap.
+// runtimeMetrics are metrics that the Go collector leaves out by default, and that matter for many
+// connections: how long a runnable goroutine waits for a processor, and the cost of garbage
+// collection in pauses, CPU and live heap.
 var runtimeMetrics = []string{
 	"/sched/latencies:seconds",          // go_sched_latencies_seconds
 	"/sched/pauses/total/gc:seconds",    // go_sched_pauses_total_gc_seconds

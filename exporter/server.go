@@ -14,23 +14,24 @@ import (
 )
 
 const (
-	// Descriptors are what a process with many connections runs out of first.
+	// A process with many connections runs out of descriptors first.
 	maxConns = 512
-	// Enough for a proxy's additions; net/http reads 4 KiB more before it refuses.
+	// Enough for the headers that proxies add. net/http reads another 4 KiB before it refuses.
 	maxHeaderBytes = 16 << 10
-	// Longer than Prometheus's default scrape interval, so that its connection is reused.
+	// Longer than Prometheus's default scrape interval, so that Prometheus reuses its connection.
 	idleTimeout = 2 * time.Minute
 )
 
-// ListenAndServe listens on the configured address and serves [Exporter.Handler] there. It returns
-// nil when ctx is done, and an error when the web configuration is invalid (found out before the
-// address is bound), the address cannot be bound, or serving fails. See [Exporter.Serve] for what
-// happens when ctx is done.
+// ListenAndServe listens on the configured address and serves [Exporter.Handler] until ctx is done.
+// Then it returns nil; see [Exporter.Serve] for the details. It returns an error if the web
+// configuration is invalid, if it cannot listen on the address, or if serving fails. It checks the
+// web configuration before it listens.
 func (e *Exporter) ListenAndServe(ctx context.Context) error {
 	if err := validateWebConfig(e.cfg.webConfigFile); err != nil {
 		return err
 	}
-	// Without ctx: one that is done already is Serve's to treat, like one that ends later.
+	// Listen does not get ctx: Serve handles a context that is done, whether before or after the
+	// start.
 	l, err := net.Listen("tcp", e.cfg.listenAddress)
 	if err != nil {
 		return fmt.Errorf("failed to listen for scrapes, choose a free address of this host: %w", err)
@@ -38,15 +39,16 @@ func (e *Exporter) ListenAndServe(ctx context.Context) error {
 	return e.Serve(ctx, l)
 }
 
-// Serve is [Exporter.ListenAndServe] on a listener of the caller's, which it closes in any case.
-// When ctx is done it accepts no more connections, lets the scrapes in progress end within the
-// scrape timeout, closes what is left after that, and returns nil. A command passes a context of
-// signal.NotifyContext.
+// Serve serves [Exporter.Handler] on l until ctx is done, and then returns nil. It always closes l,
+// even if it returns an error. A command usually passes a context of signal.NotifyContext.
 //
-// While it serves it keeps some descriptors back, so that it answers also where the process has run
-// out of them.
+// When ctx is done, Serve accepts no more connections. Scrapes in progress may end within the
+// scrape timeout. Then Serve closes all remaining connections.
 //
-// It may be called several times, also at once, for several listeners.
+// While it serves, Serve keeps 16 file descriptors in reserve. With these it can answer a scrape
+// even if the process has run out of descriptors.
+//
+// Serve may be called several times, also concurrently, for several listeners.
 func (e *Exporter) Serve(ctx context.Context, l net.Listener) error {
 	l = e.reserve.listen(l)
 	defer l.Close()
@@ -70,7 +72,7 @@ func (e *Exporter) Serve(ctx context.Context, l net.Listener) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.scrapeTimeout)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
-		e.cfg.logger.Warn("closing connections whose scrape did not end in time", "grace", e.cfg.scrapeTimeout)
+		e.cfg.logger.Warn("closing connections with scrapes that did not end in time", "grace", e.cfg.scrapeTimeout)
 		srv.Close()
 	}
 	<-served
@@ -86,7 +88,8 @@ func (e *Exporter) newServer() *http.Server {
 		ErrorLog:       log.New(connLog, "", 0),
 		MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout:    timeout,
-		// Runs from the end of the request's head: the collection, then as long again to read it.
+		// This runs from the end of the request's headers: the time to collect, and the same time
+		// again to read the response.
 		WriteTimeout: 2 * timeout,
 		IdleTimeout:  idleTimeout,
 		HTTP2: &http.HTTP2Config{
@@ -103,7 +106,7 @@ func validateWebConfig(path string) error {
 	return nil
 }
 
-// oneLineError brings the YAML parser's lists onto one line.
+// oneLineError joins the lines of the YAML parser's errors.
 type oneLineError struct{ error }
 
 func (e oneLineError) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }

@@ -22,16 +22,20 @@ import (
 	"github.com/otelws/otelws-go/exporter/internal/points"
 )
 
-// Pinned, so that names depend neither on the scraper nor on a global of another library.
+// translation is pinned, so that names depend neither on the scraper nor on the global setting of
+// another library.
 var translation = otlptranslator.UnderscoreEscapingWithSuffixes
 
-// translator is the producer of the Prometheus reader, and gives it all that the MeterProvider has. The Prometheus
-// reader leaves out one of two instruments that come to the same name, whichever it finds last, and series with
-// attributes that cannot be labels. Here every instrument has its place, and each time the same one:
+// translator is the producer of the Prometheus reader, and gives it all metrics of the
+// MeterProvider. Without it, the Prometheus reader would drop one of two instruments whose names
+// become the same, an arbitrary one, and series whose attributes cannot be labels. The translator
+// serves every instrument, under a name that never changes:
 //
-//   - where several scopes, or a scope and a collector, come to one name, the scope's series have its labels;
-//   - where their types differ as well, the first one keeps the name, and the others append their type;
-//   - an attribute that cannot be a label is one under another name.
+//   - If several scopes have one name, or a scope and a collector have, the series of the scopes
+//     get scope labels.
+//   - If the types differ, the oldest instrument keeps the name, and the type is appended to the
+//     others' names.
+//   - If an attribute cannot be a label, its label gets another name.
 type translator struct {
 	reader      *sdkmetric.ManualReader
 	scopeLabels bool // on every series
@@ -39,9 +43,9 @@ type translator struct {
 	overflows   points.OverflowLog
 
 	mu     sync.Mutex
-	owners map[string]string // families by the names of their samples, once given
-	help   map[string]string // of families, as it was first given
-	others map[string]bool   // families that collectors have
+	owners map[string]string // family of each sample name, for good
+	help   map[string]string // help text of each family: the first one stays
+	others map[string]bool   // families of collectors
 }
 
 func newTranslator(reader *sdkmetric.ManualReader, scopeLabels bool, logger *slog.Logger) *translator {
@@ -66,7 +70,7 @@ func (t *translator) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, er
 	return t.translate(data.ScopeMetrics), nil
 }
 
-// reserve has the families of collectors keep their names.
+// reserve reserves the names of the collectors' families.
 func (t *translator) reserve(families []*dto.MetricFamily) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,7 +80,8 @@ func (t *translator) reserve(families []*dto.MetricFamily) {
 	}
 }
 
-// own gives the names of a family's samples to it, if it can have them all.
+// own assigns all sample names of a family to it. It reports false, and assigns none, if another
+// family has one of them.
 func (t *translator) own(name, kind string) bool {
 	samples, family := []string{name}, kind+" "+name
 	switch kind {
@@ -96,13 +101,14 @@ func (t *translator) own(name, kind string) bool {
 	return true
 }
 
-// placed is a metric and where it comes from.
+// placed is a metric and its scope.
 type placed struct {
 	metric *metricdata.Metrics
 	scope  instrumentation.Scope
 }
 
-// translate changes the metrics in place, which are the caller's alone, and returns those that Prometheus can have.
+// translate changes the metrics in place, and removes those that Prometheus cannot have. The caller
+// must own the metrics.
 func (t *translator) translate(scopes []metricdata.ScopeMetrics) []metricdata.ScopeMetrics {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,7 +149,8 @@ func (t *translator) translate(scopes []metricdata.ScopeMetrics) []metricdata.Sc
 	return scopes
 }
 
-// inOrderOfCreation orders metrics by the age of their instruments. The SDK has scopes in any order.
+// inOrderOfCreation sorts metrics by the age of their instruments, because the SDK returns scopes
+// in random order.
 func inOrderOfCreation(a, b placed) int {
 	return cmp.Or(
 		startOf(a.metric).Compare(startOf(b.metric)),
@@ -162,7 +169,7 @@ func startOf(m *metricdata.Metrics) (first time.Time) {
 	return first
 }
 
-// place gives a metric its name, and returns the one that it has in Prometheus.
+// place sets the metric's name, and returns its name in Prometheus.
 func (t *translator) place(p placed) (string, error) {
 	kind, typ := kindOf(p.metric.Data)
 	original := p.metric.Name
@@ -171,16 +178,16 @@ func (t *translator) place(p placed) (string, error) {
 		namer := otlptranslator.NewMetricNamer("", translation)
 		name, err := namer.Build(otlptranslator.Metric{Name: p.metric.Name, Unit: p.metric.Unit, Type: typ})
 		if err != nil {
-			return "", fmt.Errorf("instrument %q of scope %q is left out, since Prometheus has no name for it: %w", original, p.scope.Name, err)
+			return "", fmt.Errorf("left out instrument %q of scope %q, which has no valid Prometheus name: %w", original, p.scope.Name, err)
 		}
 		if t.own(name, kind) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("instrument %q of scope %q is left out, since others of another type have its name: give it another one", original, p.scope.Name)
+	return "", fmt.Errorf("left out instrument %q of scope %q, because instruments of other types have its name: rename it", original, p.scope.Name)
 }
 
-// kindOf returns the type that Prometheus has for a metric, and the one that decides about its name.
+// kindOf returns the Prometheus type of a metric, and the type that decides its name.
 func kindOf(data metricdata.Aggregation) (kind string, typ otlptranslator.MetricType) {
 	sum := func(monotonic bool) (string, otlptranslator.MetricType) {
 		if monotonic {
@@ -201,7 +208,7 @@ func kindOf(data metricdata.Aggregation) (kind string, typ otlptranslator.Metric
 
 const scopeLabelPrefix = "otel_scope_"
 
-// scopeLabels are those by which the conventions tell scopes apart.
+// scopeLabels returns the labels that identify a scope by OpenTelemetry's conventions.
 func scopeLabels(s instrumentation.Scope) []attribute.KeyValue {
 	labels := []attribute.KeyValue{
 		attribute.String(scopeLabelPrefix+"name", s.Name),
@@ -218,7 +225,7 @@ func scopeLabels(s instrumentation.Scope) []attribute.KeyValue {
 	return labels
 }
 
-// labelsOf returns attrs such that each of them can be a label, with further ones.
+// labelsOf returns attrs with names and values that labels can have, and the further labels.
 func labelsOf(attrs attribute.Set, further []attribute.KeyValue) attribute.Set {
 	var labels []attribute.KeyValue
 	changed := len(further) > 0
@@ -236,8 +243,9 @@ func labelsOf(attrs attribute.Set, further []attribute.KeyValue) attribute.Set {
 	return attribute.NewSet(labels...)
 }
 
-// label returns kv with a name and a value that a label can have, and whether it had others. What Prometheus keeps for
-// itself, and what labels of scopes are called, comes under the name that Prometheus gives to labels that are taken.
+// label returns kv with a name and a value that a label can have, and reports whether it changed
+// kv. Reserved names, and names of scope labels, get the prefix exported_, as Prometheus does with
+// names that are taken.
 func label(kv attribute.KeyValue, scoped bool) (_ attribute.KeyValue, changed bool) {
 	if !canBeLabel(string(kv.Key), scoped) {
 		kv.Key, changed = "exported_"+kv.Key, true
@@ -250,7 +258,7 @@ func label(kv attribute.KeyValue, scoped bool) (_ attribute.KeyValue, changed bo
 
 func canBeLabel(key string, scoped bool) bool {
 	if !scoped && key != "" && (key[0] >= 'a' && key[0] <= 'z' || key[0] >= 'A' && key[0] <= 'Z') {
-		return true // as nearly all do
+		return true // the common case, without allocation
 	}
 	var namer otlptranslator.LabelNamer
 	name, err := namer.Build(key)

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// The attribute names, from the semantic conventions where those have one.
+// Attribute names. They follow the semantic conventions if those have a name.
 const (
 	keyCode        = attribute.Key("code")
 	keyInitiator   = attribute.Key("initiator")
@@ -27,19 +27,19 @@ const (
 	keySubprotocol = attribute.Key("subprotocol")
 )
 
-// OtherValue is the attribute value of whatever an enumeration does not declare.
+// OtherValue is the value of an attribute for everything that its enumeration does not declare.
 const OtherValue = "other"
 
-// NoSubprotocol is the attribute value of a connection without a subprotocol.
+// NoSubprotocol is the value of the attribute subprotocol for connections without one.
 const NoSubprotocol = "none"
 
-// opcodes are the values of the opcode attribute, in the order of [count.Opcodes].
+// opcodes are the values of the attribute opcode, in the order of [count.Opcodes].
 var opcodes = [len(count.Opcodes)]string{"continuation", "text", "binary", "close", "ping", "pong"}
 
-// directionNames are the values of the direction attribute.
+// directionNames are the values of the attribute network.io.direction.
 var directionNames = [count.Directions]string{count.Receive: "receive", count.Transmit: "transmit"}
 
-// drainOutcomes are the values of the outcome attribute.
+// drainOutcomes are the values of the attribute outcome.
 var drainOutcomes = [...]string{drainClosed: "closed", drainCut: "cut"}
 
 var drainOptions = [len(drainOutcomes)]options{
@@ -47,8 +47,8 @@ var drainOptions = [len(drainOutcomes)]options{
 	newOptions(keyOutcome.String(drainOutcomes[drainCut])),
 }
 
-// errorTypes are the values of the error.type attribute: those of a violation of
-// RFC 6455, and internalError.
+// errorTypes are the values of the attribute error.type: the violations of RFC 6455, and a fault of
+// the tap.
 var errorTypes = func() []string {
 	var names []string
 	for _, e := range frame.Errors {
@@ -57,19 +57,19 @@ var errorTypes = func() []string {
 	return append(names, "internal")
 }()
 
-// internalError is the place in errorTypes of a fault of the tap, which has
-// stopped reading the connection.
+// internalError is the index in errorTypes of a fault of the tap. After a fault, the tap does not
+// parse that connection any more.
 var internalError = len(errorTypes) - 1
 
-// errorType returns the place in errorTypes of a violation.
+// errorType returns the index of a violation in errorTypes.
 func errorType(e frame.Error) int { return slices.Index(frame.Errors, e) }
 
-// statuses are the values of the status attribute: those that say different things
-// of a handshake. 0 stands for no response. A status that is not among them is
-// recorded as the x00 of its class, as which RFC 9110 section 15 has it understood.
+// statuses are the values of the attribute http.response.status_code: the statuses that matter for
+// handshakes. 0 means no response. Any other status is recorded as the x00 of its class, as RFC
+// 9110 section 15 allows.
 var statuses = [...]int{0, 101, 200, 300, 400, 401, 403, 404, 426, 429, 500, 501, 502, 503, 504}
 
-// foldStatus returns the place in statuses of an HTTP status.
+// foldStatus returns the index of an HTTP status in statuses.
 func foldStatus(status int) int {
 	if i := slices.Index(statuses[:], status); i >= 0 {
 		return i
@@ -87,29 +87,29 @@ type enum struct {
 	index  map[string]int
 	of     func(*handshake) string
 
-	server   bool // has no meaning for dialed connections
-	settable bool // by Set
+	server   bool // only for accepted connections
+	settable bool // by SetAttribute
 }
 
 const maxValue = 128
 
 var attributeName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z][a-zA-Z0-9_]*)*$`)
 
-// reservedLabels are the labels that the instruments or Prometheus use.
+// reservedLabels are labels of Prometheus itself.
 var reservedLabels = []string{"le", "quantile", "job", "instance"}
 
 func newEnum(key attribute.Key, of func(*handshake) string, values []string) (*enum, error) {
 	if !attributeName.MatchString(string(key)) {
-		return nil, fmt.Errorf("attribute name %q is not of the form letters, digits and _, in parts joined by dots", key)
+		return nil, fmt.Errorf("invalid attribute name %q: use letters, digits and _, in parts that begin with a letter and are joined by dots", key)
 	}
 	if len(values) == 0 {
-		return nil, fmt.Errorf("attribute %s: declare the values that it may take", key)
+		return nil, fmt.Errorf("attribute %s: declare at least one value", key)
 	}
 	e := &enum{key: key, of: of, index: make(map[string]int, len(values)+1)}
 	for _, v := range append(slices.Clone(values), OtherValue) {
 		switch {
 		case v == "":
-			return nil, fmt.Errorf("attribute %s: an empty value cannot be declared, since Prometheus takes it for a missing label", key)
+			return nil, fmt.Errorf("attribute %s: an empty value cannot be declared, because Prometheus treats it as a missing label", key)
 		case !utf8.ValidString(v):
 			return nil, fmt.Errorf("attribute %s: value %q is not valid UTF-8", key, v)
 		case len(v) > maxValue:
@@ -123,7 +123,7 @@ func newEnum(key attribute.Key, of func(*handshake) string, values []string) (*e
 	return e, nil
 }
 
-// fold returns the place in values of v, or that of OtherValue.
+// fold returns the index of v in values, or the index of OtherValue.
 func (e *enum) fold(v string) int {
 	if i, ok := e.index[v]; ok {
 		return i
@@ -131,9 +131,8 @@ func (e *enum) fold(v string) int {
 	return e.index[OtherValue]
 }
 
-// evaluate returns the place in values of the attribute of h. An application's
-// function that panics must not end the connection: it is reported, and the
-// value is OtherValue.
+// evaluate returns the index of h's value in values. If the application's function panics, the
+// panic is reported, and the value is OtherValue: a panic must not end the connection.
 func (e *enum) evaluate(h *handshake) (i int) {
 	if v, ok := h.values[e.key]; ok {
 		return e.fold(v)
@@ -143,7 +142,7 @@ func (e *enum) evaluate(h *handshake) (i int) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			otel.Handle(fmt.Errorf("otelws: attribute %s: function panicked: %v", e.key, r))
+			otel.Handle(fmt.Errorf("otelws: attribute %s: its function panicked: %v", e.key, r))
 			i = e.fold(OtherValue)
 		}
 	}()
@@ -163,7 +162,7 @@ func (c *config) checkLabels() error {
 	for _, e := range c.enums {
 		l := label(e.key)
 		if slices.Contains(used, l) {
-			return fmt.Errorf("attribute %s: the Prometheus label %s is taken; choose another name", e.key, l)
+			return fmt.Errorf("attribute %s: the Prometheus label %s is already in use: choose another name", e.key, l)
 		}
 		used = append(used, l)
 	}
@@ -172,7 +171,7 @@ func (c *config) checkLabels() error {
 
 var underscores = regexp.MustCompile(`_+`)
 
-// label is the Prometheus label of an attribute.
+// label returns the Prometheus label of an attribute.
 func label(k attribute.Key) string {
 	return underscores.ReplaceAllString(strings.ReplaceAll(string(k), ".", "_"), "_")
 }

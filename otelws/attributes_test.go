@@ -221,9 +221,9 @@ func TestSetAttribute(t *testing.T) {
 	errs = append(errs, otelws.SetAttribute(context.Background(), "tier", "pro"))
 	for i, want := range []string{
 		"",
-		"otelws: failed to set plan: no WithEnum declares it",
-		"otelws: failed to set tier: the handshake has been answered",
-		"otelws: failed to set tier: the context is not the context of a WebSocket request behind a Handler",
+		"otelws: failed to set plan: declare it with WithEnum",
+		"otelws: failed to set tier: the handshake has already been answered",
+		"otelws: failed to set tier: the context does not belong to a WebSocket request inside a Handler",
 	} {
 		if got := fmt.Sprint(errs[i]); got != want && (want != "" || errs[i] != nil) {
 			t.Errorf("error %q, want %q", got, want)

@@ -11,25 +11,24 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// DefaultSeriesBudget is the number of time series above which New refuses a
-// configuration, unless [WithSeriesBudget] says otherwise. A sample_limit of the
-// scrape is to be above it.
+// DefaultSeriesBudget is the default of [WithSeriesBudget]. If the scrape configuration has a
+// sample_limit, set it higher than the budget.
 const DefaultSeriesBudget = 20_000
 
-// factor is one label in the product that makes an instrument's series.
+// factor is one label in the product that gives the number of series.
 type factor struct {
 	name   string
 	values []string
 }
 
-// worstCase is the most that one instrument can come to.
+// worstCase is the maximum number of series of one instrument.
 type worstCase struct {
 	name    string
 	factors []factor
-	points  int // time series of one attribute set
+	points  int // number of time series for each attribute set
 }
 
-// sets is the product of the factors; past a billion it counts no further.
+// sets returns the product of the factors. It stops at a billion.
 func (w worstCase) sets() int64 {
 	n := int64(1)
 	for _, f := range w.factors {
@@ -51,7 +50,7 @@ func (w worstCase) String() string {
 	return b.String()
 }
 
-// all yields the attribute sets, as text.
+// all yields every attribute set, as text.
 func (w worstCase) all(yield func(set string)) {
 	var product func(set string, rest []factor)
 	product = func(set string, rest []factor) {
@@ -66,8 +65,8 @@ func (w worstCase) all(yield func(set string)) {
 	product("", w.factors)
 }
 
-// checkBudget refuses a configuration that alone comes to too many attribute sets of one instrument, or to too many
-// time series.
+// checkBudget returns an error if the configuration alone has too many attribute sets for one
+// instrument, or too many time series.
 func checkBudget(c *config, all []worstCase) error {
 	total := int64(0)
 	for _, w := range all {
@@ -88,16 +87,17 @@ func checkBudget(c *config, all []worstCase) error {
 		total, c.budget, strings.Join(worst, "; "), len(all)-len(worst))
 }
 
-// cardinalityLimit is how many attribute sets of one instrument the SDK has data points for, 0 for any number.
+// cardinalityLimit is the SDK's limit of attribute sets for each instrument. 0 means no limit.
 type cardinalityLimit int
 
-// The SDK's own, and the variable that gives it another.
+// The SDK's default, and the environment variable that changes it.
 const (
 	defaultCardinalityLimit  cardinalityLimit = 2000
 	cardinalityLimitVariable                  = "OTEL_GO_X_CARDINALITY_LIMIT"
 )
 
-// cardinalityLimitOf returns what the provider says, or else the environment.
+// cardinalityLimitOf returns the limit of the provider if it is known, or else the limit of the
+// environment.
 func cardinalityLimitOf(mp metric.MeterProvider) cardinalityLimit {
 	if p, ok := mp.(interface{ CardinalityLimit() (limit int, ok bool) }); ok {
 		if n, ok := p.CardinalityLimit(); ok {
@@ -110,22 +110,24 @@ func cardinalityLimitOf(mp metric.MeterProvider) cardinalityLimit {
 	return defaultCardinalityLimit
 }
 
-// maxSets bounds the attribute sets of one instrument where the SDK does not: each takes memory from the beginning.
+// maxSets limits the attribute sets of one instrument if the SDK has no limit. Each set takes
+// memory from the start.
 const maxSets = 100_000
 
-// check refuses more attribute sets of an instrument than the SDK keeps apart: of its limit, one is the overflow's.
+// check returns an error if an instrument has more attribute sets than the SDK keeps. The SDK uses
+// one set of its limit for the overflow.
 func (l cardinalityLimit) check(sets int64, of string) error {
 	if sets > maxSets {
-		return fmt.Errorf("more than %d attribute sets of one instrument: declare fewer values (%s)", maxSets, of)
+		return fmt.Errorf("an instrument has more than %d attribute sets: declare fewer values (%s)", maxSets, of)
 	}
 	if l <= 0 || sets <= int64(l)-1 {
 		return nil
 	}
-	return fmt.Errorf("%d attribute sets of one instrument are more than the %d that the SDK keeps apart: declare fewer values, or raise its cardinality limit (%s)",
+	return fmt.Errorf("an instrument has %d attribute sets, but the SDK keeps at most %d: declare fewer values, or raise the SDK's cardinality limit (%s)",
 		sets, l-1, of)
 }
 
-// worstCases computes what the connections of one side can come to.
+// worstCases returns the worst case of each instrument of one side.
 func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 	var app []factor
 	for _, e := range enumsOf(r, c.enums) {
@@ -190,14 +192,14 @@ func worstCases(r role, c *config, meter metric.Meter) []worstCase {
 	for i, k := range cases {
 		worst[i] = worstCase{name: k.definition.name(r), factors: k.factors, points: 1}
 		if b := k.definition.bounds; b != nil && !isExponential(meter, k.definition, r) {
-			worst[i].points = len(b) + 3 // a bucket each, +Inf, sum and count
+			worst[i].points = len(b) + 3 // the buckets, +Inf, sum and count
 		}
 	}
 	return worst
 }
 
-// isExponential says whether the meter knows that a histogram has exponential buckets in every reader: it is one
-// native histogram then.
+// isExponential reports whether the meter is known to give a histogram exponential buckets in every
+// reader. It is then a single series, a native histogram.
 func isExponential(meter metric.Meter, d definition, r role) bool {
 	m, ok := meter.(interface {
 		ExponentialHistogram(name, description, unit string) bool

@@ -22,7 +22,7 @@ func values(n int) []string {
 func TestCardinalityLimitOfEnvironment(t *testing.T) {
 	t.Setenv("OTEL_GO_X_CARDINALITY_LIMIT", " 60 ")
 	_, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))
-	if err == nil || !strings.Contains(err.Error(), "more than the 59 that the SDK keeps apart") {
+	if err == nil || !strings.Contains(err.Error(), "but the SDK keeps at most 59") {
 		t.Errorf("with a limit of 60: %v", err)
 	}
 }
@@ -99,7 +99,7 @@ func TestBudget(t *testing.T) {
 		{
 			"more sets than the SDK keeps apart",
 			[]otelws.Option{otelws.WithEnum("tier", nil, values(99)...), otelws.WithSeriesBudget(1 << 40)},
-			[]string{"2000 attribute sets of one instrument are more than the 1999 that the SDK keeps apart: declare fewer values, or raise its cardinality limit (ws.connections.closed: 100 tier × 20 code × 1 series = 2000)"},
+			[]string{"an instrument has 2000 attribute sets, but the SDK keeps at most 1999: declare fewer values, or raise the SDK's cardinality limit (ws.connections.closed: 100 tier × 20 code × 1 series = 2000)"},
 		},
 		{
 			"a product beyond all numbers",
@@ -107,12 +107,12 @@ func TestBudget(t *testing.T) {
 				otelws.WithEnum("a", nil, values(5000)...), otelws.WithEnum("b", nil, values(5000)...), otelws.WithEnum("c", nil, values(5000)...),
 				otelws.WithEnum("d", nil, values(5000)...), otelws.WithEnum("e", nil, values(5000)...), otelws.WithEnum("f", nil, values(5000)...),
 			},
-			[]string{"more than 100000 attribute sets of one instrument"},
+			[]string{"an instrument has more than 100000 attribute sets"},
 		},
 		{
 			"a limit given",
 			[]otelws.Option{otelws.WithCardinalityLimit(60)},
-			[]string{"60 attribute sets of one instrument are more than the 59 that the SDK keeps apart", "ws.connection.duration: 20 code × 3 initiator"},
+			[]string{"an instrument has 60 attribute sets, but the SDK keeps at most 59", "ws.connection.duration: 20 code × 3 initiator"},
 		},
 		{
 			"a limit that is just enough",
@@ -127,7 +127,7 @@ func TestBudget(t *testing.T) {
 		{
 			"a limit that is none",
 			[]otelws.Option{otelws.WithCardinalityLimit(-1)},
-			[]string{"cardinality limit -1 is negative"},
+			[]string{"invalid cardinality limit -1: use a positive number"},
 		},
 	}
 	for _, tt := range tests {

@@ -7,9 +7,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Accept is [websocket.Accept] for a handler that has no
-// [Instrumentation.Handler] around it; inside one it watches no second time.
-// Its arguments, its result and its errors are those of websocket.Accept.
+// Accept is like [websocket.Accept], and watches the connection. Use it in a handler that has no
+// [Instrumentation.Handler] around it. Inside a Handler, it does not count a second time. It
+// returns the results and errors of websocket.Accept unchanged.
 func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, error) {
 	if c := i.watching(r); c != nil || !i.watches(r) {
 		if c != nil {
@@ -25,9 +25,8 @@ func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *w
 	return ws, err
 }
 
-// Dial is [websocket.Dial] through [Instrumentation.Transport]. Its arguments,
-// its results and its errors are those of websocket.Dial; opts and the client
-// in it are not changed.
+// Dial is like [websocket.Dial], through [Instrumentation.Transport]. It returns the results and
+// errors of websocket.Dial unchanged. It does not modify opts, nor the HTTP client in opts.
 func (i *Instrumentation) Dial(ctx context.Context, url string, opts *websocket.DialOptions) (*websocket.Conn, *http.Response, error) {
 	var o websocket.DialOptions
 	if opts != nil {

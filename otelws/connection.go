@@ -20,24 +20,24 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// connection is one request for a WebSocket and the connection that comes of it.
-// It is the [tap.Recorder] of its own tap.
+// connection is one request for a WebSocket, and the connection that results from it. It is the
+// [tap.Recorder] of its own tap.
 type connection struct {
 	tap.Conn
 	handshake
 	table.Entry
-	in      *combination    // once it is open
-	sampled context.Context // with the span context, nil where it is not sampled
-	summary *summaryRequest // nil where nobody is told of the end
+	in      *combination    // set when the connection opens
+	sampled context.Context // has the span context; nil if it is not sampled
+	summary *summaryRequest // nil without WithOnClose
 	beats   atomic.Pointer[heartbeat]
-	told    atomic.Uint32 // by a drain
-	opening atomic.Bool   // the response is going out
+	told    atomic.Uint32 // state of the drain
+	opening atomic.Bool   // the response is being written
 	tcp     *tcpSamples   // nil without WithTCPMetrics
 }
 
-// summaryRequest is the request of a Summary: for as long as the application has
-// the connection the request as it was, to whose context the connection may
-// belong, and else a copy without that.
+// summaryRequest is the request of a Summary. As long as the application has the connection, it is
+// the original request, whose context may refer to the connection. After that, it is a copy without
+// that context.
 type summaryRequest struct {
 	whole   weak.Pointer[http.Request]
 	remains *http.Request
@@ -45,8 +45,8 @@ type summaryRequest struct {
 
 func (r *summaryRequest) get() *http.Request { return cmp.Or(r.whole.Value(), r.remains) }
 
-// kept returns the request that is to be kept alive with the connection for the
-// Summary, nil where there will be none.
+// kept returns the request that the Summary needs, to be kept alive with the connection. It is nil
+// if there will be no Summary.
 func (c *connection) kept() *http.Request {
 	if len(c.side.in.config.onClose) == 0 {
 		return nil
@@ -102,11 +102,11 @@ func (c *connection) Opened() {
 	c.in.opened.Add(1)
 }
 
-// Begun gives the connection what the options ask for.
+// Begun starts the features that the options request.
 func (c *connection) Begun() {
 	i := c.side.in
 	if h := i.config.heartbeats[c.side.role]; h != nil {
-		_ = c.beat(context.Background(), h) // fails where the connection has ended
+		_ = c.beat(context.Background(), h) // fails if the connection has already ended
 	}
 	if c.tcp != nil {
 		c.tcp.begin()
@@ -117,14 +117,14 @@ func (c *connection) Begun() {
 	c.endOpening()
 }
 
-// endOpening lets a drain go on that waits for the response to have gone out.
+// endOpening unblocks a drain that waits until the response has been written.
 func (c *connection) endOpening() {
 	if c.opening.Swap(false) {
 		c.side.in.opening.Add(-1)
 	}
 }
 
-// Refused records a handshake that came to no connection, once.
+// Refused records a handshake that did not become a connection. Later calls do nothing.
 func (c *connection) Refused(status int) {
 	defer c.endOpening()
 	if c.handshake.finish() || c.in != nil {
@@ -153,8 +153,8 @@ func (c *connection) Ended(e tap.End) {
 	i.ending.Add(1)
 	defer i.ending.Add(-1)
 	defer c.summarize(e)
-	// After the measurement, so that whoever sees the connection closed sees all of
-	// it, and whatever becomes of that.
+	// The measurements come first, so that they are visible to everybody who sees the connection
+	// closed. The defer also counts it if they panic.
 	defer c.closed(e)
 	c.recordDuration(e)
 	if c.tcp != nil {
@@ -188,7 +188,7 @@ func (c *connection) recordDuration(e tap.End) {
 	c.side.instruments.idle.Record(c.context(), e.Silence.Seconds(), opts.record...)
 }
 
-// Leaving has a connection that is closed during a drain say goodbye.
+// Leaving makes a connection that is closed during a drain send the drain's close frame.
 func (c *connection) Leaving() (code websocket.StatusCode, reason string, ok bool) {
 	d := c.side.in.draining.Load()
 	if d == nil {
@@ -205,14 +205,13 @@ func (c *connection) Fault(v any) {
 	c.takeSpan().Abandon()
 }
 
-// fault reports a panic of the instrumentation, or of a function of the
-// application's that it calls.
+// fault reports a panic of the instrumentation, or of an application's function that it calls.
 func (s *side) fault(v any) {
 	s.protocol[internalError].count.Add(1)
-	otel.Handle(fmt.Errorf("otelws: a fault of the instrumentation, which reads no more of this connection: %v", v))
+	otel.Handle(fmt.Errorf("otelws: internal fault: this connection is not parsed any more: %v", v))
 }
 
-// context returns the context of a measurement, for exemplars.
+// context returns the context for measurements, which selects exemplars.
 func (c *connection) context() context.Context {
 	if c.sampled != nil {
 		return c.sampled
@@ -220,7 +219,7 @@ func (c *connection) context() context.Context {
 	return context.Background()
 }
 
-// summarize makes the span of the end, and calls the functions of WithOnClose.
+// summarize makes the span of the connection's end, and calls the functions of WithOnClose.
 func (c *connection) summarize(e tap.End) {
 	if c.sampled == nil && c.summary == nil {
 		return
@@ -261,11 +260,11 @@ func (c *connection) summarize(e tap.End) {
 	}
 }
 
-// callOnClose calls f, whose panic must not become one of the transport's.
+// callOnClose calls f. A panic of f must not become a panic of the transport.
 func callOnClose(ctx context.Context, f func(context.Context, Summary), s Summary) {
 	defer func() {
 		if r := recover(); r != nil {
-			otel.Handle(fmt.Errorf("otelws: function of WithOnClose panicked: %v", r))
+			otel.Handle(fmt.Errorf("otelws: a function of WithOnClose panicked: %v", r))
 		}
 	}()
 	f(ctx, s)

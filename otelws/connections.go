@@ -14,50 +14,49 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// Connection is an open connection, as it was when [Instrumentation.Connections]
-// came to it.
+// Connection is a snapshot of an open connection, from [Instrumentation.Connections].
 type Connection struct {
-	// ID counts the connections of the Instrumentation from 1, in the order in which
-	// they opened.
+	// ID is the number of the connection. An Instrumentation numbers its connections from 1, in the
+	// order in which they open.
 	ID uint64
 	// Client is true for a dialed connection.
 	Client bool
-	// RemoteAddr is the address of the peer, or of the proxy before it. It is nil
-	// where the transport has none.
+	// RemoteAddr is the address of the peer, or of the last proxy before this process. It is nil if
+	// the transport has no address.
 	RemoteAddr net.Addr
-	// Subprotocol is that of the response to the handshake.
+	// Subprotocol is the negotiated subprotocol, or empty.
 	Subprotocol string
-	Opened      time.Time
-	Age         time.Duration
-	// Idle is how long no bytes have passed in either direction.
+	// Opened is the end of the handshake, and Age the time since then.
+	Opened time.Time
+	Age    time.Duration
+	// Idle is the time since the last byte in either direction.
 	Idle time.Duration
-	// Messages are those that passed whole. Bytes are those of the
-	// transport since the handshake, frame headers included.
+	// These count whole messages, and all bytes of the transport after the handshake, including
+	// frame headers.
 	MessagesReceived, MessagesSent int64
 	BytesReceived, BytesSent       int64
-	// RTT is the round trip of the last ping that was answered, whoever sent it.
+	// RTT is the round-trip time of the last ping that was answered, regardless of its sender. 0
+	// means none.
 	RTT time.Duration
-	// PingUnanswered is how long the oldest ping without an answer has been under
-	// way.
+	// PingUnanswered is the age of the oldest ping that is still unanswered. 0 means none.
 	PingUnanswered time.Duration
-	// Writing is how long a write to the transport has been in progress, on average
-	// where there are several.
+	// Writing is how long the current write to the transport has taken so far. With several
+	// concurrent writes, it is their average. 0 means none.
 	Writing time.Duration
 	State   State
-	// TraceID is the trace of the handshake, where that is sampled.
+	// TraceID is the trace of the handshake, if it is sampled.
 	TraceID trace.TraceID
 
 	attrs []attribute.KeyValue
 	tap   *tap.Conn
 }
 
-// Attributes returns the attributes of the application that the connection is
-// counted under.
+// Attributes returns the application's attributes of the connection.
 func (c Connection) Attributes() []attribute.KeyValue { return slices.Clone(c.attrs) }
 
-// TCP asks the kernel about the connection, which takes some two microseconds. ok is
-// false where it cannot be asked: another system than Linux, another transport than
-// TCP with or without TLS, a connection that has ended.
+// TCP asks the kernel for the state of the TCP connection. This takes about two microseconds. ok is
+// false if the kernel cannot be asked: on systems other than Linux, for transports other than TCP
+// (with or without TLS), and after the connection has ended.
 func (c Connection) TCP() (info TCP, ok bool) {
 	if c.tap == nil {
 		return info, false
@@ -66,40 +65,40 @@ func (c Connection) TCP() (info TCP, ok bool) {
 	return TCP(t), ok
 }
 
-// TCP is what the kernel knows of a connection.
+// TCP is the kernel's state of a TCP connection.
 type TCP struct {
-	// RTT is the smoothed round trip of segments, MinRTT the least one. Where this
-	// side sends little, they are old.
+	// RTT is the smoothed round-trip time of segments, and MinRTT the smallest one. If this side
+	// sends little, the values are old.
 	RTT, MinRTT time.Duration
-	// Retransmits are the segments that were sent again so far. Loss is not the only
-	// reason: a peer that does not read makes for probes, which count.
+	// Retransmits is the number of retransmitted segments. It includes probes to a peer that does
+	// not read, so it is not only a measure of loss.
 	Retransmits uint32
-	// Unacked are the segments under way.
+	// Unacked is the number of segments that are not yet acknowledged.
 	Unacked uint32
-	// Unsent are the bytes that were written and have not left: the peer, or the way
-	// to it, is slower than this side writes.
+	// Unsent is the number of bytes that were written and not yet sent. It grows if the peer, or
+	// the network, is slower than this side's writes.
 	Unsent uint32
-	// Acked are the bytes that the kernel of the peer has taken.
+	// Acked is the number of bytes that the peer's kernel has acknowledged.
 	Acked uint64
-	// PeerWindow is how many bytes the peer has room for.
+	// PeerWindow is the number of bytes that the peer can still accept.
 	PeerWindow uint32
-	// LastReceived is how long ago the kernel received data.
+	// LastReceived is the time since the kernel last received data.
 	LastReceived time.Duration
 }
 
-// State is how far the close handshake of a connection has come.
+// State is the state of a connection's close handshake.
 type State uint8
 
 const (
-	// StateOpen is a connection on which no close frame has passed.
+	// StateOpen means that no close frame has been sent or received.
 	StateOpen State = iota
-	// StateCloseSent is a connection on which this side has sent a close frame.
+	// StateCloseSent means that only this side has sent a close frame.
 	StateCloseSent
-	// StateCloseReceived is a connection on which the peer has sent a close frame.
+	// StateCloseReceived means that only the peer has sent a close frame.
 	StateCloseReceived
-	// StateClosing is a connection on which both have, while the transport is open.
+	// StateClosing means that both sides have sent a close frame, and the transport is still open.
 	StateClosing
-	// StateEnded is that of an [EndedConnection].
+	// StateEnded is the state of every [EndedConnection].
 	StateEnded
 )
 
@@ -111,8 +110,7 @@ var states = [...]string{
 	StateEnded:         "ended",
 }
 
-// String returns the name of the state: open, close_sent, close_received,
-// closing or ended.
+// String returns the name of the state: open, close_sent, close_received, closing or ended.
 func (s State) String() string {
 	if int(s) < len(states) {
 		return states[s]
@@ -120,9 +118,9 @@ func (s State) String() string {
 	return OtherValue
 }
 
-// Connections yields the open connections, in no order. It stops no traffic: a
-// connection that opens or ends meanwhile may or may not be among them. A Connection
-// that is kept keeps the buffers of its transport in memory.
+// Connections returns an iterator over the open connections, in no particular order. It does not
+// block traffic. A connection that opens or ends during the iteration may or may not be included.
+// As long as a Connection is referenced, it keeps the buffers of its transport in memory.
 func (i *Instrumentation) Connections() iter.Seq[Connection] {
 	return func(yield func(Connection) bool) {
 		for c := range i.table.All {
@@ -155,7 +153,7 @@ func (c *connection) look() (Connection, bool) {
 	return live, true
 }
 
-// identify returns what says which connection c is.
+// identify returns a Connection with the fields that identify c.
 func (c *connection) identify() Connection {
 	id := Connection{
 		ID:          c.ID(),
@@ -170,22 +168,22 @@ func (c *connection) identify() Connection {
 	return id
 }
 
-// EndedConnection is a connection that has ended, as it was at its end.
+// EndedConnection is a snapshot of a connection at its end, from [Instrumentation.Ended].
 type EndedConnection struct {
 	Connection
+	// Ended is the time of the end. Age and Idle are the values at that time.
 	Ended time.Time
-	// Code, Initiator and Reason are as in [Summary].
+	// See [Summary] for these fields.
 	Code      websocket.StatusCode
 	Initiator Initiator
 	Reason    string
 }
 
-// Ended returns the last 256 connections that have ended, the last one first. Idle
-// is how long no bytes had passed before the end, or before the close frame that
-// made it.
+// Ended returns the last 256 connections that ended, the latest first. Their Idle is the time
+// without a byte before the end, or before the close frame that led to it.
 func (i *Instrumentation) Ended() []EndedConnection { return i.ended.Newest() }
 
-// ended returns c as it is to be remembered, without what would keep it in memory.
+// ended returns a snapshot of c that does not keep c in memory.
 func (c *connection) ended(e tap.End) EndedConnection {
 	r := EndedConnection{Connection: c.identify(), Ended: time.Now(), Code: e.Code, Initiator: Initiator(e.Initiator), Reason: e.Reason}
 	if e.Code == tap.InvalidCode {

@@ -15,27 +15,24 @@ import (
 	"time"
 )
 
-// DebugHandler returns a handler that shows the open connections and the last ones
-// that ended: as a page to a browser, as JSON to everybody else, and to a browser
-// with format=json. It is meant for the listener of the metrics, and never for the
-// public: it says how the service is used.
+// DebugHandler returns a handler that shows the open connections, and the last 256 that ended. A
+// browser gets a page; other clients, or format=json in the query, get JSON. Serve it on the
+// listener of the metrics, never to the public, because it shows how the service is used.
 //
-// Who the clients are, by their addresses, is shown only to requests for which
-// showAddresses returns true; nil shows them to nobody. Package exporter has a
-// function for its listener, exporter.MayIdentify.
+// Addresses of clients are shown only to requests for which showAddresses returns true. With nil,
+// they are never shown. For the listener of package exporter, pass exporter.MayIdentify.
 //
-// The query says which connections are shown:
+// These parameters of the query select connections:
 //
-//   - sort is received, sent, idle, age, rtt, unsent or writing: the n with the
-//     most, received by default. unsent asks the kernel about each connection.
-//   - n is how many, 50 by default and 1000 at most.
+//   - sort is received, sent, idle, age, rtt, unsent or writing. The connections with the highest
+//     values are shown. The default is received. unsent asks the kernel about each connection.
+//   - n is the maximum number of connections. The default is 50, the maximum 1000.
 //   - role is server or client.
-//   - filter is part of an address, a subprotocol, a trace or an attribute's value,
-//     or name=value, where the name is that of an attribute, id, state, subprotocol or
-//     trace.
+//   - filter is a substring of an address, a subprotocol, a trace ID or an attribute's value. It
+//     may also be name=value, where name is an attribute, id, state, subprotocol or trace.
 //
-// One response is made at a time, and others wait for it: it takes tens of
-// milliseconds where there are 100,000 connections, and stops no traffic.
+// The handler makes one response at a time; further requests wait. With 100,000 connections, a
+// response takes tens of milliseconds. It does not block traffic.
 func (i *Instrumentation) DebugHandler(showAddresses func(*http.Request) bool) http.Handler {
 	return &debugHandler{in: i, showAddresses: showAddresses, turn: make(chan struct{}, 1)}
 }
@@ -96,7 +93,7 @@ func wantsPage(r *http.Request) bool {
 	return false
 }
 
-// debugQuery is what a request asks for.
+// debugQuery holds the parameters of a request.
 type debugQuery struct {
 	sort      string
 	n         int
@@ -107,7 +104,7 @@ type debugQuery struct {
 
 const maxDebugRows = 1000
 
-// sortKeys are what connections are sorted by, the greatest first.
+// sortKeys are the keys for sorting, in descending order.
 var sortKeys = map[string]func(*Connection) int64{
 	"received": func(c *Connection) int64 { return c.BytesReceived },
 	"sent":     func(c *Connection) int64 { return c.BytesSent },
@@ -145,7 +142,7 @@ func (q *debugQuery) matches(c *Connection) bool {
 	return (q.role == "" || q.role == roleName(c)) && q.filter.matches(c, q.addresses)
 }
 
-// filter is a part of something, or name=value.
+// filter is a substring, or name=value.
 type filter struct{ text, name, value string }
 
 func newFilter(text string) filter {
@@ -156,8 +153,8 @@ func newFilter(text string) filter {
 	return filter{name: name, value: value}
 }
 
-// matches takes no notice of addresses that are not shown, which could be guessed
-// by it otherwise.
+// matches ignores addresses that are not shown, because the filter could otherwise be used to guess
+// them.
 func (f *filter) matches(c *Connection, addresses bool) bool {
 	switch {
 	case f.text == "" && f.name == "":
@@ -198,7 +195,7 @@ func (f *filter) inText(c *Connection, addresses bool) bool {
 	return false
 }
 
-// debug answers q.
+// debug returns the answer to q.
 func (i *Instrumentation) debug(q debugQuery) *debugResponse {
 	r := &debugResponse{Time: time.Now(), Addresses: q.addresses, Connections: []debugRow{}, Closed: []debugClosed{}}
 	most := greatest{n: q.n}
@@ -224,11 +221,11 @@ func (i *Instrumentation) debug(q debugQuery) *debugResponse {
 	return r
 }
 
-// greatest keeps the n connections with the greatest keys, and sorts now and then.
+// greatest keeps the n connections with the greatest keys. It sorts only now and then.
 type greatest struct {
 	n     int
 	all   []keyed
-	full  bool // all has n that are no less than least
+	full  bool // all has n connections with keys of at least least
 	least int64
 }
 
@@ -247,7 +244,7 @@ func (g *greatest) add(key int64, c *Connection) {
 	}
 }
 
-// sorted returns them, the greatest first.
+// sorted returns the connections in descending order.
 func (g *greatest) sorted() []keyed {
 	slices.SortFunc(g.all, func(a, b keyed) int { return cmp.Or(cmp.Compare(b.key, a.key), cmp.Compare(a.ID, b.ID)) })
 	if len(g.all) >= g.n {

@@ -2,21 +2,21 @@ package otelws
 
 import "time"
 
-// debugResponse is the JSON of a DebugHandler. Durations are in seconds.
+// debugResponse is the JSON response of a DebugHandler. Durations are in seconds.
 type debugResponse struct {
 	Time time.Time `json:"time"`
-	// Total is how many connections are open, Matching how many of these the filter
-	// and the role leave, Sums what has passed on those.
+	// Total is the number of open connections. Matching is the number of those that match the
+	// filter and the role. Sums are the sums over the matching ones.
 	Total       int           `json:"total"`
 	Matching    int           `json:"matching"`
 	Sums        debugSums     `json:"sums"`
-	Addresses   bool          `json:"addresses"` // whether they are shown
+	Addresses   bool          `json:"addresses"` // addresses are shown
 	Connections []debugRow    `json:"connections"`
-	Closed      []debugClosed `json:"closed"` // the newest first
+	Closed      []debugClosed `json:"closed"` // latest first
 }
 
 type debugSums struct {
-	Connections      map[string]int64 `json:"connections"` // by role
+	Connections      map[string]int64 `json:"connections"` // key: role
 	MessagesReceived int64            `json:"messages_received"`
 	MessagesSent     int64            `json:"messages_sent"`
 	BytesReceived    int64            `json:"bytes_received"`
@@ -70,7 +70,7 @@ type debugClosed struct {
 	debugRow
 	Closed    time.Time `json:"closed"`
 	Duration  float64   `json:"duration_seconds"`
-	Code      int       `json:"code"` // 0 for a code that must not be sent
+	Code      int       `json:"code"` // 0: a code that must not be sent
 	Initiator string    `json:"initiator"`
 	Reason    string    `json:"reason,omitempty"`
 }

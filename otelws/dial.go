@@ -8,27 +8,25 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// Conn returns nc, a connection that a library dials, watched. It is for clients
-// that do not dial through [net/http], and has the form of what they take:
+// Conn returns a connection that watches nc, for a client that dials without [net/http]. It fits
+// the options of these libraries:
 //
 //	gobwas.Dialer{WrapConn: ws.Conn}
 //	gws.NewClientFromConn(events, option, ws.Conn(nc))
 //
-// The request for a WebSocket is read as it goes out, and the response as it comes
-// in: with the 101 response it becomes a connection, which ends as
-// [Instrumentation.Handler] says. Any other response, or none, is recorded by its
-// status, as [Instrumentation.Transport] does. What is sent through it is not
-// changed: to have the server continue a trace, put its context into the header of
-// the request. [SetAttributeOn] gives an attribute that no function of [WithEnum] finds in
-// the request, and [Instrumentation.HeartbeatOn] finds the connection.
+// Conn reads the request for a WebSocket and its response as they pass. After a 101 response, the
+// connection begins. It ends as [Instrumentation.Handler] describes. Other responses are recorded
+// as in [Instrumentation.Transport].
 //
-// Bytes are HTTP/1.1 here: nc is a *tls.Conn where there is TLS. What carries
-// anything else passes unread, and the first of each kind is reported to the error
-// handler of OpenTelemetry.
+// Conn does not change the request. To let the server continue a trace, inject its context into the
+// request's header. Use [SetAttributeOn] for an attribute that no function of [WithEnum] can find
+// in the request, and [Instrumentation.HeartbeatOn] for a heartbeat.
 //
-// The result has CloseWrite where nc has it, and no ReadFrom and no SyscallConn. A
-// Transport over a Conn counts once, as does a Conn over a Conn. Where nc is nil, so
-// is the result.
+// nc must carry HTTP/1.1. With TLS, pass the *tls.Conn. Other protocols pass unwatched, and the
+// first connection of each such protocol is reported to the error handler of OpenTelemetry.
+//
+// The result has the method CloseWrite if nc has it. It has no ReadFrom and no SyscallConn. A
+// Transport or a Conn around a Conn does not count a second time. If nc is nil, the result is nil.
 func (i *Instrumentation) Conn(nc net.Conn) net.Conn {
 	i.client.use()
 	return (&door{side: i.client}).wrap(nc)
@@ -41,20 +39,19 @@ func (d *door) wrap(nc net.Conn) net.Conn {
 	return tap.NewWire(nc, false, d)
 }
 
-// DialContext returns a function that dials by dial, by a [net.Dialer] where dial is
-// nil, and whose connections are watched as those of [Instrumentation.Conn] are. It
-// has the form of what libraries take:
+// DialContext returns a function that dials with dial and watches the connection, as
+// [Instrumentation.Conn] does. If dial is nil, it uses a [net.Dialer]. It fits the options of these
+// libraries:
 //
 //	gorilla.Dialer{NetDialContext: ws.DialContext(nil)}
 //	gorilla.Dialer{NetDialTLSContext: ws.DialContext((&tls.Dialer{Config: config}).DialContext)}
 //	gobwas.Dialer{NetDial: ws.DialContext(nil)}
 //
-// It knows more than Conn does: the handshake begins with the dial, in its duration
-// and its span, a dial that fails is recorded as a handshake without a response, and
-// the span belongs to the trace of the context. It is for dialers of
-// WebSockets alone, since for others a dial that fails is no handshake.
+// It records more than Conn. The duration and the span of the handshake include the dial. A failed
+// dial counts as a handshake without a response. The span belongs to the trace in the context.
 //
-// The functions are safe for concurrent use as far as dial is.
+// Use it only for WebSockets, because every failed dial counts as a failed handshake. The function
+// is safe for concurrent use if dial is.
 func (i *Instrumentation) DialContext(
 	dial func(ctx context.Context, network, address string) (net.Conn, error),
 ) func(ctx context.Context, network, address string) (net.Conn, error) {

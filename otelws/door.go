@@ -17,18 +17,18 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// door is where connections come from that are watched from their first byte: a
-// Listener, or the dial of one connection.
+// door is the origin of connections that are watched from their first byte: a Listener, or the dial
+// of one connection.
 type door struct {
 	side    *side
-	dialed  atomic.Pointer[dialed] // nil where nothing is known of the dial
-	watched bool                   // a Transport watches the handshakes
+	dialed  atomic.Pointer[dialed] // nil if the dial is unknown
+	watched bool                   // a Transport already watches the handshakes
 }
 
-// dialed is what is known of the dial.
+// dialed describes a dial.
 type dialed struct {
 	ctx   context.Context
-	start clock.Instant // 0 once a request has been sent
+	start clock.Instant // 0 after the first request
 }
 
 func (d *door) isSame(other tap.Door) bool {
@@ -36,7 +36,7 @@ func (d *door) isSame(other tap.Door) bool {
 	return ok && o.side.role == d.side.role && sameProvider(o.side.in, d.side.in)
 }
 
-// Asked begins the handshake of r, where it is one.
+// Asked begins the handshake of r, if r asks for a WebSocket.
 func (d *door) Asked(nc net.Conn, r *http.Request) (*tap.Conn, tap.Recorder, any) {
 	if !d.side.in.watches(r) {
 		return nil, nil, nil
@@ -56,9 +56,9 @@ func (d *door) Asked(nc net.Conn, r *http.Request) (*tap.Conn, tap.Recorder, any
 	return &c.Conn, c, c.kept()
 }
 
-// beginDialed begins the handshake of a request that is going out.
+// beginDialed begins the handshake of an outgoing request.
 func (d *door) beginDialed(c *connection, r *http.Request) {
-	if r.URL.Host == "" { // else a proxy is asked
+	if r.URL.Host == "" { // otherwise the request goes to a proxy
 		r.URL.Scheme, r.URL.Host = "ws", r.Host
 		if r.TLS != nil {
 			r.URL.Scheme = "wss"
@@ -70,14 +70,14 @@ func (d *door) beginDialed(c *connection, r *http.Request) {
 		return
 	}
 	c.beginLate(d.side, r.WithContext(dial.ctx), cmp.Or(dial.start, clock.Now()))
-	// The connection may outlive what the context holds.
+	// The connection may live longer than the values of the context should.
 	d.dialed.Store(&dialed{ctx: spanContextOnly(dial.ctx)})
 }
 
-// failed records a dial that came to no connection.
+// failed records a dial that failed.
 func (d *door) failed(address string) {
 	r, err := http.NewRequest(http.MethodGet, "ws://"+address, nil)
-	if err != nil { // the address is none
+	if err != nil { // the address is invalid
 		r, _ = http.NewRequest(http.MethodGet, "ws://", nil)
 	}
 	c := new(connection)
@@ -85,21 +85,21 @@ func (d *door) failed(address string) {
 	c.Refused(0)
 }
 
-// unreadable says what is wrong with a connection that carries a protocol.
+// unreadable explains why a connection cannot be watched, for each protocol.
 var unreadable = [tap.Protocols]string{
-	tap.TLS:           "carries TLS, beneath which no WebSocket is seen: put Listener around the tls.Listener, and Conn around the tls.Conn (in gorilla/websocket NetDialTLSContext)",
-	tap.ProxyProtocol: "begins with the PROXY protocol, behind which no WebSocket is looked for: put Listener around the listener that removes it",
-	tap.HTTP2:         "carries HTTP/2, whose WebSockets are not seen",
+	tap.TLS:           "carries TLS, so its WebSockets are not watched: put Listener around the tls.Listener, and Conn around the tls.Conn (in gorilla/websocket, use NetDialTLSContext)",
+	tap.ProxyProtocol: "begins with the PROXY protocol, so its WebSockets are not watched: put Listener around the listener that removes the PROXY protocol",
+	tap.HTTP2:         "carries HTTP/2, so its WebSockets are not watched: serve WebSockets over HTTP/1.1",
 }
 
-// Unreadable reports the first connection that carries p.
+// Unreadable reports the first connection of protocol p.
 func (d *door) Unreadable(p tap.Protocol) {
 	if !d.watched && !d.side.in.unreadable[p].Swap(true) {
 		otel.Handle(errors.New("otelws: a connection of " + d.side.role.door() + " " + unreadable[p]))
 	}
 }
 
-// door is how users name what gives the connections.
+// door returns the name of the API that gave the connection, for messages.
 func (r role) door() string {
 	if r == server {
 		return "Listener"
@@ -109,16 +109,15 @@ func (r role) door() string {
 
 func (d *door) Fault(v any) { d.side.fault(v) }
 
-// SetAttributeOn is [SetAttribute] for a connection that is known and whose request's context is
-// not: one of [Instrumentation.Listener], [Instrumentation.Conn] or
-// [Instrumentation.DialContext], or that Hijack returned. nc is that connection or
-// stands on it, as what a WebSocket library gives out does.
+// SetAttributeOn is like [SetAttribute], for a connection instead of a context. nc may be a
+// connection of [Instrumentation.Listener], [Instrumentation.Conn] or
+// [Instrumentation.DialContext], a connection that Hijack returned, or a connection of a WebSocket
+// library on top of these.
 //
 //	err := otelws.SetAttributeOn(c.RequestCtx().Conn(), "tier", tier)        // in a handler of fiber
 //
-// It returns an error, and changes nothing, where nc is not watched or carries no
-// handshake, where no WithEnum declares name, and after the response to the
-// handshake.
+// It returns an error, and changes nothing, if nc is not watched, if nc carries no handshake, if no
+// [WithEnum] declares name, or if the handshake has been answered.
 func SetAttributeOn(nc net.Conn, name, value string) error {
 	watched, declared, set := false, false, false
 	for recorder := range tap.Of(nc) {
@@ -131,11 +130,11 @@ func SetAttributeOn(nc net.Conn, name, value string) error {
 	}
 	switch {
 	case !watched:
-		return fmt.Errorf("otelws: failed to set %s: the connection is not watched, or carries no request for a WebSocket", name)
+		return fmt.Errorf("otelws: failed to set %s: the connection is not watched, or carries no WebSocket handshake", name)
 	case !declared:
-		return fmt.Errorf("otelws: failed to set %s: no WithEnum declares it", name)
+		return fmt.Errorf("otelws: failed to set %s: declare it with WithEnum", name)
 	case !set:
-		return fmt.Errorf("otelws: failed to set %s: the handshake has been answered", name)
+		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered", name)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// DrainOption configures a drain.
+// DrainOption configures a drain; see [Instrumentation.Drain].
 type DrainOption interface{ applyDrain(*drainConfig) }
 
 type drainOptionFunc func(*drainConfig)
@@ -29,34 +29,34 @@ type drainConfig struct {
 	progress func(DrainProgress)
 }
 
-// DrainCode sets the close code and the reason that peers are told, such as
-// [websocket.StatusServiceRestart]. Without it they are told
-// [websocket.StatusGoingAway], "going away". A reason has 123 bytes at most.
+// DrainCode sets the close code and the reason that peers receive, such as
+// [websocket.StatusServiceRestart]. The default is [websocket.StatusGoingAway] with the reason
+// "going away". The reason may have at most 123 bytes.
 func DrainCode(code websocket.StatusCode, reason string) DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.code, c.reason = code, reason })
 }
 
-// DrainSpread spreads the close frames over a time, so that clients do not all
-// come back at once. The oldest connection is told first, and at once. Without it
-// all are told at once.
+// DrainSpread spreads the close frames over the duration d, so that clients do not all reconnect at
+// the same time. The oldest connection gets its close frame first, without delay. By default, all
+// connections get it at once.
 func DrainSpread(d time.Duration) DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.spread = d })
 }
 
-// DrainRandom tells connections in a random order, instead of the oldest first.
+// DrainRandom sends the close frames in random order. By default, the oldest connection is first.
 func DrainRandom() DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.random = true })
 }
 
-// DrainProgress is how far a drain has come.
+// DrainProgress is the progress of a drain.
 type DrainProgress struct {
-	Open   int // connections that are open
-	Closed int // connections that have closed since the drain began
-	Cut    int // connections whose transport the drain has closed
+	Open   int // connections that are still open
+	Closed int // connections that have ended since the drain began, without being cut
+	Cut    int // connections whose transport the drain has closed at its deadline
 }
 
-// OnDrainProgress has f called during a drain and at its end, ten times a second at
-// most, where something has changed. f must return at once.
+// OnDrainProgress sets a function that is called when the progress of a drain has changed, at most
+// ten times a second, and at the end. f must return quickly, because the drain waits for it.
 func OnDrainProgress(f func(DrainProgress)) DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.progress = f })
 }
@@ -71,37 +71,38 @@ func newDrainConfig(opts ...[]DrainOption) (*drainConfig, error) {
 	}
 	switch {
 	case !tap.Sendable(c.code):
-		return nil, fmt.Errorf("drain code %d is not a code that a close frame may carry: use 1001, 1012 or one from 3000 to 4999", c.code)
+		return nil, fmt.Errorf("invalid drain code %d: use 1001, 1012 or a code from 3000 to 4999", c.code)
 	case len(c.reason) > maxReason:
-		return nil, fmt.Errorf("drain reason of %d bytes is longer than the %d that a close frame holds", len(c.reason), maxReason)
+		return nil, fmt.Errorf("invalid drain reason of %d bytes: a close frame can hold at most %d", len(c.reason), maxReason)
 	case c.spread < 0:
-		return nil, fmt.Errorf("drain spread %v is negative", c.spread)
+		return nil, fmt.Errorf("invalid drain spread %v: use a positive duration", c.spread)
 	}
 	return c, nil
 }
 
-// maxReason is the longest reason of a close frame (RFC 6455 section 5.5).
+// maxReason is the maximum length of the reason in a close frame (RFC 6455 section 5.5).
 const maxReason = 123
 
-// Drain closes every connection that is watched, accepted or dialed, whatever
-// library opened it: the tap writes a close frame with the code 1001, going away,
-// between two messages of the library's. Nothing follows that frame. When the peer
-// has answered it, the transport is closed. Connections that have not ended when
-// ctx is done are cut: their transport is closed at once. opts change what the
-// options of [WithDrain] say.
+// Drain closes all watched connections, accepted and dialed, of any library. Use it to shut a
+// service down, after [net/http.Server.Shutdown], which does not close WebSocket connections.
 //
-// Accepted connections are told first, because serving them may need the dialed
-// ones, as in a proxy. Those are told when no accepted one is left, or a second
-// after the last of these was told.
+// The tap writes a close frame to each connection, between two messages of the library. By default,
+// its code is 1001 (going away). Nothing follows that frame. When the peer has answered, the
+// transport is closed. When ctx is done, the transports of all remaining connections are closed at
+// once: they are cut.
 //
-// Drain returns when all have ended and every function of [WithOnClose] has
-// returned, or a moment after ctx is done: nil, or an error that says how many were
-// cut.
+// Accepted connections get their close frame first, because their handlers may need the dialed
+// connections, as in a proxy. Dialed connections get it when all accepted connections have ended.
+// They get it earlier if accepted connections take too long: after half of the time until ctx's
+// deadline, and at least a second after the last accepted connection got its close frame.
 //
-// It is for the shutdown of a service, after [net/http.Server.Shutdown], which
-// stops the listener and does nothing for WebSocket connections. It is final: a
-// connection that opens later is told at once, a dialed one after a second. Drain may be called again, and waits
-// for those as well.
+// Drain returns nil when all connections have ended and all functions of [WithOnClose] have
+// returned. If ctx is done before, it returns, within a quarter of a second, an error with the
+// number of connections that were cut.
+//
+// A drain is final. A connection that opens later gets a close frame at once, or after a second if
+// it is dialed. Drain may be called again; the new call also waits for these connections. opts
+// override the options of [WithDrain].
 func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error {
 	cfg, err := newDrainConfig(i.config.drain, opts)
 	if err != nil {
@@ -112,25 +113,25 @@ func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error 
 	return d.run(ctx)
 }
 
-// The outcomes of a drain for a connection, in the order of drainOutcomes.
+// The outcomes of a drain for one connection, in the order of drainOutcomes.
 const (
-	drainClosed = iota // the connection has ended before the deadline
-	drainCut           // the drain has closed its transport
+	drainClosed = iota // the connection ended before the deadline
+	drainCut           // the drain closed its transport
 )
 
-// drained returns how many connections have come to an outcome.
+// drained returns the number of connections with the given outcome.
 func (i *Instrumentation) drained(outcome int) int {
 	return int(i.server.drained[outcome].Load() + i.client.drained[outcome].Load())
 }
 
-// told says what a drain has done to a connection.
+// told is the state of one connection in a drain.
 type told uint32
 
 const (
 	notTold  told = iota
-	goodbye       // it was told
-	answered      // its peer has answered
-	cut           // its transport is being closed
+	goodbye       // the close frame has been sent
+	answered      // the peer has answered
+	cut           // the transport is being closed
 )
 
 // drain is one call of Drain.
@@ -138,33 +139,32 @@ type drain struct {
 	in           *Instrumentation
 	config       *drainConfig
 	begun        time.Time
-	all          []*connection // that were open, in the order in which they are told
-	told         int           // how many of all were told
-	open         int           // connections at the beginning
-	dialed       bool          // dialed connections are among all, or have been told
-	dialedAt     time.Time     // when these are told at the latest
-	alone        int           // looks in a row without an accepted one
+	all          []*connection // the open connections, in the order of their close frames
+	told         int           // number of connections in all that have been told
+	open         int           // number of connections at the beginning
+	dialed       bool          // dialed connections are in all, or have been told
+	dialedAt     time.Time     // latest time to tell dialed connections
+	alone        int           // consecutive looks without an accepted connection
 	closedBefore int
 	reported     DrainProgress
 }
 
 const (
 	drainTick  = 20 * time.Millisecond
-	drainLooks = 5 // ticks from one look after those who were told to the next
-	// drainPatience is how long a drain waits for the end of a message before it says
-	// goodbye in the middle.
+	drainLooks = 5 // number of ticks between two looks
+	// drainPatience is how long a drain waits for the end of a message. Then it writes the close
+	// frame in the middle of the message.
 	drainPatience = time.Second
-	// drainGrace is how long Drain goes on after its deadline for the transports that
-	// it cuts to close.
+	// drainGrace is how long Drain waits after its deadline for the transports that it cuts.
 	drainGrace = 250 * time.Millisecond
-	// lateLimit is how long the peer of a connection that opened too late may take to
+	// lateLimit is how long the peer of a connection that opened during the drain may take to
 	// answer.
 	lateLimit = 5 * time.Second
 )
 
 func (d *drain) run(ctx context.Context) error {
 	d.collect()
-	// Slow clients have half of the time that is left before their backends are told.
+	// Slow clients get half of the remaining time before their backends are told.
 	d.dialedAt = d.begun.Add(d.config.spread + drainPatience)
 	if end, ok := ctx.Deadline(); ok {
 		if half := d.begun.Add(d.config.spread + end.Sub(d.begun.Add(d.config.spread))/2); half.After(d.dialedAt) {
@@ -174,7 +174,7 @@ func (d *drain) run(ctx context.Context) error {
 	if d.dialed && d.open > 0 {
 		select {
 		case <-ctx.Done():
-		case <-time.After(drainLooks * drainTick): // for the accepted ones of handshakes under way
+		case <-time.After(drainLooks * drainTick): // handshakes in progress may add accepted connections
 		}
 		d.collect()
 	}
@@ -202,8 +202,8 @@ func (d *drain) run(ctx context.Context) error {
 	}
 }
 
-// collect finds the connections that are told by and by: the accepted ones, and
-// where there are none the dialed ones.
+// collect finds the connections to tell one by one: the accepted connections, or the dialed ones if
+// there are no accepted ones.
 func (d *drain) collect() {
 	opening := d.in.opening.Load() > 0
 	d.all = slices.Collect(d.in.table.All)
@@ -214,13 +214,12 @@ func (d *drain) collect() {
 	}
 }
 
-// done says whether every connection has ended, and every function of WithOnClose
-// has returned.
+// done reports whether every connection has ended, and every function of WithOnClose has returned.
 func (d *drain) done() bool {
 	return d.in.opening.Load() == 0 && d.in.table.Len() == 0 && d.in.ending.Load() == 0
 }
 
-// tell says goodbye to those whose time has come.
+// tell sends the close frames that are due.
 func (d *drain) tell() {
 	due := len(d.all)
 	if spread := d.config.spread; spread > 0 {
@@ -231,7 +230,7 @@ func (d *drain) tell() {
 	}
 }
 
-// tellDialed says goodbye to all dialed connections.
+// tellDialed sends a close frame to all dialed connections.
 func (d *drain) tellDialed() {
 	d.dialed = true
 	for c := range d.in.table.All {
@@ -245,14 +244,14 @@ func (c *connection) isDialed() bool { return c.side.role == client }
 
 func (c *connection) isAccepted() bool { return c.side.role == server }
 
-// sayGoodbye has the tap say goodbye, in the background: a transport may be stuck.
+// sayGoodbye sends the close frame. It works in the background, because the transport may block.
 func (c *connection) sayGoodbye(cfg *drainConfig) {
 	c.told.CompareAndSwap(uint32(notTold), uint32(goodbye))
 	go c.Goodbye(cfg.code, cfg.reason, false)
 }
 
-// leave is the drain of a connection that opens once a drain has begun. A dialed one
-// is left for a while to the accepted one that it may serve.
+// leave drains a connection that opens after the drain has begun. A dialed connection gets some
+// time first, because an accepted connection may still need it.
 func (c *connection) leave(cfg *drainConfig) {
 	if c.isDialed() {
 		for end := time.Now().Add(drainPatience); c.Signs().Open && time.Now().Before(end); {
@@ -273,9 +272,9 @@ func (c *connection) leave(cfg *drainConfig) {
 	}
 }
 
-// look closes the transports of those who have answered, and hurries those in the
-// middle of a message once everybody had some time. Who has answered is left to the
-// library until the next look: a proxy has the answer to pass on.
+// look closes the transports of connections whose peer has answered, and after some time interrupts
+// messages to send the close frame. After an answer it waits until the next look, because the
+// library of a proxy still has to pass the answer on.
 func (d *drain) look() {
 	hurry := time.Since(d.begun) > d.config.spread+drainPatience
 	opening, accepted := d.in.opening.Load() > 0, false
@@ -301,7 +300,7 @@ func (d *drain) look() {
 	}
 }
 
-// cut closes the transports of all that are still open.
+// cut closes the transports of all remaining connections.
 func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	n := 0
 	for c := range d.in.table.All {
@@ -315,14 +314,14 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	d.report()
 	switch ending := d.in.ending.Load(); {
 	case n > 0:
-		return fmt.Errorf("otelws: %d of %d connections did not close in time: %w", n, max(d.open, n), context.Cause(ctx))
+		return fmt.Errorf("otelws: %d of %d connections did not close in time and were cut: %w", n, max(d.open, n), context.Cause(ctx))
 	case ending > 0:
-		return fmt.Errorf("otelws: all connections have closed, but %d calls of functions of WithOnClose have not returned in time: %w", ending, context.Cause(ctx))
+		return fmt.Errorf("otelws: all connections have closed, but %d calls of WithOnClose functions did not return in time: %w", ending, context.Cause(ctx))
 	}
 	return nil
 }
 
-// report tells the caller how far the drain has come, where that has changed.
+// report passes the progress to the caller, if it has changed.
 func (d *drain) report() {
 	if d.config.progress == nil {
 		return

@@ -2,31 +2,34 @@ package otelws
 
 import "net/http"
 
-// Handler returns a handler that watches the WebSocket connections which next
-// accepts, with whatever library hijacks the request. It is placed around a
-// single handler or around a whole mux.
+// Handler returns a handler that watches the WebSocket connections that next accepts. It works with
+// any WebSocket library that hijacks the connection. Wrap a single handler with it, or a whole mux.
 //
-// A request that asks for no WebSocket, or that came over HTTP/2 (RFC 8441),
-// reaches next untouched. A request that does is recorded by its status; it
-// becomes a connection when the 101 response has gone out, and ends once, at
-// the first of
+// If a request asks for a WebSocket, its handshake is recorded with the status of the response.
+// Every other request goes to next unchanged. So does a request over HTTP/2 (RFC 8441), whose
+// WebSocket is not watched.
 //
-//   - the transport's Close,
-//   - an error from its Read or Write that ends it: EOF, a reset, a broken
-//     pipe, but not a passed deadline.
+// A connection begins when the 101 response has been written. It ends once, at the first of these
+// events:
 //
-// net/http does not close a hijacked connection, and coder/websocket does not
-// close its transport when a read fails. A connection that the application
-// neither reads nor closes is held, descriptor and all, and is counted as
-// open: a handler says defer c.CloseNow(). One that nothing refers to any more
-// ends as by this side, when the garbage collector, which then closes its
-// descriptor, finds it; those of coder/websocket it never finds.
+//   - The transport is closed.
+//   - A Read or Write of the transport fails for good: EOF, a reset, a broken pipe. An exceeded
+//     deadline does not end it.
 //
-// The [net.Conn] that Hijack returns passes bytes on as they are, and gives the
-// connection beneath it by a method NetConn, as [crypto/tls.Conn] does. What is
-// read, written or closed there is not seen, and whoever has that alone has let go.
+// A connection that nobody reads or closes stays open, with its file descriptor, and therefore
+// counts as open. Neither net/http nor coder/websocket closes the transport when a read fails. So
+// every handler should call defer c.CloseNow(), or the like in another library.
 //
-// A Handler inside a Handler watches once.
+// If the application loses all references to a connection, the garbage collector finds it and
+// closes its descriptor. The connection then counts as closed by this side. This does not work for
+// coder/websocket, whose connections the garbage collector never finds.
+//
+// The [net.Conn] that Hijack returns has a method NetConn, like [crypto/tls.Conn]. It returns the
+// underlying connection. The tap does not see Read, Write and Close calls on the underlying
+// connection. Keep the outer connection, too: if it becomes unreachable, the garbage collector
+// closes both.
+//
+// A Handler inside another Handler of the same MeterProvider does nothing.
 func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !i.watches(r) || i.watching(r) != nil {
@@ -41,7 +44,8 @@ func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// watches says whether r asks for a WebSocket that will be hijacked, and i is not closed.
+// watches reports whether i watches r: a request for a WebSocket over HTTP/1, while i is not
+// closed.
 func (i *Instrumentation) watches(r *http.Request) bool {
 	return r.ProtoMajor == 1 && asksForWebSocket(r.Header) && !i.closed.Load()
 }
@@ -52,8 +56,8 @@ func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*respon
 	return rw, rw.connection.begin(i.server, r)
 }
 
-// watching returns the connection of r that another Handler or Accept of the same
-// provider watches, nil where there is none.
+// watching returns the connection of r that a Handler or Accept of the same provider already
+// watches, or nil.
 func (i *Instrumentation) watching(r *http.Request) *connection {
 	for c := underWay(r); c != nil; c = c.outer {
 		if sameProvider(c.side.in, i) && !c.isOver() {

@@ -17,21 +17,21 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// handshake is one request for a WebSocket, from its arrival to the response.
+// handshake is one request for a WebSocket, until its response.
 type handshake struct {
 	side    *side
-	outer   *connection // of the same request, by another provider
+	outer   *connection // for the same request, of another provider
 	start   clock.Instant
-	request *http.Request // as the handler sees it, until the handshake is over
-	body    *requestBody  // nil where the request has none
-	late    bool          // the span is made when the handshake is over
+	request *http.Request // as the handler sees it; nil after the handshake
+	body    *requestBody  // nil if the request has none
+	late    bool          // the span is created at the end of the handshake
 
 	mu          sync.Mutex
-	span        *tracing.HandshakeSpan // nil where there is none, and once it has ended
+	span        *tracing.HandshakeSpan // nil if there is none, or it has ended
 	values      map[attribute.Key]string
 	subprotocol string // from the response
 	over        bool
-	forget      func() // of a Listener's, that the handshake is under way
+	forget      func() // removes a Listener's handshake from listened
 }
 
 // connectionKey is the key of the *connection in a request's context.
@@ -42,8 +42,8 @@ func connectionFrom(ctx context.Context) *connection {
 	return c
 }
 
-// begin begins the handshake of r, and returns the request to pass on: a copy of r
-// in whose context the connection is found.
+// begin begins the handshake of r. It returns a copy of r to pass on, with the connection in its
+// context.
 func (c *connection) begin(s *side, r *http.Request) *http.Request {
 	h := &c.handshake
 	h.side, h.start = s, clock.Now()
@@ -60,8 +60,8 @@ func (c *connection) begin(s *side, r *http.Request) *http.Request {
 	return r
 }
 
-// beginLate begins the handshake of r, which a door has seen on the wire, at start.
-// Its span is made when it is over: until then a Handler may take over.
+// beginLate begins the handshake of r, which a door read from the connection, at start. Its span is
+// created at the end of the handshake, because a Handler may take over until then.
 func (c *connection) beginLate(s *side, r *http.Request, start clock.Instant) {
 	c.side, c.start, c.late = s, start, true
 	c.request = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
@@ -74,20 +74,20 @@ func (s *side) startSpan(r *http.Request, opts ...trace.SpanStartOption) (*traci
 	return s.in.spans.Dial(r, opts...)
 }
 
-// startLate makes the span of a handshake that is over, where there is none so far.
+// startLate creates the span of a finished handshake, if there is none yet.
 func (h *handshake) startLate() {
 	if !h.late {
 		return
 	}
 	h.late = false
 	span, r := h.side.startSpan(h.request, trace.WithTimestamp(clock.Time(h.start)))
-	*h.request = *r // the application's connection keeps the request that it is
+	*h.request = *r // keeps the pointer, which the application's connection holds
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.span = span
 }
 
-// takeSpan returns the span for its end, once.
+// takeSpan returns the span, to be ended. Later calls return nil.
 func (h *handshake) takeSpan() *tracing.HandshakeSpan {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -96,9 +96,8 @@ func (h *handshake) takeSpan() *tracing.HandshakeSpan {
 	return span
 }
 
-// underWay returns the innermost connection whose handshake r is and is under way,
-// nil where nobody watches r. A handshake that is over says nothing: its request
-// may have been handed on, as ReverseProxy does.
+// underWay returns the innermost connection for which r is a handshake in progress, or nil. A
+// handshake that is over does not count: its request may have been forwarded, as by ReverseProxy.
 func underWay(r *http.Request) *connection {
 	c := connectionFrom(r.Context())
 	if c == nil || c.handshake.side.role != server || c.handshake.isOver() {
@@ -109,11 +108,11 @@ func underWay(r *http.Request) *connection {
 
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 
-// requestBody is the body of a request, which net/http reads through the buffer
-// that a library takes over with the connection.
+// requestBody is the body of a request. net/http reads it through the same buffer that a library
+// takes over with the connection.
 type requestBody struct {
 	io.ReadCloser
-	read atomic.Bool // to its end
+	read atomic.Bool // the body has been read to its end
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
@@ -124,11 +123,11 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bodyMayBeRead says whether somebody may still read the body.
+// bodyMayBeRead reports whether the body may still be read.
 func (h *handshake) bodyMayBeRead() bool { return h.body != nil && !h.body.read.Load() }
 
-// withoutBody has the request lose its body, through which net/http would have the
-// connection refer to itself.
+// withoutBody removes the body of the request. Through the body, net/http would make the connection
+// refer to itself.
 func (h *handshake) withoutBody() {
 	if r := h.request; hasBody(r) {
 		h.request = r.WithContext(r.Context())
@@ -136,7 +135,7 @@ func (h *handshake) withoutBody() {
 	}
 }
 
-// pass has r, which the handler sees, stand for the request.
+// pass replaces the request by r, which the handler sees.
 func (h *handshake) pass(r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,19 +144,18 @@ func (h *handshake) pass(r *http.Request) {
 	}
 }
 
-// SetAttribute gives the attribute name, declared by [WithEnum], its value for the
-// connection that the request with context ctx asks for. It serves what is
-// known only after authentication. A value that is not declared is recorded as
-// [OtherValue].
+// SetAttribute sets the value of an attribute for the connection of the request with context ctx.
+// Use it for values that are known only after authentication. [WithEnum] must declare the
+// attribute. A value that is not declared is recorded as [OtherValue]. If Handlers of several
+// providers are around a handler, it applies to all that declare the attribute.
 //
-// It returns an error, and changes nothing, where ctx is not one that an
-// [Instrumentation.Handler] made, where no WithEnum declared name, and after the
-// response to the handshake, when attributes are final. Where Handlers of several
-// providers are around a handler, it is for all that declare name.
+// Call SetAttribute before the response to the handshake. Then the attributes are final. It returns
+// an error, and changes nothing, if the handshake has been answered, if no WithEnum declares name,
+// or if ctx does not come from a request inside an [Instrumentation.Handler].
 func SetAttribute(ctx context.Context, name, value string) error {
 	c := connectionFrom(ctx)
 	if c == nil {
-		return fmt.Errorf("otelws: failed to set %s: the context is not the context of a WebSocket request behind a Handler", name)
+		return fmt.Errorf("otelws: failed to set %s: the context does not belong to a WebSocket request inside a Handler", name)
 	}
 	declared, set := false, false
 	for ; c != nil; c = c.handshake.outer {
@@ -168,14 +166,14 @@ func SetAttribute(ctx context.Context, name, value string) error {
 	}
 	switch {
 	case !declared:
-		return fmt.Errorf("otelws: failed to set %s: no WithEnum declares it", name)
+		return fmt.Errorf("otelws: failed to set %s: declare it with WithEnum", name)
 	case !set:
-		return fmt.Errorf("otelws: failed to set %s: the handshake has been answered", name)
+		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered", name)
 	}
 	return nil
 }
 
-// setValue says whether it was in time.
+// setValue reports whether the handshake was still open.
 func (h *handshake) setValue(key attribute.Key, value string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -189,7 +187,7 @@ func (h *handshake) setValue(key attribute.Key, value string) bool {
 	return true
 }
 
-// finish makes the attributes final, and says whether it was this call that did.
+// finish makes the attributes final. It reports whether this call did so.
 func (h *handshake) finish() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -202,7 +200,7 @@ func (h *handshake) finish() bool {
 	return !was
 }
 
-// listen has a Handler within the Listener find the handshake.
+// listen lets a Handler inside the Listener find the handshake.
 func (c *connection) listen(local net.Addr) {
 	k := handshakeKeyOf(local, c.request)
 	c.forget = func() { listened.remove(k, c) }
@@ -215,19 +213,18 @@ func (h *handshake) isOver() bool {
 	return h.over
 }
 
-// record takes the measurements of a handshake that is over, and ends its span.
+// record records the metrics of a finished handshake, and ends its span.
 func (h *handshake) record(in *combination, status int) {
 	h.takeSpan().End(h.request, status)
 	at := foldStatus(status)
 	opts := in.handshakes[at].get(in.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())
 	h.side.instruments.handshake.Record(ctx, (clock.Now() - h.start).Seconds(), opts.record...)
-	h.request = nil // its context may lead to the connection
+	h.request = nil // its context may refer to the connection
 }
 
-// spanContextOnly returns a context with the sampled span context of ctx and
-// nothing else: a measurement needs no more for its exemplar, and a flat
-// context is cheap to search.
+// spanContextOnly returns a context with nothing but the sampled span context of ctx. That is all
+// an exemplar needs, and values are found faster in a flat context.
 func spanContextOnly(ctx context.Context) context.Context {
 	sc := trace.SpanContextFromContext(ctx)
 	if !sc.IsSampled() {
@@ -236,8 +233,8 @@ func spanContextOnly(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(context.Background(), sc)
 }
 
-// asksForWebSocket says whether a request opens a WebSocket (RFC 6455 section
-// 4.1), right or wrong in its details.
+// asksForWebSocket reports whether a request asks for a WebSocket (RFC 6455 section 4.1). It does
+// not check the details.
 func asksForWebSocket(header http.Header) bool {
 	return tap.HasToken(header, "Upgrade", "websocket") && tap.HasToken(header, "Connection", "upgrade")
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/wheel"
 )
 
-// HeartbeatOption configures a heartbeat.
+// HeartbeatOption configures a heartbeat; see [Instrumentation.Heartbeat] and [WithHeartbeat].
 type HeartbeatOption interface{ applyHeartbeat(*heartbeatConfig) }
 
 type heartbeatOptionFunc func(*heartbeatConfig)
@@ -26,37 +26,36 @@ type heartbeatConfig struct {
 	every   time.Duration
 	timeout time.Duration
 	misses  int
-	spared  [2]bool // by role
+	spared  [2]bool // index: role
 
 	wheel    *wheel.Wheel
-	releases sync.Map // of *heartbeat to the func() bool that lets go of its context
+	releases sync.Map // *heartbeat -> func() bool, the stop function of context.AfterFunc
 }
 
-// Every sets the time from one ping to the next, which varies by a tenth. It is
-// 30 seconds by default.
+// Every sets the interval between two pings. The default is 30 seconds. Each interval varies
+// randomly by up to a tenth, so that many connections do not ping at the same time.
 func Every(d time.Duration) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.every = d })
 }
 
-// PongTimeout sets how long a pong may take, at most the time between two
-// pings. It is 10 seconds by default, or that time if it is shorter.
+// PongTimeout sets how long a ping may wait for its pong. It must not be longer than the interval
+// between pings. The default is 10 seconds, or the interval if that is shorter.
 func PongTimeout(d time.Duration) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.timeout = d })
 }
 
-// Misses sets how many pongs in a row may be missed before the connection is
-// ended. It is 2 by default.
+// Misses sets the number of consecutive missed pings that ends a connection. The default is 2.
 func Misses(n int) HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.misses = n })
 }
 
-// AcceptedOnly has [WithHeartbeat] give the heartbeat to accepted connections alone,
-// as for a gateway that watches its clients.
+// AcceptedOnly restricts a heartbeat of [WithHeartbeat] to accepted connections. It is useful for a
+// gateway that checks only its clients.
 func AcceptedOnly() HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.spared[client] = true })
 }
 
-// DialedOnly has [WithHeartbeat] give the heartbeat to dialed connections alone.
+// DialedOnly restricts a heartbeat of [WithHeartbeat] to dialed connections.
 func DialedOnly() HeartbeatOption {
 	return heartbeatOptionFunc(func(c *heartbeatConfig) { c.spared[server] = true })
 }
@@ -74,57 +73,61 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 	}
 	switch {
 	case c.every <= 0:
-		return nil, fmt.Errorf("heartbeat every %v is not a positive duration", c.every)
+		return nil, fmt.Errorf("invalid heartbeat interval %v: use a positive duration", c.every)
 	case c.timeout < 0 || c.timeout > c.every:
-		return nil, fmt.Errorf("heartbeat timeout %v is not between 0 and the %v from ping to ping", c.timeout, c.every)
+		return nil, fmt.Errorf("invalid pong timeout %v: use a duration from 0 to the heartbeat interval of %v", c.timeout, c.every)
 	case c.misses < 1:
-		return nil, fmt.Errorf("heartbeat misses %d is less than 1", c.misses)
+		return nil, fmt.Errorf("invalid number of heartbeat misses %d: use at least 1", c.misses)
 	case c.spared[server] && c.spared[client]:
-		return nil, errors.New("heartbeat is AcceptedOnly and DialedOnly: leave one of them out, or give WithHeartbeat twice")
+		return nil, errors.New("a heartbeat cannot be AcceptedOnly and DialedOnly: leave one out, or use WithHeartbeat twice")
 	}
 	return c, nil
 }
 
-// Heartbeat pings the peer of the connection that the request with context ctx
-// has become, whatever library opened it, so that ws.heartbeat.rtt is recorded.
-// It ends the connection of a peer that is dead: the transport is closed at once,
-// which is counted as 1006, by timeout. [WithHeartbeat] does the same for every
-// connection.
+// Heartbeat starts a heartbeat on the connection of the request with context ctx. It pings the peer
+// at intervals, records ws.heartbeat.rtt, and ends the connection if the peer is dead. Then it
+// closes the transport at once, which counts as close code 1006, initiator timeout. [WithHeartbeat]
+// does the same for every connection.
 //
-// Heartbeat returns at once. The heartbeat ends with the connection or with ctx,
-// whichever comes first; the context of a request is cancelled when its handler
-// returns.
+// Heartbeat returns at once. The heartbeat stops when the connection ends or ctx is done. Note that
+// the context of a server's request is cancelled when its handler returns.
 //
-// The tap writes the pings itself, between two frames of the library's, and does
-// not pass on the pongs that answer them. A peer is dead when Misses pings in a
-// row were missed. A ping is missed when its time has passed, and
+// The tap writes the pings itself, between two frames of the WebSocket library, and hides their
+// pongs from it. So the heartbeat works with any library, whether or not the library can ping.
 //
-//   - no pong has come, nor a late one,
-//   - nothing else has come that is a message or more than a few bytes a second,
-//   - and of what was written before the ping, nothing has got to the peer that is
-//     more than a few bytes a second: a slow client that takes a large message is
-//     not dead.
+// The peer is dead after [Misses] consecutive missed pings. A slow peer that is receiving a large
+// message is not dead. A ping is missed if all of this is true after [PongTimeout]:
 //
-// Where this side does not read, nothing is missed as long as the kernel receives
-// something; the kernel is asked on Linux alone. Where the kernel cannot be asked,
-// writes of more than 64 KiB are made in parts, to see whether they get on.
+//   - No pong has arrived, not even one for an earlier ping.
+//   - No message has arrived, nor more than a few bytes per second.
+//   - The peer has accepted at most a few bytes per second of the data that was written before
+//     the ping.
 //
-// It returns an error for a wrong option, [AcceptedOnly] for a dialed connection
-// among them, for a context without an open connection, as behind no
-// [Instrumentation.Handler], and for a connection that has a heartbeat.
+// On Linux, the tap asks the kernel for the last two. If the application does not read, no ping is
+// missed as long as the kernel receives data. On other systems, the tap splits writes of more than
+// 64 KiB, to see whether they make progress.
+//
+// Heartbeat returns an error in these cases:
+//
+//   - An option is invalid, or does not fit the connection, such as [AcceptedOnly] for a dialed
+//     connection.
+//   - ctx belongs to no open connection, for example because no [Instrumentation.Handler] is
+//     around the handler.
+//   - The connection already has a heartbeat.
 func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption) error {
 	c := connectionFrom(ctx)
 	for c != nil && !sameProvider(c.side.in, i) {
 		c = c.outer
 	}
 	if c == nil {
-		return errors.New("otelws: failed to start heartbeat: the context is not the context of a request that is watched: put Handler around the handler, use the context of the response's request of a client, or give New WithHeartbeat")
+		return errors.New("otelws: failed to start heartbeat: the context belongs to no watched connection: put Handler around the handler, use the context of resp.Request in a client, or pass WithHeartbeat to New")
 	}
 	return i.heartbeat(ctx, c, opts)
 }
 
-// HeartbeatOn is [Instrumentation.Heartbeat] for a [net.Conn] that is watched: one
-// that Hijack or a library gives out.
+// HeartbeatOn is like [Instrumentation.Heartbeat], for a connection instead of a request's context.
+// nc must be watched: a connection that Hijack returned, or a connection of a WebSocket library on
+// top of it.
 func (i *Instrumentation) HeartbeatOn(ctx context.Context, nc net.Conn, opts ...HeartbeatOption) error {
 	var c *connection
 	for recorder := range tap.Of(nc) {
@@ -144,7 +147,7 @@ func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []H
 		return fmt.Errorf("otelws: %w", err)
 	}
 	if cfg.spared[c.side.role] {
-		return fmt.Errorf("otelws: failed to start heartbeat: it is not for %s connections", c.side.role)
+		return fmt.Errorf("otelws: failed to start heartbeat: its options exclude %s connections", c.side.role)
 	}
 	cfg.wheel = i.wheels.of(cfg)
 	if err := c.beat(ctx, cfg); err != nil {
@@ -153,13 +156,14 @@ func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []H
 	return nil
 }
 
-// wheels are the timers of heartbeats, one for each tick.
+// wheels holds the timers of all heartbeats, one wheel for each tick.
 type wheels struct {
 	mu  sync.Mutex
 	all map[time.Duration]*wheel.Wheel
 }
 
-// of returns the wheel for heartbeats like c: a coarse one for slow ones.
+// of returns the wheel for heartbeats with config c. Slow heartbeats share a wheel with a coarse
+// tick.
 func (w *wheels) of(c *heartbeatConfig) *wheel.Wheel {
 	tick := max(min(c.every, c.timeout)/20, time.Millisecond).Round(time.Millisecond)
 	tick = min(tick, 250*time.Millisecond)
@@ -174,17 +178,17 @@ func (w *wheels) of(c *heartbeatConfig) *wheel.Wheel {
 	return w.all[tick]
 }
 
-// heartbeat is the heartbeat of one connection. An idle one is a few words.
+// heartbeat is the heartbeat of one connection. While idle, it takes only a few words of memory.
 type heartbeat struct {
-	conn    atomic.Pointer[connection] // nil once it has stopped
+	conn    atomic.Pointer[connection] // nil after it has stopped
 	config  *heartbeatConfig
-	before  *tap.Signs // of a ping that was due, until its time has passed
+	before  *tap.Signs // signs of life before the ping in progress, nil without one
 	answers uint32     // pongs so far
 	misses  uint16     // in a row
 	wheel.Entry
 }
 
-// beat gives c a heartbeat.
+// beat starts a heartbeat on c.
 func (c *connection) beat(ctx context.Context, cfg *heartbeatConfig) error {
 	if !c.Signs().Open {
 		return errors.New("the connection is not open")
@@ -194,7 +198,7 @@ func (c *connection) beat(ctx context.Context, cfg *heartbeatConfig) error {
 	for {
 		old := c.beats.Load()
 		if old != nil && old.conn.Load() != nil {
-			return errors.New("the connection has a heartbeat")
+			return errors.New("the connection already has a heartbeat")
 		}
 		if c.beats.CompareAndSwap(old, h) {
 			break
@@ -206,8 +210,8 @@ func (c *connection) beat(ctx context.Context, cfg *heartbeatConfig) error {
 	if !c.Signs().Open { // ended meanwhile
 		h.stop()
 	}
-	// The first ping comes at any time, so that connections opened together do not
-	// ping together.
+	// The first ping comes at a random time, so that connections that opened together do not ping
+	// together.
 	cfg.wheel.After(rand.N(cfg.every), h)
 	return nil
 }
@@ -220,7 +224,7 @@ func (h *heartbeat) stop() {
 	}
 }
 
-// Fire is called when a ping is due, and when its time has passed.
+// Fire implements [wheel.Timer]. It is called when a ping is due, and when its timeout has passed.
 func (h *heartbeat) Fire() {
 	if c := h.conn.Load(); c != nil {
 		go h.next(c)
@@ -238,7 +242,7 @@ func (h *heartbeat) next(c *connection) {
 	if !after.Open {
 		return
 	}
-	if after.Answers != h.answers { // late ones too
+	if after.Answers != h.answers { // late pongs count, too
 		h.answers, h.misses = after.Answers, 0
 	}
 	if after.Answers == before.Answers && !after.AliveSince(*before, h.config.timeout) {
@@ -252,22 +256,22 @@ func (h *heartbeat) next(c *connection) {
 	h.config.wheel.After(max(jitter(h.config.every)-h.config.timeout, 0), h)
 }
 
-// ping has a ping written, and returns the signs of life before it.
+// ping writes a ping, and returns the signs of life before it.
 func (c *connection) ping() *tap.Signs {
 	before := c.Signs()
 	if !before.HasKernel {
-		go c.Ping() // it may be stuck
+		go c.Ping() // the write may block
 		return &before
 	}
 	c.Ping()
 	after := c.Signs()
 	if before.Kernel.Written = after.Kernel.Written; after.Pings == before.Pings {
-		before.Kernel.Written = math.MaxUint64 // it is written later, behind more
+		before.Kernel.Written = math.MaxUint64 // the ping will be written later, after more data
 	}
 	return &before
 }
 
-// jitter varies d by a tenth either way.
+// jitter varies d randomly by up to a tenth.
 func jitter(d time.Duration) time.Duration {
 	return d + rand.N(d/5+1) - d/10
 }

@@ -167,18 +167,18 @@ func TestHeartbeatErrors(t *testing.T) {
 			t.Errorf("error %v does not contain %q", err, want)
 		}
 	}
-	check(ws.Heartbeat(ctx), "is not the context of a request that is watched: put Handler around the handler")
+	check(ws.Heartbeat(ctx), "the context belongs to no watched connection: put Handler around the handler")
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
 	check(ws.HeartbeatOn(ctx, near), "the connection is not watched")
-	check(beat(ctx, ws, server, otelws.Every(0)), "heartbeat every 0s is not a positive duration")
+	check(beat(ctx, ws, server, otelws.Every(0)), "invalid heartbeat interval 0s: use a positive duration")
 	check(beat(ctx, ws, server, nil), "heartbeat option is nil")
-	check(beat(ctx, ws, server, otelws.DialedOnly()), "it is not for accepted connections")
+	check(beat(ctx, ws, server, otelws.DialedOnly()), "its options exclude accepted connections")
 	if err := beat(ctx, ws, server); err != nil {
 		t.Error(err)
 	}
-	check(beat(ctx, ws, server), "the connection has a heartbeat")
+	check(beat(ctx, ws, server), "the connection already has a heartbeat")
 	server.CloseNow()
 	check(beat(ctx, ws, server), "the connection is not open")
 }

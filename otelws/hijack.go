@@ -13,7 +13,7 @@ import (
 func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, buffered, err := hijackerOf(w.inner).Hijack()
 	if err != nil {
-		// The library answers by an error; a 101 before it led nowhere.
+		// The library will answer with an error. A 101 before it is not a response.
 		w.status, w.committed, w.failed = 0, false, true
 		return nc, buffered, err
 	}
@@ -39,12 +39,12 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return tapped, buffered, nil
 }
 
-// rebind puts the tap under what the server has buffered. Bytes that the server
-// read before the response are the first part of what the peer sent. They stay
-// buffered, since a library may refuse them by Buffered.
+// rebind puts the tap below the buffers of the server. Bytes that the server read before the
+// response are the first part of the peer's data. They stay in the buffer, because a library may
+// check Buffered and refuse early data.
 //
-// Where somebody may still read the request's body, through the same Reader, that
-// is left alone: what it holds belongs to the body.
+// If the request's body may still be read through the same Reader, this Reader stays as it is,
+// because its buffer belongs to the body.
 func (w *responseWriter) rebind(buffered *bufio.ReadWriter, tapped net.Conn) *bufio.ReadWriter {
 	if buffered == nil {
 		return nil

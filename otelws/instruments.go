@@ -32,12 +32,12 @@ var (
 	durationBounds  = []float64{1, 5, 15, 45, 60, 300, 900, 3600, 14400, 43200, 86400}
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 	tcpMinRTTBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
-	// On both sides of what proxies and balancers cut at: 30, 60, 100, 240, 350 and
-	// 600 s.
+	// Bounds on both sides of common idle limits of proxies and load balancers: 30, 60, 100, 240,
+	// 350 and 600 s.
 	idleBounds = []float64{5, 28, 32, 54, 58, 63, 97, 105, 235, 245, 345, 355, 590, 610, 3600}
 )
 
-// The instruments, each under the name that Prometheus shows for it.
+// The instruments. The comments give their names in Prometheus.
 var (
 	// ws_connections_active
 	connectionsActive = definition{
@@ -202,10 +202,10 @@ var (
 	}
 )
 
-// messageSizes are the definitions by direction.
+// messageSizes are the definitions of message sizes. Index: direction.
 var messageSizes = [count.Directions]definition{count.Receive: messageReceived, count.Transmit: messageSent}
 
-// instruments are the instruments of one side. They are made once.
+// instruments are the instruments of one side.
 type instruments struct {
 	active   metric.Int64ObservableUpDownCounter
 	opened   metric.Int64ObservableCounter
@@ -217,7 +217,7 @@ type instruments struct {
 	drain    metric.Int64ObservableCounter
 	protocol metric.Int64ObservableCounter
 
-	messages  [count.Directions]metric.Int64Histogram // nil where they are observed
+	messages  [count.Directions]metric.Int64Histogram // nil if they are counted histograms
 	rtt       metric.Float64Histogram
 	duration  metric.Float64Histogram
 	idle      metric.Float64Histogram
@@ -280,14 +280,14 @@ func newInstruments(meter metric.Meter, r role, cfg *config) (*instruments, erro
 	return in, errors.Join(f.errs...)
 }
 
-// factory collects the errors of the instruments that it makes for one side.
+// factory creates the instruments of one side, and collects the errors.
 type factory struct {
 	role role
 	errs []error
 }
 
-// create makes the instrument that d defines. O is the option type of the
-// meter's method, which every option used here satisfies.
+// create creates the instrument that d defines. O is the option type of the meter's method. All
+// options used here implement every such type.
 func create[T, O any](f *factory, d definition, method func(string, ...O) (T, error)) T {
 	opts := []O{any(metric.WithUnit(d.unit)).(O), any(metric.WithDescription(d.description)).(O)}
 	if d.bounds != nil {

@@ -25,7 +25,7 @@ type leftValue struct {
 	floating float64
 }
 
-// take adds what a side would report.
+// take adds the current values of a side.
 func (l *leftBehind) take(s *side) {
 	to := &l.sides[s.role]
 	if to.values == nil {
@@ -38,7 +38,7 @@ func (l *leftBehind) take(s *side) {
 	s.observe(&leftObserver{to: to, places: places})
 }
 
-// observe reports what was left behind.
+// observe reports the kept values.
 func (l *leftBehind) observe(o metric.Observer) {
 	for _, side := range l.sides {
 		for of, v := range side.values {
@@ -52,7 +52,7 @@ func (l *leftBehind) observe(o metric.Observer) {
 	}
 }
 
-// leftObserver adds what is observed to what was left behind.
+// leftObserver adds observed values to the kept values.
 type leftObserver struct {
 	embedded.Observer
 	to     *leftSide

@@ -7,40 +7,48 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// Listener returns a net.Listener whose connections are watched. It is for servers
-// that are no [net/http] handlers, and read requests from the connection itself:
+// Listener returns a net.Listener that watches the WebSocket connections it accepts. Use it for
+// servers that read HTTP requests from the connection themselves, without [net/http]:
 //
 //	app.Listener(ws.Listener(l))                  // fiber, and so fasthttp.Server.Serve
 //	gws.NewServer(events, nil).RunListener(ws.Listener(l))
 //	c, err := ws.Listener(l).Accept()             // gobwas: ws.Upgrade(c)
 //
-// A connection that it accepts carries requests of HTTP/1.1, which cost some 100 ns
-// each and are neither changed nor kept back. One that asks for a WebSocket is
-// recorded by the status of its response, and becomes a connection when a 101
-// response has gone out, which ends as [Instrumentation.Handler] says. The functions
-// of [WithEnum] are given the request as it stands on the wire: its Pattern is
-// empty, its context is the background one. [SetAttributeOn] gives an attribute that is known
-// later, and [Instrumentation.HeartbeatOn] finds the connection.
+// For net/http, use [Instrumentation.Handler], which has none of the limits below.
 //
-// l gives plain HTTP: where there is TLS, or the PROXY protocol, Listener goes
-// around the listener that removes it, as in
-// ws.Listener(tls.NewListener(l, config)). A connection that carries anything else
-// passes unread, and the first of each kind is reported to the error handler of
-// OpenTelemetry. So is HTTP/2, whose WebSockets (RFC 8441) are not seen.
+// An accepted connection carries HTTP/1.1 requests. Each request costs about 100 ns, and passes
+// unchanged and without delay. If a request asks for a WebSocket, its handshake is recorded with
+// the status of the response. A connection begins when a 101 response has been written. It ends as
+// [Instrumentation.Handler] describes.
 //
-// Not seen are a handshake that a client sends before the request before it was
-// answered, and one that follows 100 Continue where no other response does. A
-// server that echoes the body of a request while that comes in can be led, by such
-// a body, to count a handshake that was none.
+// The functions of [WithEnum] get the request as read from the connection: its Pattern is empty,
+// and its context is the background context. Use [SetAttributeOn] for attributes that are known
+// later, and [Instrumentation.HeartbeatOn] for a heartbeat of one connection.
 //
-// The connections have CloseWrite where those of l have it, and ConnectionState
-// where those are of TLS. They have no ReadFrom and no SyscallConn, and are no
-// *net.TCPConn: files are copied without sendfile, and options that a server sets
-// by such a type are not set. For net/http, [Instrumentation.Handler] is the way,
-// which costs nothing of that: a listener around one of TLS has net/http serve
-// HTTP/1.1 alone, since it looks for a *tls.Conn. A Handler inside a Listener counts
-// once, with what the Handler knows. The engine of nbio takes no connections but its
-// own: they pass unwatched, which is reported to that error handler too.
+// # TLS and other protocols
+//
+// l must accept plain HTTP. Put Listener around the listener that removes TLS or the PROXY
+// protocol, as in ws.Listener(tls.NewListener(l, config)). Other protocols pass unwatched, and the
+// first connection of each such protocol is reported to the error handler of OpenTelemetry. HTTP/2
+// is one of them.
+//
+// # Limits
+//
+// Two kinds of handshakes are not seen: a handshake that a client pipelines behind a request that
+// is still unanswered, and a handshake after 100 Continue without a final response. If a server
+// echoes a request body while it is still arriving, a malicious body can fake a handshake in the
+// counts.
+//
+// Connections have the method CloseWrite if the connections of l have it, and ConnectionState if l
+// accepts TLS connections. They have no ReadFrom and no SyscallConn, and they are not of type
+// *net.TCPConn. Therefore files are copied without sendfile, and a server cannot set TCP options on
+// them.
+//
+// With a Listener around a TLS listener, net/http serves only HTTP/1.1, because it looks for a
+// *tls.Conn. If there is a Handler inside a Listener, only the Handler counts the connection.
+//
+// nbio's own engine accepts only its own connections. They pass unwatched, which is reported to the
+// error handler of OpenTelemetry, too.
 func (i *Instrumentation) Listener(l net.Listener) net.Listener {
 	return &listener{Listener: l, door: &door{side: i.server}}
 }

@@ -13,34 +13,36 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// members are the Instrumentations of one MeterProvider, in which instruments of one name are one. They have one
-// callback, so that a collection finds each of them once, or what it has left behind.
+// members are the Instrumentations of one MeterProvider. They share the instruments, and one
+// callback, so that a collection reads each of them once. The callback also reports the series of
+// Instrumentations that have left.
 type members struct {
-	first *Instrumentation // whose provider it is
+	first *Instrumentation // its provider is the provider of all members
 	meter metric.Meter
 
-	// joining is held while one joins or leaves, and never by the callback: the SDK waits for that to end.
+	// joining is held while a member joins or leaves, but never by the callback, because the SDK
+	// waits for the callback's end.
 	joining      sync.Mutex
 	registration metric.Registration // nil without members
 
 	mu       sync.Mutex
 	all      []*Instrumentation
-	declared map[string]map[string]int // how many declare it, by instrument and attribute set
+	declared map[string]map[string]int // number of members that declare it, for each instrument and attribute set
 	left     leftBehind
 }
 
-// everybody has the members of all MeterProviders, for as long as these exist.
+// everybody holds the members of all MeterProviders, as long as these exist.
 var everybody struct {
 	mu  sync.Mutex
 	all []weak.Pointer[members]
 }
 
-// membersOf returns those of i's MeterProvider.
+// membersOf returns the members of i's MeterProvider.
 func membersOf(i *Instrumentation) *members {
 	everybody.mu.Lock()
 	defer everybody.mu.Unlock()
 	everybody.all = slices.DeleteFunc(everybody.all, func(w weak.Pointer[members]) bool { return w.Value() == nil })
-	_, off := i.config.provider.(noop.MeterProvider) // equal to all others
+	_, off := i.config.provider.(noop.MeterProvider) // no-op providers are all equal
 	for _, w := range everybody.all {
 		if m := w.Value(); m != nil && !off && sameProvider(m.first, i) {
 			return m
@@ -55,7 +57,7 @@ func membersOf(i *Instrumentation) *members {
 	return m
 }
 
-// join makes the instruments of i, unless they would go beyond what the MeterProvider has room for.
+// join creates the instruments of i, unless the MeterProvider would then have too many series.
 func (i *Instrumentation) join() error {
 	m := membersOf(i)
 	m.joining.Lock()
@@ -74,7 +76,7 @@ func (i *Instrumentation) join() error {
 	return err
 }
 
-// add makes the instruments of i, and has the callback report them.
+// add creates the instruments of i, and adds i to the callback.
 func (m *members) add(i *Instrumentation) (err error) {
 	i.members = m
 	if i.server, err = newSide(i, m.meter, server); err != nil {
@@ -95,7 +97,8 @@ func (m *members) add(i *Instrumentation) (err error) {
 	return nil
 }
 
-// declare adds what a configuration can come to, unless that is too much together with what the others declare.
+// declare adds the worst case of a configuration, unless it is too much together with the other
+// members.
 func (m *members) declare(c *config, all []worstCase) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -107,7 +110,7 @@ func (m *members) declare(c *config, all []worstCase) error {
 				sets++
 			}
 		})
-		if err := c.limit.check(sets, fmt.Sprintf("%s, with the other Instrumentations of the MeterProvider", w)); err != nil {
+		if err := c.limit.check(sets, fmt.Sprintf("%s, including other Instrumentations of the MeterProvider", w)); err != nil {
 			return err
 		}
 		total += sets * int64(w.points)
@@ -140,8 +143,8 @@ func (m *members) withdraw(all []worstCase) {
 	}
 }
 
-// observe is the callback of all observable instruments. It returns no error, since one would drop other producers'
-// data from the scrape.
+// observe is the callback of all observable instruments. It never returns an error, because an
+// error would remove the data of other producers from the scrape.
 func (m *members) observe(_ context.Context, o metric.Observer) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,8 +159,8 @@ func (m *members) observe(_ context.Context, o metric.Observer) error {
 	return nil
 }
 
-// remove takes i out, and keeps what it has counted, which would go backwards otherwise: what it was is added to what
-// the others count until there are none. It is called with the lock held.
+// remove removes i, and keeps its counts until the last member leaves. Without them, the sums would
+// go backwards. m.mu must be held.
 func (m *members) remove(i *Instrumentation) {
 	at := slices.Index(m.all, i)
 	if at < 0 {
@@ -167,7 +170,7 @@ func (m *members) remove(i *Instrumentation) {
 	for _, s := range []*side{i.server, i.client} {
 		m.left.take(s)
 		for _, r := range s.registrations {
-			_ = r.Unregister() // of a counted histogram, which returns none
+			_ = r.Unregister() // a counted histogram returns no error
 		}
 	}
 	if len(m.all) == 0 {
@@ -175,16 +178,20 @@ func (m *members) remove(i *Instrumentation) {
 	}
 }
 
-// Close undoes [New]: what i reports leaves the MeterProvider, with the callbacks and histograms that were registered
-// for it. Connections that are open go on, and are watched and counted until they end: i leaves with the last of them,
-// at the collection after that. What a Handler, a Transport or an Accept of i lets through afterwards is not watched.
+// Close removes i from its MeterProvider, with its callbacks and histograms. It does not close
+// connections; see [Instrumentation.Drain]. Later calls do nothing.
 //
-// What i has counted stays in the sums while another Instrumentation of the same MeterProvider is open, since a counter
-// that falls looks like a restart. With the last one all series of its callbacks end; collect, or flush, before that
-// what is to be kept. The API has no way to take back ws.heartbeat.rtt, ws.connection.duration and
-// ws.handshake.duration, nor the sizes of messages where an ordinary instrument records them: their series stay.
+// Connections that are open continue, and are counted until they end. i is removed at the first
+// collection after the last of them has ended. New connections through the Handlers and Transports
+// of i are not watched.
 //
-// Close does not end connections; see [Instrumentation.Drain]. It may be called again.
+// While the MeterProvider has another Instrumentation, the counts of i stay in the sums, because a
+// counter that falls looks like a restart. When the last Instrumentation is removed, all series of
+// observable instruments end. Collect or flush before that.
+//
+// The OpenTelemetry API cannot remove synchronous instruments. Therefore the series of
+// ws.heartbeat.rtt, ws.connection.duration and ws.handshake.duration stay, and so do the message
+// sizes if an ordinary histogram records them.
 func (i *Instrumentation) Close() error {
 	if i.closed.Swap(true) {
 		return nil
@@ -210,7 +217,8 @@ func (i *Instrumentation) Close() error {
 	return nil
 }
 
-// isIdle says whether i has no connection, and none whose response is going out or whose end is being told.
+// isIdle reports whether i has no connection: none that is open, none whose response is being
+// written, and none whose WithOnClose functions are running.
 func (i *Instrumentation) isIdle() bool {
 	return i.opening.Load() == 0 && i.table.Len() == 0 && i.ending.Load() == 0
 }

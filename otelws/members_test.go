@@ -44,7 +44,7 @@ func TestBudgetIsShared(t *testing.T) {
 			name:     "of the SDK",
 			provider: func(t *testing.T) metric.MeterProvider { return otelwstest.NewMetrics(t).MeterProvider() },
 			options:  func(server int) []otelws.Option { return []otelws.Option{tenants(server), wide} },
-			most:     1, want: "3220 attribute sets of one instrument are more than the 1999 that the SDK keeps apart",
+			most:     1, want: "an instrument has 3220 attribute sets, but the SDK keeps at most 1999",
 		},
 		{
 			name:     "of the SDK, the same tenants",
@@ -56,7 +56,7 @@ func TestBudgetIsShared(t *testing.T) {
 			name:     "of the exporter, with another limit",
 			provider: func(t *testing.T) metric.MeterProvider { return exporterOf(t, exporter.WithCardinalityLimit(10_000)) },
 			options:  func(server int) []otelws.Option { return []otelws.Option{tenants(server), wide} },
-			most:     6, want: "11220 attribute sets of one instrument are more than the 9999 that the SDK keeps apart",
+			most:     6, want: "an instrument has 11220 attribute sets, but the SDK keeps at most 9999",
 		},
 		{
 			name: "of the SDK, with another limit",

@@ -10,9 +10,9 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
-// histogramObserver is a Meter that reads a histogram from whoever counts it,
-// which no API has a method for: that of package exporter/counted, told by its
-// signature. With any other, messages are recorded by ordinary instruments.
+// histogramObserver is a Meter that reads histograms which instrumentation counts by itself, such
+// as package exporter/counted. The API has no such method, so it is recognised by its signature.
+// With other Meters, ordinary instruments record the messages.
 type histogramObserver interface {
 	ObservableInt64Histogram(
 		name string,
@@ -33,7 +33,7 @@ type sizeSeries struct {
 	attrs  attribute.Set
 	record []metric.RecordOption
 
-	// Nil where an instrument records the messages.
+	// Nil if an instrument records the messages.
 	exemplars [count.Directions]func(context.Context, int64)
 }
 

@@ -7,9 +7,8 @@ import (
 	"sync"
 )
 
-// handshakeKey tells the handshakes that are under way at one time apart, of which
-// a Listener sees the bytes and a Handler within it the request. It is made of what
-// no middleware changes.
+// handshakeKey identifies a handshake in progress, of which a Listener sees the bytes and a Handler
+// inside it sees the request. It uses only properties that no middleware changes.
 type handshakeKey struct {
 	local     string // address
 	uri, sent string // RequestURI, and the client's random key
@@ -19,7 +18,7 @@ func handshakeKeyOf(local net.Addr, r *http.Request) handshakeKey {
 	return handshakeKey{local.String(), r.RequestURI, r.Header.Get("Sec-WebSocket-Key")}
 }
 
-// listened are the handshakes under way that Listeners watch.
+// listened holds the handshakes in progress of all Listeners.
 var listened handshakes
 
 type handshakes struct {
@@ -46,8 +45,7 @@ func (l *handshakes) remove(k handshakeKey, c *connection) {
 	}
 }
 
-// of returns a handshake that is r, and that i is to watch instead: nil where no
-// Listener of its provider watches it.
+// of returns the handshake of r that a Listener of i's provider watches, or nil.
 func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -66,8 +64,8 @@ func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	return nil
 }
 
-// takeOver has a Listener that watches r leave it to a Handler, which knows more of
-// it.
+// takeOver makes a Listener that watches r leave it to a Handler, because the Handler knows more
+// about it.
 func (i *Instrumentation) takeOver(r *http.Request) {
 	if c := listened.of(r, i); c != nil {
 		c.Discard()

@@ -26,8 +26,8 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-// InstrumentGroup names instruments that carry the attributes of the application only
-// where it asks for that, with [WithAttributesOn].
+// InstrumentGroup is a group of instruments that carry the application's attributes only if
+// [WithAttributesOn] requests it.
 type InstrumentGroup uint8
 
 // The groups of instruments. An attribute on MessageInstruments costs some 50
@@ -40,7 +40,7 @@ const (
 	HeartbeatInstruments
 	// DurationInstruments is ws.connection.duration.
 	DurationInstruments
-	// TrafficInstruments are ws.frames, ws.io, ws.write.time and, by [WithDecodedSizes],
+	// TrafficInstruments are ws.frames, ws.io, ws.write.time and, with [WithDecodedSizes],
 	// ws.compression.wire and ws.compression.decoded.
 	TrafficInstruments
 
@@ -55,7 +55,7 @@ type config struct {
 	budget     int
 	limit      cardinalityLimit
 	onClose    []func(context.Context, Summary)
-	heartbeats [2]*heartbeatConfig // by role, nil for none
+	heartbeats [2]*heartbeatConfig // index: role; nil means none
 	drain      []DrainOption
 	tracer     trace.TracerProvider
 	propagator propagation.TextMapPropagator
@@ -104,51 +104,51 @@ func (c *config) addEnum(key attribute.Key, of func(*handshake) string, values [
 	return e
 }
 
-// WithMeterProvider sets the provider of the instruments. Without it, or where
-// mp is nil, that is the global one; a no-op provider turns recording off.
+// WithMeterProvider sets the provider of the instruments. The default, also for nil, is the global
+// provider. A no-op provider turns metrics off.
 //
-// What is counted before a global provider is set is reported once it is;
-// only observations of histograms are recorded from then on.
+// If the global provider is set later, counters and gauges then include everything from before.
+// Histograms contain only values from after that time.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) { c.provider = mp })
 }
 
-// WithTracerProvider sets the provider of the spans of connections: a short one
-// for each handshake, SERVER or CLIENT by the HTTP conventions, that ends with
-// its response, and one named websocket.close at the end of a connection whose
-// handshake is sampled. Nothing is open in between. Without it, or where tp is
-// nil, that is the global one; a no-op provider turns spans off, at no cost.
+// WithTracerProvider sets the provider of the connection spans. The default, also for nil, is the
+// global provider. A no-op provider turns spans off at no cost.
 //
-// The request's context holds the handshake's span context for the handler, and
-// that of a client's resp.Request for whoever dialed. Spans of messages are the
-// business of package tracing.
+// Each handshake has a short SERVER or CLIENT span, by the HTTP semantic conventions, which ends
+// with the response. The end of a sampled connection has a short span named websocket.close. No
+// span stays open between them.
+//
+// The context of the handler's request holds the span context of the handshake. On a client, the
+// context of resp.Request holds it. Package tracing makes spans for messages.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return optionFunc(func(c *config) { c.tracer = tp })
 }
 
-// WithPropagator sets how the context of a trace is read from the headers of an
-// accepted handshake and written to those of a dialed one. Without it, or where
-// p is nil, that is the global one.
+// WithPropagator sets the propagator for the trace context in handshakes: it is extracted from the
+// headers of accepted handshakes, and injected into the headers of dialed ones. The default, also
+// for nil, is the global propagator.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) { c.propagator = p })
 }
 
-// WithTraceContextFromQuery has the parent of an accepted handshake also read
-// from the parameters of its URL, such as ?traceparent=00-..., where its headers
-// have none: a browser cannot set those of a WebSocket. Whoever can write a link
-// to the server can then name the trace.
+// WithTraceContextFromQuery also accepts the parent of an accepted handshake from the URL's query,
+// such as ?traceparent=00-..., if its headers have none. It is for browsers, which cannot set
+// headers on a WebSocket. Note that anybody who can write a link to the server can then choose its
+// trace.
 func WithTraceContextFromQuery() Option {
 	return optionFunc(func(c *config) { c.queryTrace = true })
 }
 
-// WithPublicEndpoint says which accepted handshakes come from clients that nobody
-// vouches for: those for which public returns true, and all of them where public is
-// nil. The context of a trace that such a request carries is a link of the
-// handshake's span and not its parent, and its baggage is passed over. Otherwise
-// any client has its own requests sampled, and its trace id put into exemplars and
-// into the requests that the handler makes.
+// WithPublicEndpoint declares accepted handshakes that come from untrusted clients: those for which
+// public returns true, or all of them if public is nil. The trace context in such a request becomes
+// a link of the handshake's span, not its parent, and its baggage is ignored.
 //
-// public must be safe for concurrent use. If it panics, the request is public.
+// Without this option, every client can have its own requests sampled, and can choose the trace ID
+// in exemplars and in the requests that the handler makes.
+//
+// public must be safe for concurrent use. If it panics, the request counts as public.
 func WithPublicEndpoint(public func(*http.Request) bool) Option {
 	if public == nil {
 		public = func(*http.Request) bool { return true }
@@ -156,20 +156,21 @@ func WithPublicEndpoint(public func(*http.Request) bool) Option {
 	return optionFunc(func(c *config) { c.public = public })
 }
 
-// WithEnum adds an attribute whose values are declared here and are the only
-// ones that it takes: whatever else of returns is recorded as [OtherValue].
+// WithEnum adds an attribute with a fixed set of values. of returns the value of a connection. A
+// value that is not among values is recorded as [OtherValue].
 //
-// It is evaluated once a connection, when the handshake succeeds or fails, on
-// the request that Handler passes on or Accept is given (for a dialed
-// connection, on the one that is sent). What a middleware between Handler and
-// the application puts into a copy of the request is not in it. of may be nil
-// where [SetAttribute] gives the value, which goes before of; it must be safe for
-// concurrent use. If it panics, the value is OtherValue.
+// of is called once for each connection, when its handshake succeeds or fails. For an
+// accepted connection, it gets the request that [Instrumentation.Handler] passes to its handler, or
+// that [Instrumentation.Accept] receives. For a dialed connection, it gets the request that is
+// sent. If a middleware inside Handler copies the request, of does not see the context of the copy.
 //
-// The attribute goes on ws.connections.active, opened and closed and on
-// ws.handshake.duration, and on others by [WithAttributesOn]. Where a scrape
-// configuration gives its targets a label of the same name, Prometheus stores
-// this one as exported_ and the name.
+// of must be safe for concurrent use. If it panics, the value is OtherValue. A value from
+// [SetAttribute] takes precedence over of. If SetAttribute always gives the value, of may be nil.
+//
+// The instruments ws.connections.active, opened and closed, and ws.handshake.duration, carry the
+// attribute. For other instruments, use [WithAttributesOn]. If the scrape configuration adds a
+// label of the same name to its targets, Prometheus stores this attribute as exported_ and its
+// name.
 func WithEnum(name string, of func(*http.Request) string, values ...string) Option {
 	return optionFunc(func(c *config) {
 		var get func(*handshake) string
@@ -183,13 +184,13 @@ func WithEnum(name string, of func(*http.Request) string, values ...string) Opti
 	})
 }
 
-// WithRoutes adds the attribute http.route to accepted connections: the path
-// of the [http.ServeMux] pattern that matched, if it is one of patterns, and
-// OtherValue if not. Methods and hosts in patterns are passed over.
+// WithRoutes adds the attribute http.route to accepted connections. Its value is the path of the
+// [http.ServeMux] pattern that matched, if it is among patterns, and [OtherValue] otherwise.
+// Methods and hosts in patterns are ignored.
 //
-// A middleware between Handler and the mux that copies the request hides the
-// pattern: put Handler inside it. A router that does not set
-// [http.Request.Pattern] takes a WithEnum of its own.
+// If a middleware between Handler and the mux copies the request, Handler cannot see the pattern.
+// In this case, put Handler inside the middleware. For a router that does not set
+// [http.Request.Pattern], use [WithEnum].
 func WithRoutes(patterns ...string) Option {
 	return optionFunc(func(c *config) {
 		routes := make([]string, len(patterns))
@@ -203,9 +204,9 @@ func WithRoutes(patterns ...string) Option {
 	})
 }
 
-// WithSubprotocols adds the attribute subprotocol: the negotiated one if it is
-// among names, [NoSubprotocol] if none was negotiated, else OtherValue. One that
-// [tracing.Subprotocols] made of a name counts as that name.
+// WithSubprotocols adds the attribute subprotocol. Its value is the negotiated subprotocol if it is
+// among names, [NoSubprotocol] if none was negotiated, and [OtherValue] otherwise. A subprotocol
+// that [tracing.Subprotocols] made from a name counts as that name.
 func WithSubprotocols(names ...string) Option {
 	return optionFunc(func(c *config) {
 		c.addEnum(keySubprotocol, func(h *handshake) string {
@@ -217,95 +218,95 @@ func WithSubprotocols(names ...string) Option {
 	})
 }
 
-// WithAttributesOn has further instruments carry the attributes of the
-// application.
+// WithAttributesOn adds the application's attributes to further groups of instruments. Without it,
+// only the instruments that [WithEnum] names carry them. Attributes on a histogram multiply all its
+// buckets, so they can need a higher [WithSeriesBudget].
 func WithAttributesOn(groups ...InstrumentGroup) Option {
 	return optionFunc(func(c *config) {
 		for _, g := range groups {
 			if g&^everywhere != 0 {
-				c.errs = append(c.errs, fmt.Errorf("attribute group %d does not exist", g))
+				c.errs = append(c.errs, fmt.Errorf("instrument group %d does not exist: use the constants of InstrumentGroup", g))
 			}
 			c.groups |= g
 		}
 	})
 }
 
-// WithCloseCodes declares close codes from 3000 to 4999 that this application
-// uses, so that they are counted as they are. Others are counted as "3xxx" and
-// "4xxx": peers choose them.
+// WithCloseCodes declares close codes from 3000 to 4999 that the application uses. Each has its own
+// value of the attribute code. Undeclared codes of this range are recorded as "3xxx" and "4xxx",
+// because a peer could otherwise create thousands of time series.
 func WithCloseCodes(codes ...websocket.StatusCode) Option {
 	return optionFunc(func(c *config) { c.closeCodes = append(c.closeCodes, codes...) })
 }
 
-// WithDecodedSizes has ws.message and ws.message.sent hold the size of a message
-// as the application knows it also where permessage-deflate compresses it;
-// without it that is the payload's size on the wire. It adds the counters
-// ws.compression.wire and ws.compression.decoded, of the bytes of compressed
-// messages before and after, whose quotient is the ratio that is achieved.
+// WithDecodedSizes makes ws.message and ws.message.sent record the uncompressed size of messages.
+// Without it, a message that permessage-deflate compressed is recorded with its size on the wire.
+// The option also adds the counters ws.compression.wire and ws.compression.decoded, in bytes of
+// compressed messages before and after decompression. Their quotient is the compression ratio.
 //
-// The size is counted from the DEFLATE symbols, and nothing is decompressed.
-// That costs about as much as a fifth to a half of the CPU time that a small
-// compressed message takes in memory, nothing for one that is not compressed,
-// and 6 KiB for each message that is under way.
+// The tap computes the size from the DEFLATE symbols, without decompressing. For a small compressed
+// message, this costs about 20 to 50 % of the CPU time that the message takes in memory. It also
+// takes 6 KiB of memory for each message in progress. Uncompressed messages cost nothing.
 //
-// A message whose payload is no valid DEFLATE counts by its size on the wire
-// and in neither counter; so do all compressed messages of a connection that
-// negotiated another extension besides.
+// If a payload is not valid DEFLATE, the message is recorded with its size on the wire, and is in
+// neither counter. The same holds for all compressed messages of a connection that negotiated
+// another extension, too.
 func WithDecodedSizes() Option {
 	return optionFunc(func(c *config) { c.decoded = true })
 }
 
-// WithSeriesBudget sets the greatest number of time series, buckets included,
-// that New accepts as the worst case of its configuration, together with all that
-// other Instrumentations have declared on the same MeterProvider. Without it that
-// is [DefaultSeriesBudget]. A histogram that the MeterProvider is known to have
-// exponential buckets for is one series.
+// WithSeriesBudget sets the maximum number of time series, including buckets, that [New] accepts as
+// the worst case. The number includes the series of all other Instrumentations on the same
+// MeterProvider. The default is [DefaultSeriesBudget]. A histogram counts as one series if the
+// MeterProvider is known to give it exponential buckets.
 func WithSeriesBudget(n int) Option {
 	return optionFunc(func(c *config) {
 		if n <= 0 {
-			c.errs = append(c.errs, fmt.Errorf("series budget %d is not a positive number", n))
+			c.errs = append(c.errs, fmt.Errorf("invalid series budget %d: use a positive number", n))
 		}
 		c.budget = n
 	})
 }
 
-// WithCardinalityLimit says how many attribute sets of one instrument the SDK has data points for, where
-// sdkmetric.WithCardinalityLimit has set it or the limit of a reader; 0 stands for any number. New refuses
-// what would go beyond it: the SDK would put that into one series, without any attribute. It is not needed with
-// package exporter, nor with a MeterProvider that counted.Wrap has returned, whose limit New reads. With any
-// other New takes it from OTEL_GO_X_CARDINALITY_LIMIT, and else for the SDK's default of 2000.
+// WithCardinalityLimit declares the SDK's limit of attribute sets for each instrument. [New]
+// returns an error if the configuration can exceed it, because the SDK would record all further
+// sets in one series without attributes. n is the argument of sdkmetric.WithCardinalityLimit, or
+// the limit of a reader; 0 means no limit.
+//
+// New reads the limit by itself from a MeterProvider of package exporter, or of
+// counted.Histograms.Wrap. For any other MeterProvider, the default is OTEL_GO_X_CARDINALITY_LIMIT,
+// or else the SDK's default of 2000.
 func WithCardinalityLimit(n int) Option {
 	return optionFunc(func(c *config) {
 		if n < 0 {
-			c.errs = append(c.errs, fmt.Errorf("cardinality limit %d is negative", n))
+			c.errs = append(c.errs, fmt.Errorf("invalid cardinality limit %d: use a positive number, or 0 for no limit", n))
 		}
 		c.limit = cardinalityLimit(n)
 	})
 }
 
-// WithOnClose has f called with the summary of each connection that has
-// ended, once for each. Several are called in the order of the options.
+// WithOnClose adds a function that is called once for each connection that has ended, with its
+// summary. Several functions are called in the order of their options.
 //
-// f runs on the goroutine that ended the connection, often with locks of the
-// WebSocket library held: it must not block, and must not use the connection.
-// Its context holds the values of the handshake's request, among them its span
-// context, and is never cancelled. Of a connection that the garbage collector
-// found, the span context alone is left of them, and f runs on a goroutine of its
-// own.
+// f runs on the goroutine that ended the connection, often while the WebSocket library holds locks.
+// Therefore f must not block, and must not use the connection.
+//
+// The context of f is never cancelled. It has the values of the handshake's request, including the
+// span context. If the garbage collector found the connection, however, only the span context is
+// left, and f runs on a goroutine of its own.
 func WithOnClose(f func(context.Context, Summary)) Option {
 	return optionFunc(func(c *config) {
 		if f == nil {
-			c.errs = append(c.errs, errors.New("function of WithOnClose is nil"))
+			c.errs = append(c.errs, errors.New("the function of WithOnClose is nil"))
 			return
 		}
 		c.onClose = append(c.onClose, f)
 	})
 }
 
-// WithHeartbeat gives every connection, accepted or dialed, a heartbeat as
-// [Instrumentation.Heartbeat] does, from its opening to its end. With
-// [AcceptedOnly] or [DialedOnly] it is for the one kind, and may be given again for
-// the other.
+// WithHeartbeat gives every connection a heartbeat from its opening to its end; see
+// [Instrumentation.Heartbeat]. It applies to accepted and dialed connections. With [AcceptedOnly]
+// or [DialedOnly] it applies only to these, and a second WithHeartbeat may configure the others.
 func WithHeartbeat(opts ...HeartbeatOption) Option {
 	return optionFunc(func(c *config) {
 		h, err := newHeartbeatConfig(opts)
@@ -321,7 +322,7 @@ func WithHeartbeat(opts ...HeartbeatOption) Option {
 	})
 }
 
-// WithDrain sets the options of every [Instrumentation.Drain].
+// WithDrain sets default options for every [Instrumentation.Drain].
 func WithDrain(opts ...DrainOption) Option {
 	return optionFunc(func(c *config) {
 		_, err := newDrainConfig(opts)

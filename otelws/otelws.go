@@ -13,21 +13,21 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// ScopeName is the instrumentation scope of the instruments.
+// ScopeName is the name of the instrumentation scope of all instruments.
 const ScopeName = "github.com/otelws/otelws-go/otelws"
 
-// Version is the version of the instrumentation scope, and of the module.
+// Version is the version of the module, and of the instrumentation scope.
 const Version = tracing.Version
 
-// Instrumentation watches the connections of servers and clients. It is made
-// by [New], once for a process as a rule, and is safe for concurrent use.
+// Instrumentation watches the connections of servers and clients. A process usually needs one. It
+// is safe for concurrent use.
 //
-// Several on one MeterProvider add up: each connection counts once, by the
-// outermost Handler or Transport that it passes. [Instrumentation.Close] takes one
-// away again.
+// Several Instrumentations on one MeterProvider add up in the same time series. If a connection
+// passes several Handlers or Transports, only the outermost one counts it. [Instrumentation.Close]
+// removes an Instrumentation.
 type Instrumentation struct {
 	config   *config
-	delegate atomic.Pointer[metric.MeterProvider] // of a stand-in, once it is set
+	delegate atomic.Pointer[metric.MeterProvider] // the global provider that replaced the API's placeholder
 	members  *members
 	closed   atomic.Bool
 	server   *side
@@ -37,18 +37,18 @@ type Instrumentation struct {
 	kinds *tap.Kinds // nil where they are not read
 
 	table    table.Table[*connection]    // the open connections
-	ended    table.Ring[EndedConnection] // the last that have ended
-	opening  atomic.Int64                // connections whose response is going out
-	ending   atomic.Int64                // connections whose end is being told
+	ended    table.Ring[EndedConnection] // the last connections that ended
+	opening  atomic.Int64                // connections whose 101 response is being written
+	ending   atomic.Int64                // connections whose WithOnClose functions are running
 	draining atomic.Pointer[drainConfig]
 	wheels   wheels
 
-	unreadable [tap.Protocols]atomic.Bool // what has been reported
+	unreadable [tap.Protocols]atomic.Bool // protocols that have been reported
 }
 
-// New returns an Instrumentation, or an error that says what is wrong with the
-// options. It computes how many time series they can come to, and refuses
-// those above the budget before the first connection.
+// New returns an Instrumentation. It computes the worst-case number of time series of its options.
+// It returns an error if that number is above the budget (see [WithSeriesBudget]), or if an option
+// is invalid. It never panics.
 func New(opts ...Option) (*Instrumentation, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -73,8 +73,8 @@ func New(opts ...Option) (*Instrumentation, error) {
 	return i, nil
 }
 
-// identity is what tells the MeterProvider from another. The API's stand-in for
-// a global one is one with that which is set after it.
+// identity returns a value that identifies the MeterProvider. For the API's placeholder of the
+// global provider, it is the provider that was set later.
 func (i *Instrumentation) identity() any {
 	provider := i.config.provider
 	if isStandIn(provider) {

@@ -11,13 +11,13 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/writer"
 )
 
-// responseWriter learns the status of a handshake, and puts the tap under the
-// library that hijacks it.
+// responseWriter records the status of a handshake, and puts the tap below the library that hijacks
+// the connection.
 type responseWriter struct {
 	inner      http.ResponseWriter
 	connection *connection
 	status     int
-	committed  bool // the inner writer has sent the status, as far as is known
+	committed  bool // the inner writer has probably sent the status
 	failed     bool // Hijack returned an error
 	hijacked   bool
 }
@@ -37,10 +37,10 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	return w.inner.Write(p)
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap implements the method that [http.ResponseController] calls.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.inner }
 
-// commit takes note that the inner writer sends the header, if it has not.
+// commit notes that the inner writer sends the header now, if it has not before.
 func (w *responseWriter) commit() {
 	if w.status == 0 {
 		w.status = http.StatusOK
@@ -48,9 +48,9 @@ func (w *responseWriter) commit() {
 	w.committed = true
 }
 
-// answered returns the status of the response that is on the wire after Hijack,
-// and 0 where there is none. What WriteHeader was told need not be: gin's writer
-// and those that compress hold it back until there is a body, and hijack without.
+// answered returns the status of the response that was written before Hijack, or 0 if none was. A
+// call of WriteHeader is not enough: the writers of gin and of compressing middleware delay the
+// header until there is a body, and Hijack drops it.
 func (w *responseWriter) answered() int {
 	if status, ok := writer.Sent(w.inner); ok {
 		return status
@@ -61,7 +61,7 @@ func (w *responseWriter) answered() int {
 	return 0
 }
 
-// finish records a handshake that came to no connection.
+// finish records a handshake that did not become a connection.
 func (w *responseWriter) finish(panicked bool) {
 	if w.hijacked {
 		return
@@ -77,11 +77,10 @@ func (w *responseWriter) finish(panicked bool) {
 	w.connection.Refused(status)
 }
 
-// withOptional returns w as the handler has it, with the optional methods that
-// the inner writer has.
+// withOptional returns w with the optional methods of the inner writer.
 //
-// What Unwrap returns has Hijack where unwrapping finds it, since a library that
-// does as [http.ResponseController] does would else unwrap past the tap.
+// The result of Unwrap also has Hijack if unwrapping would find it. Otherwise a library that
+// unwraps, like [http.ResponseController], would bypass the tap.
 func (w *responseWriter) withOptional() http.ResponseWriter {
 	var beneath http.ResponseWriter = w
 	if hijackerOf(w.inner) != nil {
@@ -94,8 +93,7 @@ type hijackWriter struct{ *responseWriter }
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-// fullWriter is w with all the optional methods. Each is called only where the
-// inner writer has it.
+// fullWriter is w with all optional methods. A method is called only if the inner writer has it.
 type fullWriter struct {
 	*responseWriter
 	beneath http.ResponseWriter

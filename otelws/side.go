@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
-// role says which end of its connections a side is.
+// role is the end of a connection that this process has.
 type role uint8
 
 const (
@@ -21,7 +21,7 @@ const (
 	client
 )
 
-// String returns what connections of the role are.
+// String returns the adjective for connections of the role.
 func (r role) String() string {
 	if r == server {
 		return "accepted"
@@ -29,8 +29,7 @@ func (r role) String() string {
 	return "dialed"
 }
 
-// side is everything that is recorded of accepted, or else of dialed,
-// connections.
+// side records all connections of one role: accepted or dialed.
 type side struct {
 	in          *Instrumentation
 	role        role
@@ -38,16 +37,16 @@ type side struct {
 	codes       *closeCodes
 	enums       []*enum
 
-	// Of messages in each direction: nil where an instrument records them.
+	// For each direction; nil if an instrument records the messages.
 	exemplars       [count.Directions]func(attribute.Set) func(context.Context, int64)
-	recordsMessages bool                  // by an instrument
-	registrations   []metric.Registration // of histograms that are not
+	recordsMessages bool                  // an instrument records the messages
+	registrations   []metric.Registration // of the counted histograms
 
-	// What follows is made by use, and is there once inUse says so.
+	// The following fields are created by use, and exist if inUse is true.
 	useOnce sync.Once
 	inUse   atomic.Bool
 
-	combinations []*combination // of the application's attributes, each in its place
+	combinations []*combination // of the application's attributes; see attributes
 
 	drained [len(drainOutcomes)]atomic.Int64
 	tcp     tcpCounts
@@ -57,21 +56,21 @@ type side struct {
 	traffic   []*trafficSeries
 	messages  []*messageSeries
 	heartbeat []*heartbeatSeries
-	protocol  []protocolSeries // by place in errorTypes
+	protocol  []protocolSeries // index: as in errorTypes
 }
 
-// combination is what is recorded under one combination of the application's
-// attributes. Instruments that do not carry these share one series.
+// combination records the connections with one combination of the application's attributes.
+// Instruments without these attributes share one series.
 type combination struct {
 	opened atomic.Int64
-	closed []atomic.Int64 // by place in closeCodes.values
+	closed []atomic.Int64 // index: as in closeCodes.values
 
 	attrs      []attribute.KeyValue
 	lifecycle  options
-	closedOpts []lazyOptions // by place in closeCodes.values
-	handshakes []lazyOptions // by place in statuses
+	closedOpts []lazyOptions // index: as in closeCodes.values
+	handshakes []lazyOptions // index: as in statuses
 
-	durations     []lazyOptions // by place in closeCodes.values, then by Initiator
+	durations     []lazyOptions // index: closeCodes.values, then Initiator
 	durationAttrs []attribute.KeyValue
 	counts        *count.Traffic
 	messages      *messageSeries
@@ -79,7 +78,7 @@ type combination struct {
 	heartbeat     *heartbeatSeries
 }
 
-// trafficSeries is the series of traffic of one attribute set.
+// trafficSeries is the series of traffic for one attribute set.
 type trafficSeries struct {
 	counts     []*count.Traffic
 	writeTimer count.WriteTimer
@@ -99,8 +98,8 @@ type protocolSeries struct {
 	options
 }
 
-// options are those of one attribute set. They are slices because the API's
-// methods pass a slice on as it is, where a single option costs an allocation.
+// options holds the API's options for one attribute set. They are slices, because the API's methods
+// are variadic: a slice is passed on, and a single option would be allocated.
 type options struct {
 	observe []metric.ObserveOption
 	record  []metric.RecordOption
@@ -111,7 +110,7 @@ func newOptions(attrs ...attribute.KeyValue) options {
 	return options{observe: []metric.ObserveOption{o}, record: []metric.RecordOption{o}}
 }
 
-// lazyOptions are made at first use, since most combinations never occur.
+// lazyOptions are created at first use, because most combinations never occur.
 type lazyOptions struct{ atomic.Pointer[options] }
 
 func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue) *options {
@@ -139,16 +138,16 @@ func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
 	return s, s.newMessages(meter)
 }
 
-// use makes what the side counts in, once: for dialed connections only where
-// there can be any, since most servers dial none.
+// use creates the counters of the side, once. For dialed connections it is called only when there
+// may be some, because most servers dial none.
 func (s *side) use() {
 	s.useOnce.Do(func() {
 		s.protocol = make([]protocolSeries, len(errorTypes))
 		for i, name := range errorTypes {
 			s.protocol[i].options = newOptions(keyErrorType.String(name))
 		}
-		// Where an instrument carries the attributes of every combination, the series
-		// without them would be a phantom: it is made only where it is used.
+		// If an instrument carries all attributes, a series without attributes would be a phantom,
+		// so it is created only if an instrument uses it.
 		groups := s.in.config.groups
 		shared := s.newCombination(nil, everywhere&^groups, nil)
 		n := 1
@@ -163,13 +162,13 @@ func (s *side) use() {
 	})
 }
 
-// declares says whether there is an attribute key that SetAttribute may give its value.
+// declares reports whether SetAttribute may set the attribute key.
 func (s *side) declares(key attribute.Key) bool {
 	return slices.ContainsFunc(s.enums, func(e *enum) bool { return e.settable && e.key == key })
 }
 
-// newCounts gives each combination what its connections count in. Combinations
-// that no instrument tells apart share it.
+// newCounts gives each combination its counters. Combinations that no instrument distinguishes
+// share counters.
 func (s *side) newCounts(shared *combination, groups InstrumentGroup) {
 	own := s.combinations
 	if groups&(TrafficInstruments|MessageInstruments) == 0 {
@@ -189,8 +188,8 @@ func (s *side) newCounts(shared *combination, groups InstrumentGroup) {
 	}
 }
 
-// newCombination returns the combination of attrs. Those instruments that do not carry the
-// application's attributes have their series in shared.
+// newCombination returns the combination with attrs. Instruments without the application's
+// attributes have their series in shared.
 func (s *side) newCombination(attrs []attribute.KeyValue, groups InstrumentGroup, shared *combination) *combination {
 	n := len(s.codes.values)
 	t := &combination{
@@ -234,7 +233,8 @@ func newTrafficSeries(attrs []attribute.KeyValue) *trafficSeries {
 	return t
 }
 
-// attributes returns the attributes of the combination at place i, in which the last enumeration varies fastest.
+// attributes returns the attributes of the combination with index i. The last enumeration varies
+// fastest.
 func (s *side) attributes(i int) []attribute.KeyValue {
 	attrs := make([]attribute.KeyValue, len(s.enums))
 	for k := len(s.enums) - 1; k >= 0; k-- {
@@ -245,8 +245,7 @@ func (s *side) attributes(i int) []attribute.KeyValue {
 	return attrs
 }
 
-// combinationOf returns the combination of the connection, or the failed handshake,
-// of h.
+// combinationOf returns the combination for h.
 func (s *side) combinationOf(h *handshake) *combination {
 	i := 0
 	for _, e := range s.enums {
@@ -285,9 +284,8 @@ func (s *side) observe(o metric.Observer) {
 	}
 }
 
-// observeLifecycle reports opened, closed and active from the same loads:
-// what is closed is loaded first, so that active is never negative and
-// opened = active + sum(closed) holds in every collection.
+// observeLifecycle reports opened, closed and active from the same loads. It loads closed first, so
+// that active is never negative, and opened = active + sum(closed) holds in every collection.
 func (s *side) observeLifecycle(o metric.Observer, t *combination) {
 	closed := make([]int64, len(t.closed))
 	var sum int64
@@ -322,8 +320,7 @@ func (s *side) observeTraffic(o metric.Observer, t *trafficSeries) {
 	o.ObserveFloat64(s.instruments.write, t.writeTimer.Of(t.counts).Seconds(), t.write.observe...)
 }
 
-// hasExemplars says whether messages are offered as exemplars of histograms that
-// the side counts itself.
+// hasExemplars reports whether messages are offered as exemplars of counted histograms.
 func (s *side) hasExemplars() bool {
 	return slices.ContainsFunc(s.exemplars[:], func(f func(attribute.Set) func(context.Context, int64)) bool { return f != nil })
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// Initiator says who ended a connection: who sent the first close frame or,
-// where there was none, what ended the transport.
+// Initiator is the side that ended a connection: the sender of the first close frame. If there was
+// no close frame, it is the side whose action ended the transport.
 type Initiator uint8
 
 const (
-	// InitiatorPeer is the other side: its close frame, an EOF, a reset or a
-	// broken pipe.
+	// InitiatorPeer means that the peer ended the connection: by its close frame, an EOF, a reset
+	// or a broken pipe.
 	InitiatorPeer = Initiator(tap.Peer)
-	// InitiatorLocal is this side: its close frame, or a transport that it
-	// closed without one.
+	// InitiatorLocal means that this side ended the connection: by its close frame, or by closing
+	// the transport without one.
 	InitiatorLocal = Initiator(tap.Local)
-	// InitiatorTimeout is nobody: a heartbeat without an answer, a connection
-	// that the kernel gave up, a transport closed after its deadline had passed
-	// or while a write was stuck in it.
+	// InitiatorTimeout means that a timeout ended the connection: a heartbeat was not answered, the
+	// kernel gave up the TCP connection, or this side closed the transport after a deadline had
+	// passed or while a write was blocked.
 	InitiatorTimeout = Initiator(tap.Timeout)
 )
 
@@ -38,7 +38,7 @@ var initiators = [...]string{
 	InitiatorTimeout: "timeout",
 }
 
-// String returns the value of the initiator attribute.
+// String returns the value of the attribute initiator.
 func (i Initiator) String() string {
 	if int(i) < len(initiators) {
 		return initiators[i]
@@ -46,41 +46,40 @@ func (i Initiator) String() string {
 	return OtherValue
 }
 
-// Summary is what is known of a connection at its end. It holds what no label
-// may: which client it was.
+// Summary describes a connection at its end. It has details that no metric label may have, such as
+// the request of the client.
 type Summary struct {
-	// Code is that of the first close frame in either direction, 1005 where it
-	// held none, and 1006 where there was no close frame (RFC 6455 section
-	// 7.1.5). It is 0 for a frame with a code that must not be sent.
+	// Code is the code of the first close frame in either direction. It is 1005 if that frame has
+	// no code, and 1006 if there was no close frame (RFC 6455 section 7.1.5). It is 0 if that frame
+	// has a code which must not be sent.
 	Code websocket.StatusCode
-	// Reason is the text in that frame, up to 123 bytes which the peer may
-	// have chosen.
+	// Reason is the text in that close frame. It has at most 123 bytes. It may come from the peer.
 	Reason    string
 	Initiator Initiator
-	// Err is the error of the transport that ended the connection. It is nil
-	// where this side closed the transport.
+	// Err is the error of the transport that ended the connection. It is nil if this side closed
+	// the transport.
 	Err error
 
-	// Duration counts from the end of the handshake.
+	// Duration is the time from the end of the handshake to the end of the connection.
 	Duration time.Duration
-	// Messages are those that passed whole. Bytes are those of the
-	// transport since the handshake, frame headers included.
+	// These count whole messages, and all bytes of the transport after the handshake, including
+	// frame headers.
 	MessagesReceived, MessagesSent int64
 	BytesReceived, BytesSent       int64
 
 	// Client is true for a dialed connection.
 	Client bool
-	// Request is that of the handshake, as the handler saw it. Its body has
-	// been used up, and its context may have been cancelled.
+	// Request is the request of the handshake, as the handler saw it. Its body must not be read,
+	// and its context may be cancelled.
 	Request *http.Request
 }
 
-// LogClosed returns a function for [WithOnClose] that logs each summary: at
-// Info, or at Warn for 1006. Where the handshake had a span context, the
-// record carries its trace_id and span_id. A nil logger is [slog.Default].
+// LogClosed returns a function for [WithOnClose] that logs each summary. The level is Warn for the
+// code 1006, and Info otherwise. If the handshake had a span, the record has its trace_id and
+// span_id. A nil logger means [slog.Default].
 //
-// The record has the path of the request, up to 1 KiB of it, and never its query
-// or headers, which is where tokens are. An EOF after a close frame is no error.
+// The record has the path of the request, cut after 1 KiB. It never has the query or the headers,
+// because they may contain tokens. An EOF after a close frame is not logged as an error.
 func LogClosed(logger *slog.Logger) func(context.Context, Summary) {
 	return func(ctx context.Context, s Summary) {
 		l := logger
@@ -128,7 +127,7 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
-// logged is the beginning of a path, which a peer may have chosen.
+// logged shortens a path, which a peer may have chosen.
 func logged(path string) string {
 	if len(path) > tracing.MaxAttribute {
 		return path[:tracing.MaxAttribute] + "..."

@@ -11,50 +11,48 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/wheel"
 )
 
-// WithTCPMetrics has the kernel asked about the TCP connections beneath the
-// WebSockets, with or without TLS between. It adds
+// WithTCPMetrics adds metrics that Linux keeps for TCP connections, with or without TLS. On other
+// systems, the option does nothing. The instruments are:
 //
-//   - ws.tcp.rtt.min, a histogram of the least round trip of segments of each
-//     connection, recorded every five minutes and at its end: the distance to the
-//     peer, which no queue adds to;
-//   - ws.tcp.retransmits, a counter of the segments that were sent again, brought up
-//     to date as often. Loss is not the only reason: probes of a peer that does not
-//     read count as well, so that they are no measure of the network's alone;
-//   - ws.tcp.unsent, the bytes that were written and have not been sent, of all open
-//     connections together, at the time of a collection. It is what slow readers, or
-//     slow ways to them, hold back, while they do.
+//   - ws.tcp.rtt.min, a histogram of the minimum round-trip time of each connection. It is
+//     recorded every five minutes, and at the end of a connection. It measures the distance to the
+//     peer, without the effect of queues.
+//   - ws.tcp.retransmits, a counter of retransmitted segments, updated at the same times. It
+//     includes probes to peers that do not read, so it is not only a measure of the network.
+//   - ws.tcp.unsent, the bytes that were written and not yet sent, summed over all open
+//     connections at the time of a collection. It shows how much slow peers or slow networks hold
+//     back.
 //
-// A question takes the kernel two or three microseconds, and none is asked per
-// message; a collection asks one for each open connection. On other systems than
-// Linux the option does nothing.
+// To ask the kernel takes two or three microseconds. The tap never asks for a message. It asks once
+// for each open connection in a collection.
 func WithTCPMetrics() Option {
 	return optionFunc(func(c *config) { c.tcp = socket.Asked })
 }
 
-// tcpEvery is the time from one question about a connection to the next, which
-// varies by a tenth, as in gRPC's proposal A80.
+// tcpEvery is the interval between two samples of a connection. It varies randomly by a tenth, as
+// in gRPC's proposal A80.
 const tcpEvery = 5 * time.Minute
 
-// tcpSamples asks the kernel about a connection now and then, and at its end.
+// tcpSamples samples a connection's state in the kernel at intervals, and at its end.
 type tcpSamples struct {
 	wheel.Entry
 	conn  *connection
 	wheel *wheel.Wheel
 
 	mu          sync.Mutex
-	retransmits uint32 // that are counted
-	last        bool   // nothing more is asked
+	retransmits uint32 // already counted
+	last        bool   // the last sample has been taken
 }
 
 func newTCPSamples(c *connection) *tcpSamples {
 	return &tcpSamples{conn: c, wheel: c.side.in.wheels.of(&heartbeatConfig{every: tcpEvery, timeout: tcpEvery})}
 }
 
-// begin has c asked about for the first time at any time, so that connections that
-// opened together are not asked together.
+// begin schedules the first sample at a random time, so that connections that opened together are
+// not sampled together.
 func (s *tcpSamples) begin() { s.wheel.After(tcpEvery/10+rand.N(tcpEvery), s) }
 
-// Fire is called when it is time to ask.
+// Fire implements [wheel.Timer]. It is called when a sample is due.
 func (s *tcpSamples) Fire() {
 	go func() {
 		if s.sample(false) {
@@ -63,13 +61,13 @@ func (s *tcpSamples) Fire() {
 	}()
 }
 
-// end asks for the last time, where the socket is still open.
+// end takes the last sample, if the socket is still open.
 func (s *tcpSamples) end() {
 	s.wheel.Stop(s)
 	s.sample(true)
 }
 
-// sample says whether another one may follow.
+// sample takes a sample, and reports whether another one may follow.
 func (s *tcpSamples) sample(last bool) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +88,8 @@ func (s *tcpSamples) sample(last bool) (more bool) {
 	return true
 }
 
-// unsent asks about all open connections of the side, for all who collect within a
-// second.
+// unsent returns the sum over all open connections of the side. Collections within one second share
+// the result.
 func (s *side) unsent() (sum int64) {
 	u := &s.tcp.unsent
 	u.mu.Lock()
@@ -114,7 +112,7 @@ type unsentBytes struct {
 	sum int64
 }
 
-// tcpCounts are what a side counts by the option.
+// tcpCounts holds the counts of WithTCPMetrics for one side.
 type tcpCounts struct {
 	retransmits atomic.Int64
 	unsent      unsentBytes

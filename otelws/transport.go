@@ -10,16 +10,17 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
-// Transport returns a RoundTripper that watches the WebSocket connections
-// dialed through base, which is [http.DefaultTransport] where it is nil:
+// Transport returns a RoundTripper that watches the WebSocket connections that are dialed through
+// base. If base is nil, it uses [http.DefaultTransport].
 //
 //	websocket.DialOptions{HTTPClient: &http.Client{Transport: ws.Transport(nil)}}
 //
-// A request that asks for no WebSocket reaches base untouched. One that does
-// is recorded by its status, 0 standing for no response that answers it; the body
-// of a 101 response that does is the connection, which ends as [Instrumentation.Handler] says.
+// If a request asks for a WebSocket, its handshake is recorded with the status of the response, or
+// 0 if there is no valid response. Every other request goes to base unchanged. The body of a valid
+// 101 response is the connection. It ends as [Instrumentation.Handler] describes.
 //
-// A Transport inside a Transport watches once. It is safe for concurrent use.
+// A Transport inside another Transport of the same MeterProvider does nothing. A Transport is safe
+// for concurrent use if base is.
 func (i *Instrumentation) Transport(base http.RoundTripper) http.RoundTripper {
 	i.client.use()
 	return &transport{in: i, base: base}
@@ -41,7 +42,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 	c := new(connection)
 	r = c.begin(t.in.client, r)
-	var lower net.Conn // http.Transport hides it beneath the body
+	var lower net.Conn // http.Transport hides it under the body
 	asked := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) {
 			lower = got.Conn
@@ -64,7 +65,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok || !tap.SwitchesToWebSocket(resp.StatusCode, resp.Header) || !tap.AcceptsKey(r.Header, resp.Header) {
 		status := resp.StatusCode
 		if status == http.StatusSwitchingProtocols {
-			status = 0 // it answers another request, or none: no connection begins
+			status = 0 // it does not answer this request, so no connection begins
 		}
 		c.Refused(status)
 		return resp, nil
@@ -76,7 +77,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections serves [http.Client.CloseIdleConnections].
+// CloseIdleConnections implements the method that [http.Client.CloseIdleConnections] calls.
 func (t *transport) CloseIdleConnections() {
 	base := t.base
 	if base == nil {
@@ -87,9 +88,8 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-// dialsFor says whether ctx is the context of a request on its way through a
-// Transport.
+// dialsFor reports whether ctx belongs to a request that a Transport already watches.
 func (i *Instrumentation) dialsFor(ctx context.Context) bool {
-	c := connectionFrom(ctx) // of an accepted connection, in a proxy
+	c := connectionFrom(ctx) // in a proxy, this may be an accepted connection
 	return c != nil && c.side.role == client && !c.isOver() && sameProvider(c.side.in, i)
 }

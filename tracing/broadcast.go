@@ -11,14 +11,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// BroadcastOptions are those of [Instrumentation.Broadcast]. The zero value has
-// the defaults.
+// BroadcastOptions configures [Instrumentation.Broadcast]. The zero value means the defaults.
 type BroadcastOptions struct {
-	// Destination is that of the span, as [Destination] has it.
+	// Destination is the destination of the messages; see the function [Destination]. Empty means
+	// none.
 	Destination string
-	// Timeout bounds each write. It is 5 seconds where it is 0.
+	// Timeout is the time limit of each write. 0 means 5 seconds.
 	Timeout time.Duration
-	// Concurrency is the number of writes at a time. It is 16 where it is 0.
+	// Concurrency is the number of concurrent writes. 0 means 16.
 	Concurrency int
 }
 
@@ -27,15 +27,16 @@ const (
 	defaultBroadcastConcurrency = 16
 )
 
-// Broadcast writes one message to several connections, with one PRODUCER span
-// that says how many it was delivered to, that is written, and how many failed.
-// It returns the errors of those that failed, and nil if none did. The span has
-// an error where every write failed. opts may be nil.
+// Broadcast writes one message to several connections, with one PRODUCER span for all of them. The
+// span counts the writes that succeeded and those that failed. It has an error if every write
+// failed. Broadcast returns the error of each failed write, and nil if all succeeded. opts may be
+// nil.
 //
-// The message is encoded at most once for each way in which connections carry
-// context. A connection that does not take it within the timeout is closed by
-// coder/websocket, as by any Write whose context ends: it keeps one of the
-// concurrent writes waiting so long, and the others not at all.
+// A connection that does not accept the message within the timeout is closed by coder/websocket,
+// like after any Write whose context ends. Such a connection occupies one of the concurrent writes
+// until then; the other writes continue.
+//
+// The message is encoded at most once for each form of context inside messages.
 func (i *Instrumentation) Broadcast(ctx context.Context, typ websocket.MessageType, data []byte, to []*Conn, opts *BroadcastOptions) map[*Conn]error {
 	var o BroadcastOptions
 	if opts != nil {
@@ -100,7 +101,7 @@ func (i *Instrumentation) startBroadcast(ctx context.Context, typ websocket.Mess
 	if destination != "" {
 		m.send = newOperation("send", trace.SpanKindProducer, operationSend, trace.SpanContext{}, destination)
 	}
-	// A handshake is no parent of messages.
+	// The handshake must never be the parent of messages.
 	in := trace.SpanContextFromContext(ctx)
 	for _, c := range to {
 		if in.IsValid() && c.handshake.TraceID() == in.TraceID() && c.handshake.SpanID() == in.SpanID() {

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Bounds of what a message carries. A tracestate that is longer is left out,
-// as is a traceparent, and with it all context.
+// Limits of the context in a message. A tracestate that is too long is ignored. A traceparent of
+// another length invalidates the whole context.
 const (
 	traceparentLen   = 55
 	maxTracestateLen = 512
@@ -19,7 +19,7 @@ const (
 	tracestateKey  = "tracestate"
 )
 
-// carrier is the context of a message, in W3C's text form.
+// carrier holds the context of a message in the text form of W3C Trace Context.
 type carrier struct{ traceparent, tracestate string }
 
 func (c *carrier) Get(key string) string {
@@ -43,7 +43,7 @@ func (c *carrier) Set(key, value string) {
 
 func (c *carrier) Keys() []string { return []string{traceparentKey, tracestateKey} }
 
-// carrierOf returns sc as text, and an empty carrier where sc is invalid.
+// carrierOf returns sc as text. If sc is invalid, the carrier is empty.
 func carrierOf(sc trace.SpanContext) (c carrier) {
 	if !sc.IsValid() {
 		return c
@@ -55,7 +55,7 @@ func carrierOf(sc trace.SpanContext) (c carrier) {
 	return c
 }
 
-// spanContext returns what c says, which is invalid where c is malformed.
+// spanContext parses c. If c is malformed, the result is invalid.
 func (c carrier) spanContext() trace.SpanContext {
 	if len(c.traceparent) != traceparentLen {
 		return trace.SpanContext{}

@@ -10,9 +10,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Closed is the end of a connection.
+// Closed describes the end of a connection.
 type Closed struct {
-	Code      websocket.StatusCode // 1005 and 1006 as RFC 6455 section 7.1.5 has them, 0 for one that is none
+	Code      websocket.StatusCode // RFC 6455 section 7.1.5, with 1005 and 1006; 0 for an invalid code
 	Initiator string               // "peer", "local" or "timeout"
 	Duration  time.Duration
 
@@ -20,9 +20,9 @@ type Closed struct {
 	BytesReceived, BytesSent       int64 // on the wire, frame headers included
 }
 
-// Close makes the span of a connection's end: "websocket.close", a child of the
-// handshake, whose span context ctx holds. It has no length of its own, and
-// there is one exactly where the handshake's is sampled.
+// Close records the end of a connection, as a span "websocket.close" without duration. ctx must
+// hold the span context of the handshake, which becomes the parent. Close makes a span only if the
+// handshake was sampled.
 func (c *Connections) Close(ctx context.Context, e Closed) {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return
@@ -47,8 +47,8 @@ func (c *Connections) Close(ctx context.Context, e Closed) {
 	span.End()
 }
 
-// isError says whether a close code stands for a failure. Those of an
-// application, from 3000 on, mean what it has them mean.
+// isError reports whether a close code means a failure. The codes from 3000 on are defined by
+// applications, and do not count as failures.
 func isError(code websocket.StatusCode) bool {
 	switch code {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd,

@@ -9,17 +9,19 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Conn reads and writes the messages of a [websocket.Conn] with spans. The
-// connection stays the caller's, who configures and closes it; its read limit
-// counts the envelope.
+// Conn reads and writes the messages of a [websocket.Conn] with a span for each message. The caller
+// still owns the connection, and configures and closes it. If messages have an envelope (see
+// [Subprotocols]), the read limit of the connection includes it.
+//
+// Its methods are safe for concurrent use, except that only one goroutine may be in [Conn.Serve].
 type Conn struct {
 	*Messages
 	ws *websocket.Conn
 }
 
-// Conn returns a Conn for c. ctx is that of the handshake: a server has it in
-// its request, a client in resp.Request. Nothing of it is kept but the span
-// context.
+// Conn returns a Conn for c. ctx must hold the span context of the handshake: a server passes the
+// context of the request, a client the context of resp.Request. Conn keeps only this span context.
+// It returns an error if c or an option is nil.
 func (i *Instrumentation) Conn(ctx context.Context, c *websocket.Conn, opts ...ConnOption) (*Conn, error) {
 	if c == nil {
 		return nil, errors.New("tracing: connection is nil")
@@ -31,14 +33,13 @@ func (i *Instrumentation) Conn(ctx context.Context, c *websocket.Conn, opts ...C
 	return &Conn{newMessages(i, trace.SpanContextFromContext(ctx), cfg), c}, nil
 }
 
-// Serve reads messages until one can't be read, and has handle called with each,
-// one after another. The context of a call holds the message's span, which ends
-// when handle returns; the rest of it is ctx.
+// Serve reads messages and calls handle with each, one after the other, until an error ends it. The
+// context that handle gets is ctx with the span of the message. The span ends when handle returns.
 //
-// It returns the error of Read as it is, so that [websocket.CloseStatus] knows
-// it, or the first error of handle, once it is recorded on the span; it never
-// returns nil, and never closes the connection. An error that [KeepServing]
-// returned is recorded and ends nothing. A panic is recorded and goes on.
+// Serve never returns nil, and it never closes the connection. It returns the error of Read
+// unchanged, so that [websocket.CloseStatus] works. An error of handle is recorded on the span and
+// then returned; wrap an error with [KeepServing] to continue after it. A panic of handle is
+// recorded on the span and continues.
 func (c *Conn) Serve(ctx context.Context, handle func(ctx context.Context, typ websocket.MessageType, data []byte) error) error {
 	for {
 		typ, message, err := c.ws.Read(ctx)
@@ -78,8 +79,8 @@ func (c *Conn) handle(ctx context.Context, typ websocket.MessageType, message []
 	return err
 }
 
-// KeepServing returns an error that is recorded as err where the handler of a
-// message returns it, and that does not end [Conn.Serve]. It is nil if err is.
+// KeepServing wraps an error of a message's handler so that [Conn.Serve] records it and continues.
+// It returns nil if err is nil.
 func KeepServing(err error) error {
 	if err == nil {
 		return nil
@@ -92,8 +93,8 @@ type kept struct{ err error }
 func (k *kept) Error() string { return k.err.Error() }
 func (k *kept) Unwrap() error { return k.err }
 
-// Send writes a message with a span of its own, as [Messages.StartSend] says.
-// Its error, and what a context that ends does, are those of Write.
+// Send writes a message with a span of its own; see [Messages.StartSend]. It returns the error of
+// Write. As with Write, the connection is closed if ctx ends.
 func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, data []byte) error {
 	_, message, s := c.StartSend(ctx, typ, data)
 	err := c.ws.Write(ctx, typ, message)
@@ -101,5 +102,5 @@ func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, data []byte)
 	return err
 }
 
-// Unwrap returns the connection that c reads and writes.
+// Unwrap returns the underlying connection.
 func (c *Conn) Unwrap() *websocket.Conn { return c.ws }

@@ -15,42 +15,43 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Connections makes the spans of connections: a short one for a handshake, and
-// a short one for the end. It is what package otelws is built on, and of use to
-// others that watch connections. It is safe for concurrent use.
+// Connections makes the spans of connections: a short span for the handshake, and a short span for
+// the end. Package otelws uses it. Other instrumentation of connections may use it, too. It is safe
+// for concurrent use.
 type Connections struct {
-	given      trace.TracerProvider // nil for the global one
+	given      trace.TracerProvider // nil means the global one
 	propagator propagation.TextMapPropagator
 	query      bool
-	public     func(*http.Request) bool // nil where no request is
+	public     func(*http.Request) bool // nil if no request is public
 
 	resolved atomic.Pointer[resolved]
 }
 
-// resolved is a provider and its tracer, nil where the provider records nothing.
+// resolved is a provider and its tracer. The tracer is nil if the provider is a no-op.
 type resolved struct {
 	provider trace.TracerProvider
 	tracer   trace.Tracer
 }
 
-// NewConnections returns Connections whose tracer is tp's and whose contexts
-// travel by p; where they are nil, those are the global ones at the time of each
-// handshake. While tp is a no-op provider, or no global one has been set, there
-// are no spans, and a context is passed on as it came, from the request to the
-// handler or from whoever dials to the request; where there is none, nothing is
-// allocated. With query, the parent of an
-// accepted connection may also come from the parameters of its URL, which is
-// where a browser can put it: it cannot set the headers of a handshake.
+// NewConnections returns a Connections that makes spans with tp and propagates context with p. If
+// tp or p is nil, it uses the global one at the time of each handshake.
 //
-// A request for which public returns true comes from a client that nobody vouches
-// for. Its context is a link of the span and never the parent: such a client
-// decides neither the trace nor its sampling, and its baggage goes no further.
-// public is nil where there are no such requests.
+// If tp is a no-op provider, or no global provider is set, Connections makes no spans. It still
+// propagates context: from the headers to the handler's request, and from a client's context to the
+// headers. Without a context to propagate, it does not allocate.
+//
+// If query is true, an accepted connection may also take its parent from the URL's query, because a
+// browser cannot set the headers of a WebSocket handshake.
+//
+// public reports whether a request comes from an untrusted client, such as a browser on the
+// internet. The context in such a request becomes a link, never the parent. Thus an untrusted
+// client cannot choose the trace or its sampling, and its baggage is ignored. nil means that all
+// requests are trusted.
 func NewConnections(tp trace.TracerProvider, p propagation.TextMapPropagator, query bool, public func(*http.Request) bool) *Connections {
 	return &Connections{given: tp, propagator: p, query: query, public: public}
 }
 
-// tracer returns nil where spans would go nowhere.
+// tracer returns nil if there is nothing that records spans.
 func (c *Connections) tracer() trace.Tracer {
 	tp := c.given
 	if tp == nil {
@@ -70,8 +71,8 @@ func (c *Connections) tracer() trace.Tracer {
 	return r.tracer
 }
 
-// recordsNothing is true of no-op providers, and of the API's own stand-in for
-// a global provider, which is no longer the global one once that is set.
+// recordsNothing reports whether tp is a no-op provider, or the placeholder that the API uses until
+// a global provider is set.
 func recordsNothing(tp trace.TracerProvider) bool {
 	switch tp.(type) {
 	case noop.TracerProvider, *noop.TracerProvider:
@@ -87,10 +88,9 @@ func (c *Connections) carrier() propagation.TextMapPropagator {
 	return c.propagator
 }
 
-// parent returns the context of a request that a server received, and of a public
-// one the context that came with it. A span of this process, such as a
-// middleware's, goes before the headers that it was made from, and these before
-// the query.
+// parent returns the context for the span of a received request. A span of this process, such as a
+// middleware's, takes precedence over the headers, and the headers over the query. For a public
+// request, the context that came with it is returned as link.
 func (c *Connections) parent(r *http.Request) (ctx context.Context, link trace.SpanContext) {
 	ctx = r.Context()
 	before := trace.SpanContextFromContext(ctx)
@@ -107,26 +107,26 @@ func (c *Connections) parent(r *http.Request) (ctx context.Context, link trace.S
 	if before.IsValid() {
 		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	}
-	// A tracestate may have some kilobytes, and every queued span would keep them.
+	// A tracestate can have some kilobytes, and every queued span would hold them.
 	return ctx, trace.SpanContextFromContext(came).WithTraceState(trace.TraceState{})
 }
 
-// isPublic takes a request for public where the application's function panics:
-// that must not end the connection.
+// isPublic calls the application's function. If it panics, the request counts as public: a panic
+// must not end the connection.
 func (c *Connections) isPublic(r *http.Request) (public bool) {
 	if c.public == nil {
 		return false
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			otel.Handle(fmt.Errorf("tracing: function that says whether a request is public panicked: %v", v))
+			otel.Handle(fmt.Errorf("tracing: the function that reports public requests panicked: %v", v))
 			public = true
 		}
 	}()
 	return c.public(r)
 }
 
-// carried says whether p may find a context in r.
+// carried reports whether p may find a context in r.
 func (c *Connections) carried(p propagation.TextMapPropagator, r *http.Request) bool {
 	for _, field := range p.Fields() {
 		if r.Header.Get(field) != "" || c.query && strings.Contains(r.URL.RawQuery, field) {
@@ -136,18 +136,18 @@ func (c *Connections) carried(p propagation.TextMapPropagator, r *http.Request) 
 	return false
 }
 
-// maxQuery bounds the query that is looked through for a parent.
+// maxQuery limits the length of a query that is searched for a parent.
 const maxQuery = 8 << 10
 
-// queryCarrier reads a context out of the parameters of a URL.
+// queryCarrier reads a context from the query of a URL.
 type queryCarrier url.Values
 
 func (q queryCarrier) Get(key string) string { return url.Values(q).Get(key) }
 func (q queryCarrier) Set(string, string)    {}
 func (q queryCarrier) Keys() []string        { return nil }
 
-// flat returns parent with the span's context. The context that came with the
-// span holds the span itself, for as long as the handler runs.
+// flat returns parent with the span context of span. The context that Start returned would keep the
+// whole span in memory as long as the handler runs.
 func flat(parent context.Context, span trace.Span) context.Context {
 	return trace.ContextWithSpanContext(parent, span.SpanContext())
 }

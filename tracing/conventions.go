@@ -12,12 +12,12 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// SchemaURL is the version of the semantic conventions that spans and metrics keep
-// to. This is the only file that imports them.
+// SchemaURL identifies the version of the semantic conventions for spans and metrics. Only this
+// file imports the conventions.
 const SchemaURL = semconv.SchemaURL
 
-// Attributes of the messaging conventions, and of none where those have no
-// word for it. A WebSocket is no broker: what would name one is left out.
+// Attributes of the messaging conventions, or our own if the conventions have none. Attributes that
+// describe a broker are left out, because a WebSocket has no broker.
 var (
 	messagingSystem = semconv.MessagingSystemKey.String("websocket")
 
@@ -83,20 +83,20 @@ func protocolVersion(major, minor int) attribute.KeyValue {
 	return semconv.NetworkProtocolVersion(fmt.Sprintf("%d.%d", major, minor))
 }
 
-// urlFull leaves out what may be secret: the user, and the query, which is
-// where browsers have to put a token.
+// urlFull removes parts that may be secret: the user, and the query, in which browsers have to send
+// tokens.
 func urlFull(u *url.URL) attribute.KeyValue {
 	public := *u
 	public.User, public.RawQuery, public.Fragment = nil, "", ""
 	return semconv.URLFull(cut(public.String()))
 }
 
-// MaxAttribute is how many bytes of a text that a peer chose an attribute of a
-// handshake's span holds. Thousands of spans may wait for a slow exporter.
+// MaxAttribute is the maximum length, in bytes, of a span attribute whose text comes from a peer.
+// It limits memory, because thousands of spans may wait for a slow exporter.
 const MaxAttribute = 1 << 10
 
-// cut returns the beginning of s, in memory of its own: a path is a part of the
-// whole request line.
+// cut returns a copy of s, of at most MaxAttribute bytes. It copies, because a path is a part of
+// the whole request line in memory.
 func cut(s string) string {
 	if len(s) <= MaxAttribute {
 		return strings.Clone(s)
@@ -131,7 +131,7 @@ func appendPeer(attrs []attribute.KeyValue, remoteAddr string) []attribute.KeyVa
 	return attrs
 }
 
-// routeOf is the path of a pattern of [net/http.ServeMux].
+// routeOf returns the path in a pattern of [net/http.ServeMux].
 func routeOf(pattern string) string {
 	if i := strings.IndexByte(pattern, '/'); i >= 0 {
 		return pattern[i:]

@@ -1,4 +1,4 @@
-// Package tracing gives WebSocket messages spans.
+// Package tracing makes spans for WebSocket messages.
 //
 //	tr, err := tracing.New(tracing.WithSampling(tracing.Handshake(), tracing.RateLimit(5, 10)))
 //	...
@@ -8,32 +8,31 @@
 //		return conn.Send(ctx, typ, answer(ctx, data))
 //	})
 //
-// No span lives as long as a connection. The span of a received message is a
-// CONSUMER span named "process", which ends when its handler returns; that of a
-// sent one is a PRODUCER span named "send". Each links to the span of the
-// connection's handshake, which is the one in the context that Conn is given,
-// and is never its child: a connection of a million messages is no trace of a
-// million spans.
+// No span stays open as long as a connection. A received message has a CONSUMER span named
+// "process", which ends when its handler returns. A sent message has a PRODUCER span named "send".
+// Both link to the span of the connection's handshake, whose context is passed to
+// [Instrumentation.Conn]. They are never its children, because a connection can have a million
+// messages, and no trace should have a million spans.
 //
 // # Context inside messages
 //
-// WebSocket messages have no headers. Nothing is added to them unless a
-// connection asks for one of two forms: members of a JSON object ([JSON]), or
-// an envelope that both sides agreed on in the handshake ([Subprotocols]).
-// Either holds a W3C trace context, traceparent and tracestate, and nothing
-// else: the forms leave no room for the fields of another propagator, and
-// baggage does not leave the process by a message.
+// WebSocket messages have no headers. By default, nothing is added to messages. A connection can
+// choose one of two forms: members of a JSON object ([JSON]), or an envelope that both sides
+// negotiate in the handshake ([Subprotocols]). Both forms carry only a W3C trace context,
+// traceparent and tracestate. They carry no baggage, and no fields of other propagators.
 //
-// What a peer sends is not believed: the context that a message carries becomes
-// a link, and the message's span a root. [TrustPeer] makes it the parent.
-// Context that is malformed or too long is passed over; the message is not.
+// By default, the context in a received message is not trusted. It becomes a link, and the span of
+// the message is a root. With [TrustPeer], the context becomes the parent. If the context is
+// malformed or too long, it is ignored, and the message is handled as usual.
 //
 // # Sampling
 //
-// Policies decide before the tracer is asked, so that a message without a span
-// costs next to nothing: [Handshake], [Ratio], [RateLimit], [ParentBased], [AllOf]
-// and [AnyOf]. The handler of such a message has a span context that is valid and
-// not sampled, so that spans beneath it are dropped by a parent-based sampler,
-// and do not become roots that are sampled by themselves. What is left out is
-// counted by ws.message.spans.suppressed.
+// Policies decide which messages have a span: [Handshake], [Ratio], [RateLimit], [ParentBased],
+// [AllOf] and [AnyOf]. They decide before the tracer is called, so that a message without a span
+// costs almost nothing. The counter ws.message.spans.suppressed counts the spans that policies left
+// out.
+//
+// The handler of a message without a span still gets a valid span context, which is not sampled. A
+// parent-based sampler therefore drops all spans below it. Without that context, they would become
+// roots and be sampled by themselves.
 package tracing

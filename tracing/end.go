@@ -10,17 +10,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Processing is a received message that is being handled.
+// Processing represents a received message in process. [Messages.StartReceive] returns it.
 type Processing struct {
 	messages *Messages
 	ctx      context.Context
-	span     trace.Span // nil where it was suppressed
+	span     trace.Span // nil if a policy refused it
 	start    time.Time
 	kinded   *kinded // nil without kinds
 }
 
-// End ends the message's span, with err as its error if it is not nil, and
-// records the handler's time. It is called once.
+// End ends the span of the message, and records the time of the handler. If err is not nil, the
+// span has an error. Call End exactly once.
 func (p Processing) End(err error) {
 	if err == nil {
 		p.end(outcomeDone)
@@ -30,7 +30,7 @@ func (p Processing) End(err error) {
 	p.end(outcomeError)
 }
 
-// panicked is End for a handler that panics with v.
+// panicked is End for a handler that panicked with v.
 func (p Processing) panicked(v any) {
 	fail(p.span, fmt.Errorf("panic: %v", v), func(error) attribute.KeyValue { return errorPanic })
 	p.end(outcomePanic)
@@ -44,11 +44,11 @@ func (p Processing) end(o outcome) {
 	in.process[p.messages.role].Record(p.ctx, time.Since(p.start).Seconds(), p.options(o)...)
 }
 
-// Sending is a message that is being sent.
+// Sending represents a message that is being sent. [Messages.StartSend] returns it.
 type Sending struct{ span trace.Span }
 
-// End ends the message's span, with err as its error if it is not nil. It is
-// called once.
+// End ends the span of the message. If err is not nil, the span has an error. Call End exactly
+// once.
 func (s Sending) End(err error) {
 	if s.span == nil {
 		return

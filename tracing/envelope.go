@@ -2,9 +2,9 @@ package tracing
 
 import "strings"
 
-// The envelope stands before the payload of every message of a connection
-// whose subprotocol begins with otelws.trace.v1. All of it is ASCII, so that a
-// text message stays valid UTF-8 and keeps its type, as a binary one does:
+// The envelope precedes the payload of each message if the subprotocol of the connection begins
+// with otelws.trace.v1. The envelope is pure ASCII. A text message therefore stays valid UTF-8, and
+// messages keep their type:
 //
 //	byte 0      0: no context; the payload follows
 //	            1: a traceparent, and then the payload
@@ -13,7 +13,7 @@ import "strings"
 //	bytes 56-57 length of tracestate, at most 512: its upper 7 bits, its lower 7
 //	bytes 58-   tracestate, as text
 //
-// A message that has no such beginning is all payload.
+// A message without a valid envelope is all payload.
 const (
 	envelopeEmpty = iota
 	envelopeParent
@@ -27,18 +27,17 @@ const (
 	envelopeStateAt = 1 + traceparentLen
 )
 
-// Subprotocols returns the subprotocols that offer, or accept, messages in an
-// envelope that holds their context, for [websocket.DialOptions] and
-// [websocket.AcceptOptions]. For each of the application's own it returns
-// "otelws.trace.v1+" and that name, and then the name by itself; without any,
-// "otelws.trace.v1".
+// Subprotocols returns the subprotocols for messages with an envelope that carries their context.
+// Pass them to [websocket.DialOptions] and [websocket.AcceptOptions]. For each subprotocol of the
+// application, the result has "otelws.trace.v1+" with its name, and, as a fallback, the plain name.
+// Without arguments, the result is "otelws.trace.v1".
 //
-// A peer that does not know the envelope chooses the plain name, or none, and
-// is never sent one. [Instrumentation.Conn] follows what was chosen.
-// [ApplicationSubprotocol] returns the application's part.
+// A peer that does not know the envelope chooses the plain name, or none, and its messages have no
+// envelope. [Instrumentation.Conn] follows the chosen subprotocol. [ApplicationSubprotocol] removes
+// the prefix.
 //
-// The envelope is one byte where a message carries no context, 56 where it
-// does, and at most 570 with a tracestate.
+// An envelope has 1 byte without a context, 56 bytes with a context, and at most 570 bytes with a
+// tracestate.
 func Subprotocols(application ...string) []string {
 	if len(application) == 0 {
 		return []string{envelopeProtocol}
@@ -50,8 +49,8 @@ func Subprotocols(application ...string) []string {
 	return append(names, application...)
 }
 
-// ApplicationSubprotocol returns the application's own subprotocol of the one
-// that the handshake chose.
+// ApplicationSubprotocol returns the application's own part of the chosen subprotocol. It is empty
+// if only the envelope was chosen.
 func ApplicationSubprotocol(chosen string) string {
 	if strings.EqualFold(chosen, envelopeProtocol) {
 		return ""
@@ -62,8 +61,7 @@ func ApplicationSubprotocol(chosen string) string {
 	return chosen
 }
 
-// isEnveloped compares without regard to case, as coder/websocket does when it
-// chooses.
+// isEnveloped ignores case, as coder/websocket does when it chooses a subprotocol.
 func isEnveloped(subprotocol string) bool {
 	const prefix = envelopeProtocol + envelopeSeparator
 	return strings.EqualFold(subprotocol, envelopeProtocol) ||
@@ -85,7 +83,7 @@ func wrap(payload []byte, c carrier) []byte {
 	return append(b, payload...)
 }
 
-// unwrap returns the payload, which is part of message, and the context's text.
+// unwrap returns the payload, which is a part of message, and the text of the context.
 func unwrap(message []byte) (payload, traceparent, tracestate []byte) {
 	if len(message) == 0 {
 		return message, nil, nil

@@ -12,20 +12,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// HandshakeSpan is the span of a handshake in progress. The nil one is none.
+// HandshakeSpan is the span of a handshake in progress. A nil HandshakeSpan is valid, and records
+// nothing.
 type HandshakeSpan struct {
 	span   trace.Span
 	server bool
 	method string
 }
 
-// Accept begins the SERVER span of the handshake that r asks for, by the HTTP
-// conventions, and returns r with its span context. What the context then holds
-// is no span that records: the handshake's ends long before the handler does.
-// Attributes whose text the client chose are cut after [MaxAttribute] bytes.
+// Accept starts the SERVER span of the handshake in r, by the HTTP semantic conventions. It returns
+// r with the span context of that span. The context holds no recording span, because the span ends
+// long before the handler returns. Text that the client chose is cut after [MaxAttribute] bytes.
 //
-// It returns nil where nothing records spans, and then r itself or, where r
-// carries a context, a copy that has it. opts may set the time of the span's start.
+// If nothing records spans, Accept returns nil. The request is then r itself, or a copy with the
+// context that r carried. opts may set the start time of the span.
 func (c *Connections) Accept(r *http.Request, opts ...trace.SpanStartOption) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
@@ -46,12 +46,11 @@ func (c *Connections) Accept(r *http.Request, opts ...trace.SpanStartOption) (*H
 	return h, r.WithContext(flat(parent, span))
 }
 
-// Dial begins the CLIENT span of the handshake that r asks for, and returns a
-// copy of r with its span context, in its headers as well.
+// Dial starts the CLIENT span of the handshake that r requests. It returns a copy of r with the
+// span context of that span, in the context and in the headers.
 //
-// It returns nil where nothing records spans, and then r itself or, where its
-// context has something to carry, a copy with that in its headers. opts may set the
-// time of the span's start.
+// If nothing records spans, Dial returns nil. The request is then r itself, or, if its context has
+// something to propagate, a copy with that in the headers. opts may set the start time of the span.
 func (c *Connections) Dial(r *http.Request, opts ...trace.SpanStartOption) (*HandshakeSpan, *http.Request) {
 	tracer := c.tracer()
 	if tracer == nil {
@@ -68,7 +67,7 @@ func (c *Connections) Dial(r *http.Request, opts ...trace.SpanStartOption) (*Han
 	return h, c.inject(ctx, r.Clone(flat(r.Context(), span)))
 }
 
-// inject writes ctx into the headers of r, which is nobody else's.
+// inject writes ctx into the headers of r. The caller must own r.
 func (c *Connections) inject(ctx context.Context, r *http.Request) *http.Request {
 	if r.Header == nil {
 		r.Header = make(http.Header)
@@ -77,11 +76,11 @@ func (c *Connections) inject(ctx context.Context, r *http.Request) *http.Request
 	return r
 }
 
-// End ends the span with the status of the response, 0 standing for none. r is
-// the request as the handler saw it: by then a mux has set its pattern.
+// End ends the span with the status of the response. Status 0 means no response. r must be the
+// request as the handler saw it, because a mux sets its Pattern.
 //
-// A status of 500 and above is an error of a server, one of 400 and above, or
-// any but 101, of a client that asked for a WebSocket.
+// For a server, a status from 500 on is an error. For a client, every status other than 101 is an
+// error.
 func (h *HandshakeSpan) End(r *http.Request, status int) {
 	if h == nil {
 		return
@@ -107,14 +106,14 @@ func (h *HandshakeSpan) End(r *http.Request, status int) {
 	}
 }
 
-// Abandon ends the span of a handshake whose response nobody sees.
+// Abandon ends the span of a handshake whose response will not be seen.
 func (h *HandshakeSpan) Abandon() {
 	if h != nil {
 		h.span.End()
 	}
 }
 
-// methods are those whose names may stand in a span's.
+// methods are the methods that may appear in span names.
 var methods = []string{http.MethodGet, http.MethodConnect, http.MethodPost, http.MethodPut, http.MethodHead}
 
 func methodName(method string) string {

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// definition is one row of the table of instruments: the name for accepted
-// connections, the name for dialed ones, and what both share.
+// definition describes one instrument for both sides: server is its name for accepted connections,
+// client its name for dialed ones.
 type definition struct {
 	server, client string
 	unit           string
@@ -19,7 +19,7 @@ type definition struct {
 	bounds         []float64
 }
 
-// The instruments, each under the name that Prometheus shows for it.
+// The instruments. The comments give their names in Prometheus.
 var (
 	// ws_message_process_duration_seconds
 	processDuration = definition{
@@ -37,13 +37,13 @@ var (
 	}
 )
 
-// instruments are made once. Those that are indexed are of accepted
-// connections at 0, of dialed ones at 1.
+// instruments holds the instruments of one Instrumentation. The first index of process is 0 for
+// accepted connections, and 1 for dialed ones.
 type instruments struct {
 	process    [2]metric.Float64Histogram
 	suppressed [len(reasons)]struct {
 		atomic.Int64
-		_ [56]byte // a cache line of its own
+		_ [56]byte // pads to a cache line
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Bounds of what is looked into.
+// Limits of the JSON documents that are searched.
 const (
 	maxJSONSize  = 1 << 20
 	maxJSONDepth = 512
@@ -14,23 +14,23 @@ const (
 // span is a range of bytes in a document.
 type span struct{ from, to int }
 
-// members are the places of the context in a JSON object.
+// members holds the positions of the context in a JSON object.
 type members struct {
-	object bool // the document is one
-	front  int  // behind its opening brace
-	empty  bool // it has no members
+	object bool // the document is a JSON object
+	front  int  // position after its opening brace
+	empty  bool // the object has no members
 	parent []span
 	state  []span
 }
 
-// mayCarry says, at little cost, whether a document can have the members.
+// mayCarry reports, at low cost, whether a document may have the members.
 func mayCarry(doc []byte) bool {
 	return len(doc) <= maxJSONSize &&
 		(bytes.Contains(doc, []byte(traceparentKey)) || bytes.Contains(doc, []byte(`\u`)))
 }
 
-// extractJSON returns the context's text in a JSON object. As encoding/json
-// does, it takes the last of several members of one name.
+// extractJSON returns the context in a JSON object. If a member appears several times, the last one
+// counts, as in encoding/json.
 func extractJSON(doc []byte) (c carrier) {
 	if !mayCarry(doc) {
 		return c
@@ -41,14 +41,14 @@ func extractJSON(doc []byte) (c carrier) {
 	return c
 }
 
-// lastString is the last value, and "" where that is no string or is longer
-// than limit.
+// lastString returns the last value. It returns "" if that is not a string, or is longer than
+// limit.
 func lastString(doc []byte, values []span, limit int) string {
 	if len(values) == 0 {
 		return ""
 	}
 	v := doc[values[len(values)-1].from:values[len(values)-1].to]
-	const longest = len(`\u0000`) // that one character can be written in
+	const longest = len(`\u0000`) // the longest form of one character
 	if v[0] != '"' || len(v) > longest*limit+2 {
 		return ""
 	}
@@ -58,8 +58,8 @@ func lastString(doc []byte, values []span, limit int) string {
 	return ""
 }
 
-// injectJSON returns doc with the context in it, in a new slice, or doc itself
-// where it is no JSON object.
+// injectJSON returns doc with the context in it, in a new slice. If doc is not a JSON object, it
+// returns doc itself.
 func injectJSON(doc []byte, c carrier) []byte {
 	if c.traceparent == "" || len(doc) > maxJSONSize {
 		return doc
@@ -100,7 +100,7 @@ func injectJSON(doc []byte, c carrier) []byte {
 }
 
 func quote(s string) []byte {
-	b, _ := json.Marshal(s) // of a string it has no error
+	b, _ := json.Marshal(s) // a string never fails
 	return b
 }
 

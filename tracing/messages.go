@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// mode is how a connection's messages carry context.
+// mode is the form in which messages of a connection carry context.
 type mode int
 
 const (
@@ -21,9 +21,9 @@ const (
 	modes
 )
 
-// Messages makes the spans of the messages of one connection, of any WebSocket
-// library and any shape of code. [Conn] does so for coder/websocket. It is safe
-// for concurrent use, holds nothing open and need not be closed.
+// Messages makes the spans of the messages of one connection. It works with any WebSocket library;
+// for coder/websocket, [Conn] is simpler. It is safe for concurrent use. It needs no Close, because
+// it holds no resources.
 type Messages struct {
 	in        *Instrumentation
 	handshake trace.SpanContext
@@ -36,15 +36,15 @@ type Messages struct {
 	send    operation
 }
 
-// operation is what the spans of one direction have in common.
+// operation holds the common parts of all spans of one direction.
 type operation struct {
 	name string
 	root []trace.SpanStartOption
 }
 
-// Messages returns what makes the spans of one connection's messages. ctx is
-// that of its handshake: the server's request has it, and the client's response
-// in its Request. Nothing of it is kept but the span context.
+// Messages returns a Messages for one connection. ctx must hold the span context of the handshake:
+// a server passes the context of the request, a client the context of resp.Request. Messages keeps
+// only this span context. It returns an error if an option is nil.
 func (i *Instrumentation) Messages(ctx context.Context, opts ...ConnOption) (*Messages, error) {
 	cfg, err := newConnConfig(opts)
 	if err != nil {
@@ -82,7 +82,7 @@ func newOperation(name string, kind trace.SpanKind, attrs []attribute.KeyValue, 
 	return operation{name, append(opts, trace.WithNewRoot())}
 }
 
-// start starts a span, as a root or as the child of the span in ctx.
+// start starts a span, either as a root or as a child of the span in ctx.
 func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra ...trace.SpanStartOption) (context.Context, trace.Span) {
 	opts := o.root
 	if !root {
@@ -94,13 +94,14 @@ func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra 
 	return t.Start(ctx, o.name, opts...)
 }
 
-// StartReceive starts the span of a message that was received, and returns the
-// context for what handles it, and its payload without an envelope. The payload
-// is part of message. ctx gives deadlines and values, never the parent.
+// StartReceive starts the span of a received message. It returns the context for the message's
+// handler, and the payload, which is message without its envelope. The payload shares memory with
+// message. The span is never a child of a span in ctx; the handler's context inherits deadlines and
+// values from ctx.
 //
-// End must be called on the Processing once it is handled. Code that reads
-// streams, and has no whole message, gives nil: the span then has no size, and
-// no context is looked for.
+// Call End on the Processing when the message is handled. Code that reads a stream, and never has
+// the whole message, passes nil. Then the span has no size, and the context in the message is not
+// read.
 func (m *Messages) StartReceive(ctx context.Context, typ websocket.MessageType, message []byte) (context.Context, []byte, Processing) {
 	p := Processing{messages: m, start: time.Now()}
 	payload := message
@@ -141,15 +142,14 @@ func (m *Messages) StartReceive(ctx context.Context, typ websocket.MessageType, 
 	return p.context(), payload, p
 }
 
-// StartSend starts the span of a message that is to be sent, and returns the
-// context that holds it and the message with its context in it, which is payload
-// itself where nothing is added. The span is the child of the one in ctx, or a
-// root where that is none, or the handshake's.
+// StartSend starts the span of a message to send. It returns a context with the span, and the
+// message to write, which is payload with the context in it. If there is nothing to add, the
+// message is payload itself. The span is a child of the span in ctx. It is a root if ctx has no
+// span, or has the span of the handshake.
 //
-// End must be called on the Sending once the message is written or has failed.
-// Where the message has no span, it carries the span context in ctx, if any. A
-// stream may be sent with a nil payload; what is returned is then written first,
-// if anything.
+// Call End on the Sending when the message has been written, or has failed. If a policy refuses the
+// span, the message carries the span context in ctx, if there is one. To send a stream, pass a nil
+// payload, and write the returned bytes first.
 func (m *Messages) StartSend(ctx context.Context, typ websocket.MessageType, payload []byte) (context.Context, []byte, Sending) {
 	ctx, sc, s := m.startSend(ctx, typ, payload)
 	return ctx, encode(m.mode, typ, payload, sc), s
@@ -183,7 +183,7 @@ func describe(s trace.Span, typ websocket.MessageType, sized bool, size int) {
 	s.SetAttributes(opcode(typ))
 }
 
-// encode returns payload as a connection of the mode carries it with sc.
+// encode returns payload in the form of mode m, with the context sc.
 func encode(m mode, typ websocket.MessageType, payload []byte, sc trace.SpanContext) []byte {
 	switch {
 	case m == envelopeMode:

@@ -46,29 +46,29 @@ func newConfig(opts []Option) (*config, error) {
 	return c, errors.Join(append(c.errs, c.policy.check())...)
 }
 
-// WithTracerProvider sets the provider of the tracer. Without it, or where tp
-// is nil, that is the global one; a no-op provider turns spans off.
+// WithTracerProvider sets the provider of the tracer. The default, also for nil, is the global
+// provider. A no-op provider turns spans off.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return optionFunc(func(c *config) { c.tracerProvider = tp })
 }
 
-// WithMeterProvider sets the provider of the instruments. Without it, or where
-// mp is nil, that is the global one; a no-op provider turns recording off.
+// WithMeterProvider sets the provider of the instruments. The default, also for nil, is the global
+// provider. A no-op provider turns metrics off.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) { c.meterProvider = mp })
 }
 
-// WithSampling sets which messages may have a span: those that every one of
-// policies lets pass, asked in their order as by [AllOf]. The sampler of the
-// TracerProvider decides after them.
+// WithSampling sets the policies that decide which messages may have a span. A message may have one
+// if all policies let it pass. They are asked in order, as by [AllOf]. Then the sampler of the
+// TracerProvider decides.
 //
-// Without it they are Handshake() and RateLimit(DefaultRate, DefaultBurst). With
-// no policies the sampler alone decides.
+// The default is Handshake() and RateLimit(DefaultRate, DefaultBurst). With WithSampling() and no
+// policies, only the sampler decides.
 func WithSampling(policies ...Policy) Option {
 	return optionFunc(func(c *config) { c.policies = policies })
 }
 
-// ConnOption configures what one connection's messages carry and are called.
+// ConnOption configures the messages of one connection.
 type ConnOption interface{ applyConn(*connConfig) }
 
 type connOptionFunc func(*connConfig)
@@ -97,48 +97,45 @@ func newConnConfig(opts []ConnOption) (*connConfig, error) {
 	return c, nil
 }
 
-// JSON has text messages that are JSON objects carry their context in members
-// traceparent and tracestate, as the distributed tracing extension of
-// CloudEvents names them in its JSON format.
+// JSON lets text messages carry their context inside, if they are JSON objects. The context is in
+// the top-level members traceparent and tracestate. These are the names of CloudEvents' distributed
+// tracing extension in its JSON format. Use it only if the peer expects or ignores such members. If
+// an envelope was negotiated, the envelope is used instead.
 //
-// A message that is sent gets the members at the front of the object, and is
-// otherwise the same, byte for byte. Where it has them, at its top level, their
-// values are replaced: the context is that of this hop, and an object that came
-// from a peer takes no foreign context on to the next. Messages that are binary,
-// no object, no valid JSON, nested deeper than 512 levels or longer than 1 MiB
-// are sent as they are. A received message is given to its handler as it came.
+// A sent message gets the members at the front of the object. Its other bytes do not change. If the
+// object already has the members, their values are replaced, so that a forwarded object carries the
+// context of this hop.
 //
-// It is for connections whose peer expects or ignores such members. Where an
-// envelope was negotiated, that is used instead.
+// Other messages are sent unchanged: binary messages, invalid JSON, values that are not objects,
+// objects with more than 512 levels, and messages longer than 1 MiB. Received messages go to the
+// handler unchanged.
 func JSON() ConnOption {
 	return connOptionFunc(func(c *connConfig) { c.mode = jsonMode })
 }
 
-// TrustPeer makes the context that a message carries the parent of its span,
-// where it would be a link. It is for peers that one controls: a peer so
-// trusted puts spans into any trace, and with [ParentBased] chooses what is
-// sampled.
+// TrustPeer makes the context in a received message the parent of its span, instead of a link. Use
+// it only for peers under your control: a trusted peer can add spans to any trace, and with
+// [ParentBased] it also decides what is sampled.
 func TrustPeer() ConnOption {
 	return connOptionFunc(func(c *connConfig) { c.trusted = true })
 }
 
-// Destination names what the messages of the connection are sent to or come
-// from, such as its route: "/rooms/{id}". It ends the names of spans and is
-// their attribute messaging.destination.template. It must be one of a few: a
-// pattern, not a path.
+// Destination names the source and target of the connection's messages, such as a route:
+// "/rooms/{id}". It becomes a part of the span names, and the attribute
+// messaging.destination.template. Use a pattern, never a path, so that there are only a few
+// different values.
 func Destination(pattern string) ConnOption {
 	return connOptionFunc(func(c *connConfig) { c.destination = pattern })
 }
 
-// Dialed says that this side opened the connection. Its handler time is
-// recorded by ws.client.message.process.duration.
+// Dialed declares that this side opened the connection. The time of its handlers is then recorded
+// by ws.client.message.process.duration.
 func Dialed() ConnOption {
 	return connOptionFunc(func(c *connConfig) { c.client = true })
 }
 
-// Subprotocol says which subprotocol the handshake chose. If it is one of
-// [Subprotocols] with an envelope, messages have one. [Instrumentation.Conn]
-// knows it by itself.
+// Subprotocol declares the subprotocol that the handshake chose. If it contains the envelope of
+// [Subprotocols], messages have an envelope. [Instrumentation.Conn] sets this option itself.
 func Subprotocol(name string) ConnOption {
 	return connOptionFunc(func(c *connConfig) { c.subprotocol = name })
 }

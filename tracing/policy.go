@@ -11,16 +11,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// DefaultRate and DefaultBurst are those of the [RateLimit] that holds where
-// [WithSampling] is not used.
+// DefaultRate and DefaultBurst are the arguments of the default [RateLimit]; see [WithSampling].
 const (
 	DefaultRate  = 10
 	DefaultBurst = 10
 )
 
-// Policy decides which messages of a connection may have a span, before the
-// tracer is asked. It is made by the functions of this package; one Policy may
-// stand in several others and serve any number of connections.
+// Policy decides which messages of a connection may have a span, before the tracer is called. The
+// functions of this package make policies. A Policy may be part of several other policies, and may
+// serve any number of connections.
 type Policy interface {
 	check() error
 	// forConn returns the decider of one connection, which is safe for
@@ -28,14 +27,13 @@ type Policy interface {
 	forConn(handshake trace.SpanContext) decider
 }
 
-// decider says what refuses a message, or passed. parent is what its span
-// would be the child of, and is invalid for a root.
+// decider returns passed, or the reason of its refusal. parent is the parent that the span would
+// have. It is invalid for a root.
 type decider interface {
 	decide(parent trace.SpanContext) reason
 }
 
-// reason is the policy that refused a message: the attribute of
-// ws.message.spans.suppressed.
+// reason is the policy that refused a message. It is an attribute of ws.message.spans.suppressed.
 type reason int
 
 const (
@@ -48,9 +46,8 @@ const (
 
 var reasons = [...]string{byHandshake: "handshake", byParent: "parent", byRate: "rate", byRatio: "ratio"}
 
-// Handshake follows the decision that was made for the handshake: it refuses
-// the messages of a connection whose handshake has a span that is not sampled.
-// It lets pass those of a connection without one, for which nothing was decided.
+// Handshake follows the sampling decision of the handshake. It refuses the messages of a connection
+// whose handshake has a span that is not sampled. If the handshake has no span, all messages pass.
 func Handshake() Policy { return handshakePolicy{} }
 
 type handshakePolicy struct{}
@@ -68,8 +65,8 @@ type always reason
 
 func (a always) decide(trace.SpanContext) reason { return reason(a) }
 
-// Ratio lets each message pass with probability fraction, from 0 to 1, whatever
-// becomes of others.
+// Ratio lets each message pass with the given probability, from 0 to 1, independently of other
+// messages.
 func Ratio(fraction float64) Policy { return ratioPolicy(fraction) }
 
 type ratioPolicy float64
@@ -98,11 +95,12 @@ func (p ratioPolicy) decide(trace.SpanContext) reason {
 	return byRatio
 }
 
-// RateLimit lets perSecond messages a second pass on each connection, and burst
-// at once. Both directions count together; all broadcasts count as one
-// connection. There is no timer behind it.
+// RateLimit lets, on each connection, perSecond messages pass in a second, and bursts of burst
+// messages. Sent and received messages count together. All broadcasts count as one connection. It
+// starts no timer and no goroutine.
 //
-// It belongs behind the other policies, as they take no part of the rate then.
+// Put it after the other policies, so that messages which they refuse do not use up the rate.
+// perSecond must be from 1e-6 to 1e9, and burst at least 1.
 func RateLimit(perSecond float64, burst int) Policy { return ratePolicy{perSecond, burst} }
 
 type ratePolicy struct {
@@ -134,10 +132,10 @@ func (p ratePolicy) forConn(trace.SpanContext) decider {
 	return &bucket{interval: interval, ahead: ahead}
 }
 
-// bucket is a token bucket kept as one time: when it will be full again.
+// bucket is a token bucket. Its whole state is the time at which it will be full again.
 type bucket struct {
-	interval time.Duration // that a token takes to come
-	ahead    time.Duration // how far full may lie ahead for one more to be taken
+	interval time.Duration // time for one new token
+	ahead    time.Duration // a token may be taken if full is at most so far ahead
 	full     atomic.Int64  // since processStart
 }
 
@@ -160,9 +158,9 @@ func (b *bucket) take(now time.Duration) reason {
 	}
 }
 
-// ParentBased follows the decision of the span that a message's would be the
-// child of: what it carries on a connection with [TrustPeer], or for one that is
-// sent, the span in the context of the send. Where there is none it asks root.
+// ParentBased follows the sampling decision of the span that would be the parent. For a received
+// message, this is the context in the message, if [TrustPeer] is set. For a sent message, it is the
+// span in the context of the send. If there is no parent, root decides.
 func ParentBased(root Policy) Policy { return parentPolicy{root} }
 
 type parentPolicy struct{ root Policy }
@@ -190,12 +188,12 @@ func (d parentDecider) decide(parent trace.SpanContext) reason {
 	return byParent
 }
 
-// AllOf lets pass what every one of policies does. It asks them in order, and
-// none after the first that refuses, which is the one that is counted.
+// AllOf lets a message pass if all policies do. It asks them in order, and stops at the first that
+// refuses. That one is counted as the reason.
 func AllOf(policies ...Policy) Policy { return groupPolicy{policies, true} }
 
-// AnyOf lets pass what one of policies does. It asks them in order, and none after
-// the first that lets pass. Where none does, the last is counted.
+// AnyOf lets a message pass if at least one policy does. It asks them in order, and stops at the
+// first that lets it pass. If all refuse, the last one is counted as the reason.
 func AnyOf(policies ...Policy) Policy { return groupPolicy{policies, false} }
 
 type groupPolicy struct {

@@ -1,7 +1,7 @@
 package tracing
 
-// findMembers looks through the whole of doc, which must be valid JSON
-// (RFC 8259), and returns where the top-level members are.
+// findMembers returns the positions of the top-level members. It checks that the whole of doc is
+// valid JSON (RFC 8259).
 func findMembers(doc []byte) (m members) {
 	s := scanner{doc: doc}
 	s.space()
@@ -20,14 +20,13 @@ func findMembers(doc []byte) (m members) {
 	return m
 }
 
-// scanner passes over JSON values. Its methods return false where the document
-// is not valid.
+// scanner skips over JSON values. Its methods return false if the document is not valid.
 type scanner struct {
 	doc []byte
 	at  int
 }
 
-// peek returns the next byte, and 0, which begins nothing, at the end.
+// peek returns the next byte. At the end it returns 0, with which no value begins.
 func (s *scanner) peek() byte {
 	if s.at < len(s.doc) {
 		return s.doc[s.at]
@@ -54,7 +53,7 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-// object passes over an object. m is nil for one that is nested.
+// object skips over an object. m is nil for a nested object.
 func (s *scanner) object(m *members, depth int) bool {
 	s.at++
 	s.space()

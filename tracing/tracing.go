@@ -10,14 +10,14 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// ScopeName is the instrumentation scope of the spans and instruments.
+// ScopeName is the name of the instrumentation scope of all spans and instruments.
 const ScopeName = "github.com/otelws/otelws-go/tracing"
 
-// Version is the version of the instrumentation scope, and of the module.
+// Version is the version of the module, and of the instrumentation scope.
 const Version = "0.1.0"
 
-// Instrumentation makes the spans of messages. It is made by [New], once for a
-// process as a rule, and is safe for concurrent use.
+// Instrumentation makes the spans of messages. A process usually needs one. It is safe for
+// concurrent use.
 type Instrumentation struct {
 	tracer      trace.Tracer
 	policy      Policy
@@ -29,8 +29,8 @@ type Instrumentation struct {
 	processed [][outcomes][]metric.RecordOption // by place in kinds, one without these
 }
 
-// New returns an Instrumentation, or an error that says what is wrong with the
-// options.
+// New returns an Instrumentation. It returns an error if an option is invalid, or if an instrument
+// cannot be created.
 func New(opts ...Option) (*Instrumentation, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {

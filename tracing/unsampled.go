@@ -7,10 +7,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// unsampled returns the span context of a message that is suppressed: that of
-// its parent, no longer sampled, or a new one where there is no parent. It is
-// valid, so that a parent-based sampler drops the spans beneath it; new for each
-// message, so that log lines with the trace id of one belong together.
+// unsampled returns the span context for a message without a span: the parent's, with the sampled
+// flag removed, or a new one if there is no parent. It is valid, so that a parent-based sampler
+// drops the spans below it. It is new for each message, so that log lines of one message share a
+// trace ID.
 func unsampled(parent trace.SpanContext) trace.SpanContext {
 	if parent.IsValid() {
 		return parent.WithTraceFlags(parent.TraceFlags() &^ trace.FlagsSampled)

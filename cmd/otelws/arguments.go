@@ -8,23 +8,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// between has a command take from least to most arguments. The text wanted
-// describes them.
+// between requires from least to most arguments. The text wanted describes them for error messages.
 func between(least, most int, wanted string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch n := len(args); {
 		case most == 0 && n > 0:
-			return fmt.Errorf("%q is one argument too many: see %s -h", args[0], cmd.CommandPath())
+			return fmt.Errorf("unexpected argument %q: see %s -h", args[0], cmd.CommandPath())
 		case n < least:
-			return fmt.Errorf("give %s: see %s -h", wanted, cmd.CommandPath())
+			return fmt.Errorf("missing argument: give %s, and see %s -h", wanted, cmd.CommandPath())
 		case n > most:
-			return fmt.Errorf("%q is one argument too many: give %s, and see %s -h", args[most], wanted, cmd.CommandPath())
+			return fmt.Errorf("unexpected argument %q: give only %s, and see %s -h", args[most], wanted, cmd.CommandPath())
 		}
 		return nil
 	}
 }
 
-// knownCommand refuses a word that is no command.
+// knownCommand returns an error for a word that is not a command.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -36,13 +35,13 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if near := suggest(args[0], names); near != "" {
-		return fmt.Errorf("there is no command %q: did you mean %s?", args[0], near)
+		return fmt.Errorf("unknown command %q: did you mean %s?", args[0], near)
 	}
-	return fmt.Errorf("there is no command %q: see %s -h", args[0], cmd.Root().Name())
+	return fmt.Errorf("unknown command %q: see %s -h", args[0], cmd.Root().Name())
 }
 
-// suggest returns the name that is closest to a mistyped one, or "". Cobra
-// measures the distance, for commands only.
+// suggest returns the name that is most similar to a mistyped one, or "". Only Cobra's commands can
+// measure the similarity.
 func suggest(typed string, names []string) string {
 	c := &cobra.Command{}
 	for _, name := range names {
@@ -56,8 +55,7 @@ func suggest(typed string, names []string) string {
 	return ""
 }
 
-// webSocketAddress completes an address without a scheme, and refuses all schemes
-// but ws and wss.
+// webSocketAddress adds a missing scheme, and accepts only ws and wss.
 func webSocketAddress(address string) (string, error) {
 	full := address
 	if !strings.Contains(full, "://") {

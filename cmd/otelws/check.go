@@ -13,21 +13,22 @@ import (
 
 var checkHelp = `Check the metrics of a WebSocket server against the operational checklist.
 
-The server may use any library. Give the address of its metrics: otelws scrapes
-it twice. The address may leave out http:// and /metrics. Or give a file, or -
-for standard input. Of two sources, the first is the older scrape. The text
-format and OpenMetrics are both read.
+The server may use any library. The argument is the address of its metrics, a
+file, or - for standard input. An address may leave out http:// and /metrics,
+and is scraped twice. Of two sources, the first is the older scrape. otelws
+reads the Prometheus text format and OpenMetrics.
 
-Each line is about one item of the list:
+It checks these items, one on each line of the output:
 
 ` + checklist.Help() + `
-A line is ok, a warning or failed. A line is skipped if the sources do not tell.
-A warning or a failure says why, and what to do.
+An item is ok, a warning, failed, or skipped if the sources do not have enough
+data. A warning or a failure says why, and what to do.
 
-To find out whether the port of the metrics also takes WebSockets, otelws sends
-it up to three handshakes for a version that does not exist. They open nothing.
-With --websocket it asks that address for the metrics instead. At /debug/ws,
-beside the metrics, it asks for the connections that ended last.
+To find out whether the port of the metrics also accepts WebSockets, otelws
+sends it up to three handshakes with an invalid version. They open no
+connection. With --websocket, it checks instead whether that address serves
+metrics. It also reads the last closed connections at /debug/ws, if that page is
+beside the metrics.
 
 --format json prints an object:
 
@@ -43,7 +44,7 @@ Exit codes:
 
   0  nothing failed
   1  an item failed, or with --strict there was a warning
-  2  there was nothing to check`
+  2  the check could not run`
 
 type checkCommand struct {
 	checklist.Options
@@ -69,11 +70,11 @@ func newCheckCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&c.Idle, "idle", false, "the server has no connections now, so the gauge must be 0")
-	f.BoolVar(&c.strict, "strict", false, "exit with 1 for warnings too")
-	f.StringVar(&c.WebSocket, "websocket", "", "public `address` of the WebSockets, to see that it has no metrics")
-	c.format = choiceFlag(cmd, "format", "`form` of the output: text or json", "text", "json")
-	f.DurationVar(&c.Interval, "interval", time.Second, "time between the two scrapes of an address, 0 for one scrape")
-	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "limit on the time of a scrape")
+	f.BoolVar(&c.strict, "strict", false, "exit with 1 for warnings, too")
+	f.StringVar(&c.WebSocket, "websocket", "", "public `address` of the WebSockets, which must not serve metrics")
+	c.format = choiceFlag(cmd, "format", "output `format`: text or json", "text", "json")
+	f.DurationVar(&c.Interval, "interval", time.Second, "time between the two scrapes, 0 for a single scrape")
+	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "time limit of a scrape")
 	f.StringVar(&c.config, "http.config.file", "", "`file` with credentials and TLS settings, as Prometheus's http_config")
 	noFiles(cmd, "interval", "timeout", "websocket")
 	common(cmd, "idle", "strict", "websocket", "format", "http.config.file")

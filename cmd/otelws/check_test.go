@@ -55,7 +55,7 @@ func TestCheckExitCodes(t *testing.T) {
 		{[]string{failed}, 1, "failed"},
 		{[]string{"--idle", ok}, 1, "idle"},
 		{[]string{}, 2, "give the address"},
-		{[]string{"a", "b", "c"}, 2, "give the address"},
+		{[]string{"a", "b", "c"}, 2, "give only the address"},
 		{[]string{"no/such.txt"}, 2, "no/such.txt"},
 		{[]string{"-", "-"}, 2, "standard input"},
 		{[]string{"--format", "xml", ok}, 2, "--format"},

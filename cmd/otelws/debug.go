@@ -6,7 +6,7 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// debugPath is where the listener of the metrics shows the live connections.
+// debugPath is the path of the page with the live connections, on the listener of the metrics.
 const debugPath = "/debug/ws"
 
 func debugPage(h http.Handler) exporter.Option {

@@ -17,19 +17,19 @@ import (
 
 const demoHelp = `Run a WebSocket server with metrics, and a page to try it.
 
-The server echoes on /echo. On /room everybody receives every message. The page
-opens connections, sends messages, ends connections in several ways, and plots
-the metrics, each with its PromQL.
+The server echoes messages on /echo. On /room, every member receives every
+message. The page opens connections, sends messages, ends connections in several
+ways, and plots the metrics, each with its PromQL.
 
-Prometheus scrapes the address of --metrics, where /debug/ws shows who is
-connected. The page shows the same metrics to everybody who reaches --listen,
-even if --web.config.file protects --metrics.
+Prometheus scrapes the address of --metrics, where /debug/ws shows the open
+connections. The page also shows the metrics to everybody who can reach
+--listen, even if --web.config.file protects --metrics.
 
-With --clients there are visitors from the start. Some chat. Others vanish, read
-slowly, stay silent or send nonsense, so that every series moves.
+--clients simulates clients from the start. Some of them chat. Others vanish,
+read slowly, stay silent or send invalid frames, so that every series moves.
 
-OTLP is off. The usual variables turn it on: OTEL_EXPORTER_OTLP_ENDPOINT, or
-OTEL_METRICS_EXPORTER=otlp and OTEL_TRACES_EXPORTER=otlp.`
+OTLP is off by default. The standard variables turn it on, such as
+OTEL_EXPORTER_OTLP_ENDPOINT.`
 
 // demo has the command's flags, and settings of its tests.
 type demo struct {
@@ -55,7 +55,7 @@ func newDemoCommand(global *globalFlags) *cobra.Command {
   otelws demo --listen :8080 --metrics :9091`,
 		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// Quiet unless somebody asks for logs, so that the address stays in sight.
+			// Quiet by default, so that the address stays visible.
 			if !d.logConnections && !cmd.Flags().Changed("log.level") {
 				global.logLevel = slog.LevelWarn
 			}
@@ -67,8 +67,8 @@ func newDemoCommand(global *globalFlags) *cobra.Command {
 	f.IntVar(&d.clients, "clients", 0, "`number` of simulated clients")
 	f.StringVar(&d.listen, "listen", "localhost:8080", "`address` of the WebSocket server")
 	f.StringVar(&d.metrics, "metrics", exporter.DefaultListenAddress, "`address` of the metrics")
-	f.DurationVar(&d.heartbeat, "heartbeat", 30*time.Second, "time from one ping to the next, 0 for none")
-	f.BoolVar(&d.logConnections, "log.connections", false, "log each connection when it has ended")
+	f.DurationVar(&d.heartbeat, "heartbeat", 30*time.Second, "`interval` of the pings, 0 for none")
+	f.BoolVar(&d.logConnections, "log.connections", false, "log each connection when it ends")
 	f.StringVar(&d.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as for Prometheus exporters")
 	return cmd
 }
@@ -161,8 +161,8 @@ func (d *demo) instrument(tel *telemetry, logger *slog.Logger) (*otelws.Instrume
 	return otelws.New(opts...)
 }
 
-// limitSendBuffer keeps the kernel from taking megabytes for a client that does
-// not read: the demo shows a slow reader within seconds.
+// limitSendBuffer limits the data that the kernel buffers for a client that does not read, so that
+// the demo shows a slow reader within seconds.
 func limitSendBuffer(ctx context.Context, c net.Conn) context.Context {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(32 << 10)

@@ -24,8 +24,8 @@ func (d *dialFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVarP(&d.headers, "header", "H", nil, "`header` of the handshakes, as 'Name: value' (repeatable)")
 	f.StringArrayVar(&d.subprotocols, "subprotocol", nil, "`subprotocol` that the handshakes offer (repeatable)")
-	f.StringVar(&d.ca, "tls.ca", "", "PEM `file` with the authorities of the server's certificate, instead of the system's")
-	f.BoolVar(&d.insecure, "tls.insecure-skip-verify", false, "take any certificate of the server")
+	f.StringVar(&d.ca, "tls.ca", "", "PEM `file` with certificate authorities for the server, instead of the system's")
+	f.BoolVar(&d.insecure, "tls.insecure-skip-verify", false, "accept any certificate of the server")
 	noFiles(cmd, "header", "subprotocol")
 }
 
@@ -34,7 +34,7 @@ func (d *dialFlags) header() (http.Header, error) {
 	for _, h := range d.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, errors.New("--header: use 'Name: value', such as 'Origin: https://example.com'") // it may be a token alone
+			return nil, errors.New("--header: use 'Name: value', such as 'Origin: https://example.com'") // does not quote the value, which may be a token
 		}
 		all.Add(name, strings.TrimSpace(value))
 	}
@@ -52,7 +52,7 @@ func (d *dialFlags) tls() (*tls.Config, error) {
 	}
 	cfg.RootCAs = x509.NewCertPool()
 	if !cfg.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("--tls.ca %s: the file has no certificate in PEM form", d.ca)
+		return nil, fmt.Errorf("--tls.ca %s: use a file with a certificate in PEM format", d.ca)
 	}
 	return cfg, nil
 }

@@ -6,8 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitError ends the command with an exit code. It prints nothing if it has no
-// error.
+// exitError is an error with an exit code. Without err, the command prints nothing.
 type exitError struct {
 	code int
 	err  error
@@ -22,7 +21,7 @@ func (e exitError) Error() string {
 
 func (e exitError) Unwrap() error { return e.err }
 
-// exitCode is 1 for an error without a code.
+// exitCode returns the exit code for err. The default is 1.
 func exitCode(err error) int {
 	var e exitError
 	if errors.As(err, &e) {
@@ -31,12 +30,11 @@ func exitCode(err error) int {
 	return 1
 }
 
-// unusable is the exit code of a command that could not do its work, and so has
-// no verdict.
+// unusable is the exit code of a command that could not run, and therefore has no verdict.
 const unusable = 2
 
-// judging makes a command whose exit code 1 is a verdict on a server. Every other
-// error exits with unusable.
+// judging wraps a command whose exit code 1 is a verdict on a server, so that all other errors exit
+// with unusable.
 func judging(cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitError{unusable, explainFlag(cmd, err)} })

@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Flags have names as in Prometheus's programs: a group, a dot and a name, with
-// hyphens within either, as in --tls.insecure-skip-verify.
+// Flags are named as in Prometheus: a group, a dot and a name, both with hyphens, as in
+// --tls.insecure-skip-verify.
 
-// explainFlag says which values a flag takes, or which flag was meant.
+// explainFlag adds to an error which values a flag accepts, or which flag was meant.
 func explainFlag(cmd *cobra.Command, err error) error {
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		return unknownFlag(cmd, unknown.GetSpecifiedName())
@@ -37,12 +37,12 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	if near := suggest(name, names); near != "" {
-		return fmt.Errorf("there is no flag --%s: did you mean --%s?", name, near)
+		return fmt.Errorf("unknown flag --%s: did you mean --%s?", name, near)
 	}
-	return fmt.Errorf("there is no flag --%s: see %s --help", name, cmd.CommandPath())
+	return fmt.Errorf("unknown flag --%s: see %s --help", name, cmd.CommandPath())
 }
 
-// choice is a flag with few values, which the shell completes.
+// choice is a flag with a fixed list of values, which the shell can complete.
 type choice struct {
 	value  string
 	values []string
@@ -59,7 +59,7 @@ func (c *choice) Set(v string) error {
 	return nil
 }
 
-// choiceFlag adds a flag whose default is the first of the values.
+// choiceFlag adds a flag. Its default is the first value.
 func choiceFlag(cmd *cobra.Command, name, usage string, values ...string) *choice {
 	c := &choice{values[0], values}
 	cmd.Flags().Var(c, name, usage)
@@ -68,7 +68,7 @@ func choiceFlag(cmd *cobra.Command, name, usage string, values ...string) *choic
 	return c
 }
 
-// noFiles keeps the shell from completing files for a flag.
+// noFiles stops the shell from completing file names for a flag.
 func noFiles(cmd *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)

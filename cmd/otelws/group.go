@@ -6,13 +6,12 @@ import (
 	"slices"
 )
 
-// service is a part of a command. It runs until its context is done, ends its
-// work, and returns nil. Any other end is an error.
+// service is a part of a command. It runs until its context is done, and then returns nil. If it
+// returns earlier, it returns an error.
 type service func(context.Context) error
 
-// runGroup starts services, and waits until ctx is done or one of them returns.
-// It then ends them one after the other, the last one first, and returns their
-// errors.
+// runGroup starts services, and waits until ctx is done or a service returns. Then it stops all
+// services one after the other, in reverse order, and returns their errors.
 func runGroup(ctx context.Context, services ...service) error {
 	type running struct {
 		cancel context.CancelFunc

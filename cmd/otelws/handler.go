@@ -12,14 +12,13 @@ import (
 )
 
 const (
-	// echoLimit is the size of the longest message that /echo takes.
+	// echoLimit is the maximum message size of /echo.
 	echoLimit = 512 << 10
-	// writeTimeout limits the time that a client takes to read one message.
+	// writeTimeout is the time limit for a client to read one message.
 	writeTimeout = 10 * time.Second
 )
 
-// newDemoHandler returns the handler of the demo: its WebSockets, and its page with
-// the plots of past.
+// newDemoHandler returns the handler of the demo: its WebSockets, and its page with plots of past.
 func newDemoHandler(ws *otelws.Instrumentation, past *history, clients *simulation, data pageData) http.Handler {
 	mux := http.NewServeMux()
 	cut := newCutter()
@@ -30,8 +29,7 @@ func newDemoHandler(ws *otelws.Instrumentation, past *history, clients *simulati
 	own := http.NewCrossOriginProtection()
 	mux.Handle("POST /cut", own.Handler(cut))
 	mux.Handle("POST /vanish", own.Handler(vanisher(clients)))
-	// Accept alone would watch the connections. This also sees handshakes for paths
-	// that do not exist.
+	// Accept alone would watch the connections. Handler also records handshakes for unknown paths.
 	return ws.Handler(mux)
 }
 
@@ -39,7 +37,7 @@ func echo(ws *otelws.Instrumentation, cut *cutter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, nil)
 		if err != nil {
-			return // the client has its answer
+			return // Accept has answered
 		}
 		defer c.CloseNow()
 		defer cut.watch(r, c)()

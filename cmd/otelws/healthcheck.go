@@ -17,12 +17,12 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-const healthcheckHelp = `Ask a server whether it is well. This is the health check of a container that
-has neither a shell nor curl.
+const healthcheckHelp = `Check the health of a server. Use it as the health check of a container that has
+neither a shell nor curl.
 
-Without a URL it asks the otelws on this machine at the default of --metrics.
-Give the URL if --metrics has another port. http://localhost:9091/-/ready also
-asks a proxy whether its backend takes connections.
+Without a URL, it checks otelws on this machine, on the default port of --metrics.
+With http://localhost:9091/-/ready, it also checks whether the backend of a proxy
+accepts connections.
 
 Exit codes:
 
@@ -38,11 +38,11 @@ func newHealthcheckCommand() *cobra.Command {
 	var h healthcheckCommand
 	cmd := &cobra.Command{
 		Use:   "healthcheck [URL]",
-		Short: "Ask a server whether it is well",
+		Short: "Check the health of a server",
 		Long:  healthcheckHelp,
 		Example: `  otelws healthcheck
   otelws healthcheck http://localhost:9102/-/ready`,
-		Args: between(0, 1, "one address"),
+		Args: between(0, 1, "one URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address := "http://" + exporter.DefaultListenAddress + "/-/healthy"
 			if len(args) > 0 {
@@ -53,7 +53,7 @@ func newHealthcheckCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&h.config, "http.config.file", "", "`file` with credentials and TLS settings, as Prometheus's http_config")
-	f.DurationVar(&h.timeout, "timeout", 2*time.Second, "time that the answer may take")
+	f.DurationVar(&h.timeout, "timeout", 2*time.Second, "time limit of the answer")
 	noFiles(cmd, "timeout")
 	return cmd
 }
@@ -90,7 +90,7 @@ func answer(ctx context.Context, client *http.Client, address string) (string, e
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		// Without the method and the address, which the caller names.
+		// The caller adds the address.
 		if failed := (*url.Error)(nil); errors.As(err, &failed) {
 			err = failed.Err
 		}

@@ -32,7 +32,7 @@ func TestHealthcheck(t *testing.T) {
 		{"nobody there", []string{nobody}, 1, nobody + ": dial tcp"},
 		{"a password is not shown", []string{strings.Replace(nobody, "//", "//me:secret@", 1)}, 1, "REDACTED@"},
 		{"no address", []string{"localhost:9091"}, 1, "http://localhost:9091/-/healthy"},
-		{"two addresses", []string{nobody, nobody}, 1, "give one address"},
+		{"two addresses", []string{nobody, nobody}, 1, "give only one URL"},
 		{"no file", []string{"--http.config.file", "no/such.yml"}, 1, "no/such.yml"},
 		{"no time", []string{"--timeout", "0s"}, 1, "--timeout"},
 	} {

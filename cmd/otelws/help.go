@@ -10,21 +10,21 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The -h of a command fits a screen of this size.
+// The output of -h fits on a screen of this size.
 const (
-	screenLines   = 23 // and a prompt
+	screenLines   = 23 // leaves a line for the prompt
 	screenColumns = 80
 )
 
-// The annotation of a command that names the flags of its -h.
+// commonFlags is the annotation of a command that lists the flags of its -h.
 const commonFlags = "common flags"
 
-// common names the flags that most users need. Without any, -h shows them all.
+// common lists the flags that -h shows. Without a list, -h shows all flags.
 func common(cmd *cobra.Command, flags ...string) {
 	cmd.Annotations = map[string]string{commonFlags: strings.Join(flags, " ")}
 }
 
-// addHelp has -h show a screen, and --help everything.
+// addHelp makes -h show one screen, and --help everything.
 func addHelp(root *cobra.Command) {
 	full := root.HelpFunc()
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
@@ -53,14 +53,14 @@ func writeScreen(w io.Writer, cmd *cobra.Command) {
 	})
 	fmt.Fprintf(w, "\nFlags:\n%s", flags.FlagUsagesWrapped(screenColumns))
 	if cmd.Long != "" {
-		fmt.Fprintf(w, "\nAll flags, and what they mean together: %s --help\n", cmd.CommandPath())
+		fmt.Fprintf(w, "\nAll flags, and details: %s --help\n", cmd.CommandPath())
 	}
 }
 
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",
-		Short: "Explain a command, as its --help does",
+		Short: "Show the help of a command",
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, c := range cmd.Root().Commands() {

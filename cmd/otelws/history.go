@@ -20,15 +20,14 @@ import (
 
 const (
 	historyEvery = time.Second
-	historySize  = 900 // scrapes, which is fifteen minutes
+	historySize  = 900 // scrapes: fifteen minutes
 )
 
-// history scrapes the demo's own metrics once a second, and keeps the series that
-// the page plots. So a page has plots as soon as somebody opens it.
+// history scrapes the demo's own metrics once a second, and keeps the series that the page plots.
+// Thus the page has plots as soon as it is opened.
 //
-// It serves them to everybody who reaches the WebSockets, even if a web
-// configuration protects the metrics. That is for a demo on localhost: a server in
-// production keeps its metrics on a listener of their own.
+// It serves the series to everybody who can reach the WebSockets, even if a web configuration
+// protects the metrics. This is only acceptable for a demo on localhost.
 type history struct {
 	metrics http.Handler // the exporter's
 	logger  *slog.Logger
@@ -45,7 +44,8 @@ type plottedSeries struct {
 	Values []sample          `json:"values"` // one for each time
 }
 
-// sample is a value in JSON. It is NaN, and null there, if the series was absent.
+// sample is the value of a series at one time. NaN means that the series was absent; in JSON, it is
+// null.
 type sample float64
 
 func (v sample) MarshalJSON() ([]byte, error) {
@@ -151,7 +151,8 @@ func (h *history) addSample(name string, labels map[string]string, value float64
 	series.Values = append(series.Values, sample(value))
 }
 
-// ServeHTTP answers with the scrapes after the time since, or with all of them.
+// ServeHTTP answers with the scrapes after the query's time since. Without since, it answers with all
+// of them.
 func (h *history) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	since := math.Inf(-1)
 	if text := r.URL.Query().Get("since"); text != "" {
@@ -169,7 +170,7 @@ func (h *history) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(body) // the client is gone
+	_, _ = w.Write(body) // an error means that the client is gone
 }
 
 type scrapes struct {

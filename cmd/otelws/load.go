@@ -15,19 +15,20 @@ import (
 
 const loadHelp = `Put a WebSocket server under load, and measure it.
 
-The server must echo each message, as otelws demo does on /echo. With --no-echo
-it need not answer. The address may leave out ws://.
+The server must echo each message, as otelws demo does on /echo. With --no-echo,
+no answer is expected. The address may leave out ws://.
 
-Without --rate, each connection sends its next message when the one before has
-come back. With --rate, messages are due at fixed times, and a round trip counts
-from then: if the server holds up one message, those behind it show that too.
+Without --rate, each connection sends a message when the previous one has come
+back. With --rate, messages are sent at fixed times, and a round trip begins at
+that time. Thus a delay of one message also shows in the messages behind it.
 
-With --verify, otelws scrapes the server's metrics before and after the run, and
-compares their increase with its own counts: connections, close codes, messages,
-bytes and frames, to the digit. Nobody else may use the server meanwhile. With
-compression, bytes are not compared.
+With --verify, otelws scrapes the server's metrics before and after the run. It
+checks that they increased by exactly its own counts of connections, close
+codes, messages, bytes and frames. Nobody else may use the server during the
+run. With compression, bytes are not compared.
 
-Ctrl-C ends the run early, with the results so far. A second Ctrl-C kills it.
+Ctrl-C ends the run early and prints the results so far. A second Ctrl-C exits
+at once.
 
 --format json prints an object. Times are in seconds:
 
@@ -48,9 +49,9 @@ Ctrl-C ends the run early, with the results so far. A second Ctrl-C kills it.
 
 Exit codes:
 
-  0  there was no error, and with --verify the metrics agree
+  0  there were no errors, and with --verify the metrics agree
   1  there were errors, or the metrics do not agree
-  2  there was no result`
+  2  the run gave no result`
 
 type loadCommand struct {
 	load.Config
@@ -81,26 +82,26 @@ func newLoadCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.IntVarP(&c.Connections, "connections", "c", 50, "`number` of concurrent connections")
-	f.DurationVar(&c.Ramp, "ramp", time.Second, "time within which the connections begin")
-	f.DurationVar(&c.Lifetime, "lifetime", 0, "time after which another connection replaces a connection, 0 for never")
-	f.DurationVarP(&c.Duration, "duration", "d", 10*time.Second, "time to send; no limit if only --messages is given")
-	f.Int64VarP(&c.Messages, "messages", "n", 0, "`number` of messages in all, 0 for no limit")
-	f.Var(&c.Sizes, "size", "size of messages: one, a range, or a list with weights")
+	f.DurationVar(&c.Ramp, "ramp", time.Second, "time to open all connections")
+	f.DurationVar(&c.Lifetime, "lifetime", 0, "time until a new connection replaces a connection, 0 for never")
+	f.DurationVarP(&c.Duration, "duration", "d", 10*time.Second, "time to send; if only --messages is given, no limit")
+	f.Int64VarP(&c.Messages, "messages", "n", 0, "total `number` of messages, 0 for no limit")
+	f.Var(&c.Sizes, "size", "size of messages: one size, a range, or a list with weights")
 	f.Float64Var(&c.Rate, "rate", 0, "messages a second for each connection, 0 for as many as possible")
 	f.BoolVar(&c.Binary, "binary", false, "send binary messages instead of text")
 	f.BoolVar(&c.Compression, "compression", false, "offer permessage-deflate")
 	f.BoolVar(&c.noEcho, "no-echo", false, "expect no answer")
-	f.DurationVar(&c.Heartbeat, "heartbeat", 0, "time from one ping to the next, 0 for none")
+	f.DurationVar(&c.Heartbeat, "heartbeat", 0, "`interval` of the pings, 0 for none")
 	f.Float64Var(&c.Drop, "drop", 0, "`share` of connections that end without a close frame, from 0 to 1")
 	f.Float64Var(&c.Slow, "slow", 0, "`share` of connections that read slowly, from 0 to 1")
-	f.DurationVar(&c.SlowPause, "slow.pause", 100*time.Millisecond, "pause of slow readers after each message")
+	f.DurationVar(&c.SlowPause, "slow.pause", 100*time.Millisecond, "`pause` of slow readers after each message")
 	c.add(cmd)
-	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "limit on a handshake, on the wait for a pong, and on the end")
-	f.StringVar(&c.Verify, "verify", "", "`address` of the server's metrics, to compare them with the run")
+	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "time limit of a handshake, of a pong, and of the end of the run")
+	f.StringVar(&c.Verify, "verify", "", "`address` of the server's metrics, to compare with the run")
 	f.StringVar(&c.config, "verify.http.config.file", "", "`file` with credentials and TLS settings for the metrics, as Prometheus's http_config")
-	f.DurationVar(&c.VerifyTimeout, "verify.timeout", 10*time.Second, "limit on the wait until the metrics agree")
-	c.format = choiceFlag(cmd, "format", "`form` of the output: text or json", "text", "json")
-	f.StringVar(&c.jsonFile, "json", "", "`file` to write the result to as JSON too")
+	f.DurationVar(&c.VerifyTimeout, "verify.timeout", 10*time.Second, "time limit until the metrics must agree")
+	c.format = choiceFlag(cmd, "format", "output `format`: text or json", "text", "json")
+	f.StringVar(&c.jsonFile, "json", "", "also write the result to a `file`, as JSON")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
 	common(cmd, "connections", "duration", "messages", "size", "rate", "verify")
 	noFiles(cmd, "connections", "ramp", "lifetime", "duration", "messages", "rate", "heartbeat", "drop",
@@ -124,7 +125,7 @@ func (c *loadCommand) prepare(cmd *cobra.Command, address string) error {
 		return err
 	}
 	if !c.Echo && c.Slow > 0 && c.Rate == 0 {
-		return errors.New("--slow: a slow reader needs an echo to read; drop --no-echo")
+		return errors.New("--slow: a slow reader needs an echo to read: leave out --no-echo")
 	}
 	if c.Header, err = c.header(); err != nil {
 		return err
@@ -149,7 +150,7 @@ func (c *loadCommand) run(cmd *cobra.Command, address string) (err error) {
 	if err := c.prepare(cmd, address); err != nil {
 		return err
 	}
-	// A file that cannot be written shows before the run.
+	// Create the file first, so that an error shows before the run.
 	var file *os.File
 	if c.jsonFile != "" {
 		if file, err = os.Create(c.jsonFile); err != nil {

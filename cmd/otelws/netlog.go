@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// logNetHTTP has the logger say what net/http tells the log of the process alone,
-// until the function that it returns is called. That may quote a response.
+// logNetHTTP sends the messages that net/http writes to the standard logger to logger, until stop is
+// called. It cuts quotes of responses, which may contain secrets.
 func logNetHTTP(logger *slog.Logger) (stop func()) {
 	flags := log.Flags()
 	log.SetFlags(0)

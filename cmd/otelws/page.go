@@ -14,7 +14,7 @@ import (
 //go:embed page/uplot/*.js page/uplot/*.css page/uplot/LICENSE
 var pageFiles embed.FS
 
-// contentTypes are fixed here, since the machine may know others.
+// contentTypes are fixed here, because the tables of machines differ.
 var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
@@ -23,7 +23,7 @@ var contentTypes = map[string]string{
 	"":      "text/plain; charset=utf-8",
 }
 
-// pagePolicy lets the page load from the demo only.
+// pagePolicy allows the page to load content only from the demo.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -33,7 +33,7 @@ type pageData struct {
 	Heartbeat time.Duration // 0 for none
 	EchoLimit int
 	RoomLimit int
-	Declared  int // the private close code with a series of its own
+	Declared  int // the private close code that the server declares
 }
 
 // addPage adds the index to mux as /, and the other files of the page by their
@@ -42,7 +42,7 @@ func addPage(mux *http.ServeMux, data pageData) {
 	index := template.Must(template.ParseFS(pageFiles, "page/index.html"))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		setPageHeader(w.Header(), "index.html")
-		_ = index.Execute(w, data) // the client is gone
+		_ = index.Execute(w, data) // an error means that the client is gone
 	})
 	err := fs.WalkDir(pageFiles, "page", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || name == "page/index.html" {

@@ -12,7 +12,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
-// The times between two reports of progress. A terminal redraws one line.
+// The intervals of progress reports. On a terminal, a report redraws one line.
 const (
 	redrawEvery = 200 * time.Millisecond
 	lineEvery   = 5 * time.Second
@@ -71,7 +71,7 @@ func repeat(ctx context.Context, every time.Duration, do func()) {
 	}
 }
 
-// text has as much as fits a line.
+// text returns as many values as fit on a line.
 func (p progress) text(columns int) string {
 	text := fmt.Sprintf("%3.0f %%  %v", 100*p.share, p.elapsed.Round(time.Second/10))
 	for _, more := range p.more {
@@ -82,7 +82,7 @@ func (p progress) text(columns int) string {
 	return text
 }
 
-// line puts a bar before the text if there is room for one.
+// line adds a bar before the text, if there is enough room.
 func (p progress) line(columns int) string {
 	text := p.text(columns)
 	room := min(30, columns-len(text)-4)

@@ -17,12 +17,11 @@ var roomKinds = []string{"chat", "typing"}
 // memberQueue is the number of messages that a member may be behind the room.
 const memberQueue = 32
 
-// room is a handler that sends every message to all its members, the sender
-// included.
+// room is a handler that sends every message to all its members, including the sender.
 //
-// Nobody waits for a slow reader. The room sends a member away when its queue is
-// full, with the code 1013, try again later. A member that reads nothing at all
-// never receives that frame, and the room cuts it off after writeTimeout.
+// Nobody waits for a slow reader. When the queue of a member is full, the room closes its connection
+// with the code 1013 (try again later). If the member reads nothing at all, the room cuts the
+// connection after writeTimeout.
 type room struct {
 	ws  *otelws.Instrumentation
 	cut *cutter
@@ -48,7 +47,7 @@ func newRoom(ws *otelws.Instrumentation, cut *cutter) *room {
 func (rm *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, err := rm.ws.Accept(w, r, nil)
 	if err != nil {
-		return // the client has its answer
+		return // Accept has answered
 	}
 	var writer sync.WaitGroup
 	defer writer.Wait()
@@ -101,7 +100,7 @@ func (rm *room) broadcast(msg message) {
 	}
 }
 
-// discard empties the queue, which its writer may be doing too.
+// discard empties the queue. The member's writer may read from it at the same time.
 func (m *member) discard() {
 	for {
 		select {

@@ -24,10 +24,10 @@ func newRootCommand() *cobra.Command {
 		Short: "Tools for WebSocket servers: try, watch, check and load them",
 		Long: `Tools for WebSocket servers: try, watch, check and load them.
 
-Begin with otelws demo. It needs nothing but a browser.`,
+Start with otelws demo. It needs only a browser.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		// main prints the error, in one line.
+		// main prints the error, on one line.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -35,7 +35,7 @@ Begin with otelws demo. It needs nothing but a browser.`,
 	cmd.SetVersionTemplate(versionLine())
 	cmd.SetFlagErrorFunc(explainFlag)
 	var global globalFlags
-	cmd.PersistentFlags().Var(levelValue{&global.logLevel}, "log.level", "least `level` to log: debug, info, warn or error")
+	cmd.PersistentFlags().Var(levelValue{&global.logLevel}, "log.level", "minimum `level` to log: debug, info, warn or error")
 	proxy := newProxyCommand(&global)
 	common(proxy, "backend", "listen", "route", "tls.cert")
 	cmd.AddCommand(

@@ -12,11 +12,11 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// drainTime is the longest close handshake of coder/websocket: five seconds to
-// write the close frame, and five for the answer.
+// drainTime is the time limit of coder/websocket's close handshake: five seconds to write the close
+// frame, and five for the answer.
 const drainTime = 10 * time.Second
 
-// listen listens on address, the value of flag.
+// listen listens on address, which is the value of flag.
 func listen(flag, address string) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("--%s %s: use host:port, such as localhost:8080 or :8080: %w", flag, address, err)
@@ -28,8 +28,8 @@ func listen(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// reachable returns a host and port of l for clients on this machine. It keeps the
-// host of the address that the user gave.
+// reachable returns a host and port at which clients on this machine reach l. It keeps the host that
+// the user gave in address.
 func reachable(l net.Listener, address string) string {
 	host, _, _ := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -39,8 +39,8 @@ func reachable(l net.Listener, address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// metricsURL is the address of the metrics. With a web configuration it has no
-// scheme, since that file decides between HTTP and HTTPS.
+// metricsURL returns the address of the metrics. With a web configuration it has no scheme, because
+// that file decides between HTTP and HTTPS.
 func metricsURL(l net.Listener, address, webConfig string) string {
 	place := reachable(l, address) + "/metrics"
 	if webConfig != "" {
@@ -56,8 +56,8 @@ type server struct {
 	logger *slog.Logger
 }
 
-// newServer returns a server without a handler. Its timeouts end with the
-// handshake, since they do not apply to hijacked connections.
+// newServer returns a server without a handler. Its timeouts end with the handshake: they do not
+// apply to hijacked connections.
 func newServer(ws *otelws.Instrumentation, logger *slog.Logger) *server {
 	return &server{ws: ws, logger: logger, http: http.Server{
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -69,8 +69,8 @@ func newServer(ws *otelws.Instrumentation, logger *slog.Logger) *server {
 	}}
 }
 
-// serve serves on l until ctx is done. It then accepts no more connections, and
-// sends a close frame to every client.
+// serve serves on l until ctx is done. Then it accepts no more connections, and sends a close frame
+// to every client.
 func (s *server) serve(ctx context.Context, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(l) }()
@@ -85,14 +85,13 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := s.shutdown(grace); err != nil {
-		s.logger.Warn("cut off connections that did not end in time", "err", err)
+		s.logger.Warn("cut connections that did not end in time", "err", err)
 	}
 	return failure
 }
 
-// shutdown drains twice. It drains at once, since Shutdown can wait five seconds
-// for a connection that a browser opened in advance. It drains again after
-// Shutdown, for the WebSockets that came meanwhile.
+// shutdown drains twice: at once, because Shutdown can wait five seconds for a connection that a
+// browser opened in advance, and after Shutdown, for WebSockets that were opened in the meantime.
 func (s *server) shutdown(ctx context.Context) error {
 	first := make(chan error, 1)
 	go func() { first <- s.ws.Drain(ctx) }()

@@ -14,11 +14,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// simulation is a number of clients of the demo's server. A client makes one visit
-// after the other, each of another kind.
+// simulation simulates clients of the demo's server. A client makes visits of different kinds, one
+// after the other.
 //
-// otelws.Transport does not watch them. Clients are elsewhere as a rule, and here
-// the scrape would show every message twice.
+// The clients do not use otelws.Transport, because the scrape would then show every message twice:
+// real clients are usually in other processes.
 type simulation struct {
 	clients   int
 	url       string
@@ -26,7 +26,7 @@ type simulation struct {
 	heartbeat time.Duration // the server's
 	logger    *slog.Logger
 
-	ctx    context.Context // of the connections, which outlast run
+	ctx    context.Context // for the connections, which live longer than run
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -37,10 +37,10 @@ func newSimulation(clients int, url string, pace, heartbeat time.Duration, logge
 	return s
 }
 
-// run sends clients in until leaving is done. Clients inside then wait until the
-// server sends them away.
+// run makes clients visit until leaving is done. Then the connected clients wait for the server's
+// close frame.
 func (s *simulation) run(leaving context.Context) error {
-	// All of them begin within some seconds.
+	// All clients begin within some seconds.
 	ramp := min(s.pace/20, 10*s.pace/time.Duration(s.clients))
 	for i := range s.clients {
 		s.wg.Go(func() {
@@ -65,7 +65,7 @@ func (s *simulation) close() {
 	s.wg.Wait()
 }
 
-// between returns a duration from low to high times the pace.
+// between returns a random duration from low to high, in units of the pace.
 func (s *simulation) between(low, high float64) time.Duration {
 	return time.Duration((low + rand.Float64()*(high-low)) * float64(s.pace))
 }
@@ -116,7 +116,7 @@ func (v *visit) listen() <-chan struct{} {
 	return over
 }
 
-// text is the text that all messages are cut from.
+// text is the source of all messages: a message is a part of it.
 var text = sync.OnceValue(func() []byte {
 	b := make([]byte, echoLimit+1)
 	for i := range b {
@@ -125,12 +125,12 @@ var text = sync.OnceValue(func() []byte {
 	return b
 })
 
-// fragment is the size of the frames of a longer message.
+// fragment is the maximum frame size: longer messages have several frames.
 const fragment = 64 << 10
 
-// talk sends messages of up to limit bytes, most of them short. It returns after
-// d, or when the server has ended the connection. When clients are to leave, it
-// waits until the server ends the connection.
+// talk sends messages of up to limit bytes, most of them short. It returns after d, or when the
+// server has ended the connection. When leaving is done, it waits until the server ends the
+// connection.
 func (v *visit) talk(over <-chan struct{}, d time.Duration, limit int, every time.Duration) {
 	end := time.After(d)
 	for n := 0; ; n++ {

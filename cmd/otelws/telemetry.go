@@ -20,19 +20,19 @@ import (
 	"github.com/otelws/otelws-go/exporter/otlp"
 )
 
-// flushTime limits the last export of metrics and spans. Their backends may be down.
+// flushTime is the time limit of the last export. The backend may be down.
 const flushTime = 5 * time.Second
 
-// telemetry serves the metrics of a command to scrapers, and sends metrics and
-// traces by OTLP if the environment asks for that.
+// telemetry serves the metrics of a command to scrapers. It also exports metrics and traces by OTLP,
+// if the environment asks for that.
 type telemetry struct {
 	exp    *exporter.Exporter
 	push   *otlp.Exporter
 	logger *slog.Logger
 }
 
-// newTelemetry names the process service, unless the environment names it. The
-// options come after the options of every command.
+// newTelemetry uses service as the service name, unless the environment sets another one. opts come
+// after the options that all commands have.
 func newTelemetry(ctx context.Context, service, webConfig string, logger *slog.Logger, opts ...exporter.Option) (*telemetry, error) {
 	res, err := resource.New(ctx,
 		resource.WithAttributes(
@@ -69,11 +69,11 @@ func (t *telemetry) Propagator() propagation.TextMapPropagator { return t.push.P
 // Metrics returns the handler of a scrape.
 func (t *telemetry) Metrics() http.Handler { return t.exp.Handler() }
 
-// Serve answers scrapes on l until ctx is done.
+// Serve serves scrapes on l until ctx is done.
 func (t *telemetry) Serve(ctx context.Context, l net.Listener) error { return t.exp.Serve(ctx, l) }
 
-// close exports the rest, spans first and metrics last, even if ctx is done. It
-// only logs that a backend is down: the command did its work.
+// close exports the remaining data, spans first and metrics last, even if ctx is done. If the backend
+// is down, it only logs this, because the command has done its work.
 func (t *telemetry) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()

@@ -13,12 +13,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// coloured reports whether w shows colours.
+// coloured reports whether output to w should have colours.
 func coloured(w io.Writer) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// columns is the width of the terminal, or else a width that is good to read.
+// columns returns the width of the terminal. If w is not a terminal, it returns a readable width.
 func columns(w io.Writer) int {
 	if f, ok := fileOf(w); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
@@ -28,7 +28,7 @@ func columns(w io.Writer) int {
 	return 100
 }
 
-// fileOf returns the file beneath w, also if a writer wraps it.
+// fileOf returns the file to which w writes, also if another writer wraps it.
 func fileOf(w io.Writer) (*os.File, bool) {
 	if wrapper, ok := w.(interface{ Unwrap() io.Writer }); ok {
 		w = wrapper.Unwrap()

@@ -16,18 +16,19 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-const topHelp = `Show the open WebSocket connections of a process, and those that ended last.
+const topHelp = `Show the open WebSocket connections of a process, and the last ones that ended.
 
 The URL is the address of the metrics of otelws demo, of otelws proxy, or of a
-service that mounts DebugHandler at /debug/ws. The totals are those of a scrape.
+service that serves DebugHandler at /debug/ws.
 
 Keys:
   r s i a t u w   sort by received, sent, idle, age, round trip, unsent, writing
   /               filter by a part of an address, a subprotocol, a trace or an
                   attribute, or by name=value
-  tab, enter      show the connections that have ended, or all of one
+  tab             show the connections that ended, or the open ones again
+  enter           show all details of a connection
 
---once prints a table and ends. With --format json it prints the whole answer.`
+--once prints a table and exits. With --format json, it prints JSON.`
 
 type top struct {
 	query   live.Query
@@ -52,15 +53,15 @@ func newTopCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
-	t.sort = choiceFlag(cmd, "sort", "`what` is greatest in the first row: "+strings.Join(live.Sorts, ", "), live.Sorts...)
-	f.IntVarP(&t.query.N, "number", "n", 50, "`number` of connections, 1000 at most")
-	t.role = choiceFlag(cmd, "role", "`end` of the connections: both, server or client", "both", "server", "client")
-	f.StringVar(&t.query.Filter, "filter", "", "show those with this `text`, or name=value")
-	f.DurationVar(&t.every, "interval", 2*time.Second, "time from one question to the next")
-	f.BoolVar(&t.once, "once", false, "ask once and print the answer")
-	t.format = choiceFlag(cmd, "format", "`form` of the answer with --once: table or json", "table", "json")
+	t.sort = choiceFlag(cmd, "sort", "sort `key`, the greatest first: "+strings.Join(live.Sorts, ", "), live.Sorts...)
+	f.IntVarP(&t.query.N, "number", "n", 50, "maximum `number` of connections, up to 1000")
+	t.role = choiceFlag(cmd, "role", "`role` of this process: server, client or both", "both", "server", "client")
+	f.StringVar(&t.query.Filter, "filter", "", "show connections with this `text`, or name=value")
+	f.DurationVar(&t.every, "interval", 2*time.Second, "time between two updates")
+	f.BoolVar(&t.once, "once", false, "print once and exit")
+	t.format = choiceFlag(cmd, "format", "output `format` with --once: table or json", "table", "json")
 	f.StringVar(&t.config, "http.config.file", "", "`file` with credentials and TLS settings, as Prometheus's http_config")
-	f.DurationVar(&t.timeout, "timeout", 10*time.Second, "time that an answer may take")
+	f.DurationVar(&t.timeout, "timeout", 10*time.Second, "time limit of a request")
 	noFiles(cmd, "number", "filter", "interval", "timeout")
 	common(cmd, "sort", "filter", "role", "once", "format")
 	return cmd
@@ -75,7 +76,7 @@ func (t *top) validate() error {
 	case t.timeout <= 0:
 		return fmt.Errorf("--timeout %v: use a positive duration", t.timeout)
 	case t.format.value == "json" && !t.once:
-		return errors.New("--format json: give --once too")
+		return errors.New("--format json: add --once")
 	}
 	t.query.Sort = t.sort.value
 	if t.role.value != "both" {
@@ -99,10 +100,10 @@ func (t *top) run(cmd *cobra.Command, address string) error {
 	if t.once {
 		return t.print(cmd, source)
 	}
-	// A screen is no lines, so it is drawn on the terminal itself.
+	// The screen is not line-oriented, so it bypasses the line writer and uses the terminal itself.
 	terminal, ok := fileOf(cmd.OutOrStdout())
 	if !ok || !isTerminal(terminal) {
-		return errors.New("the output is no terminal: give --once")
+		return errors.New("the output is not a terminal: add --once")
 	}
 	return live.Watch(cmd.Context(), source, t.query, t.every, tea.WithInput(cmd.InOrStdin()), tea.WithOutput(terminal))
 }
@@ -116,7 +117,7 @@ func (t *top) print(cmd *cobra.Command, source *live.Source) error {
 		}
 		var b bytes.Buffer
 		if err := json.Indent(&b, raw, "", "  "); err != nil {
-			return fmt.Errorf("%s: no JSON: %w", source, err)
+			return fmt.Errorf("%s: invalid JSON: %w", source, err)
 		}
 		_, err = b.WriteTo(out)
 		return err

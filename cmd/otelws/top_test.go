@@ -60,7 +60,7 @@ func TestTopRefuses(t *testing.T) {
 		"--format json localhost":         "--once",
 		"--interval 1ms localhost":        "--interval 1ms",
 		"--once --timeout 0s localhost":   "--timeout 0s",
-		"localhost":                       "no terminal",
+		"localhost":                       "not a terminal",
 		"--once http://127.0.0.1:1":       "refused",
 		"--once --role nobody localhost":  "server",
 		"--once --http.config.file /none": "the address",

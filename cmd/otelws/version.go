@@ -27,8 +27,7 @@ func versionLine() string {
 	return fmt.Sprintf("otelws %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// version returns the module's version as go install or a checkout knows it, and
-// otherwise the version that the source names.
+// version returns the module's version from the build information, or else the version in the source.
 func version() string {
 	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" && bi.Main.Version != "(devel)" {
 		return bi.Main.Version

@@ -7,11 +7,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// roomLimit is coder/websocket's default read limit. The room keeps it.
+// roomLimit is the maximum message size of the room: coder/websocket's default read limit.
 const roomLimit = 32 << 10
 
-// The private close codes of the clients. The server does not declare the second,
-// and counts it as 4xxx.
+// The private close codes of the clients. The server declares only the first, and counts the second
+// as 4xxx.
 const (
 	closeDeclared   websocket.StatusCode = 4000
 	closeUndeclared websocket.StatusCode = 4242
@@ -22,9 +22,8 @@ type visitKind struct {
 	call func(*visit) error
 }
 
-// visits are the kinds of visits, in the order in which a client makes them. The
-// first client begins with the first kind, the second client with the second, so
-// that ten clients show most kinds at once.
+// visits are the kinds of visits, in the order in which each client makes them. Client n begins with
+// kind n, so that ten clients show most kinds at once.
 var visits = []visitKind{
 	{"chat", chat},
 	{"slow reader", readSlowly},
@@ -45,8 +44,8 @@ var visits = []visitKind{
 	{"chat", chat},
 }
 
-// chatEvery is the mean time between two messages of a client to the room. It is
-// longer with many clients, so that the room does not get louder.
+// chatEvery is the mean time between two messages of a client to the room. It grows with the number
+// of clients, so that the traffic stays the same.
 func (v *visit) chatEvery() time.Duration {
 	return v.pace / 2 * time.Duration(max(1, v.clients/20))
 }
@@ -73,13 +72,13 @@ func echoes(code websocket.StatusCode) func(*visit) error {
 	}
 }
 
-// readSlowly falls behind the room until the server sends it away.
+// readSlowly lags behind the room until the server closes the connection.
 func readSlowly(v *visit) error {
 	if err := v.enter("/room", nil); err != nil {
 		return err
 	}
 	defer v.CloseNow()
-	// The queue and the kernel hold fewer messages, even on a slow machine.
+	// This is more than the queue and the kernel can hold, even on a slow machine.
 	for n := 0; n < 2*memberQueue && v.leaving.Err() == nil; n++ {
 		if err := v.say(roomLimit / 2); err != nil {
 			return err
@@ -90,7 +89,7 @@ func readSlowly(v *visit) error {
 	return v.Close(websocket.StatusNormalClosure, "")
 }
 
-// keepSilent answers neither pings nor anything else.
+// keepSilent does not read, and therefore answers no pings.
 func keepSilent(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
@@ -100,7 +99,7 @@ func keepSilent(v *visit) error {
 	return nil
 }
 
-// stall makes the server wait until it reads an echo.
+// stall delays reading, so that the server has to wait with its echo.
 func stall(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
@@ -116,7 +115,7 @@ func stall(v *visit) error {
 	return v.Close(websocket.StatusNormalClosure, "")
 }
 
-// drop vanishes without a close frame.
+// drop leaves without a close frame.
 func drop(v *visit) error {
 	if err := v.enter("/room", nil); err != nil {
 		return err
@@ -126,7 +125,7 @@ func drop(v *visit) error {
 	return nil
 }
 
-// sayTooMuch sends a message above the server's limit.
+// sayTooMuch sends a message that is longer than the server's limit.
 func sayTooMuch(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
@@ -140,7 +139,7 @@ func sayTooMuch(v *visit) error {
 	return nil
 }
 
-// speakNonsense sends a frame with an opcode that does not exist.
+// speakNonsense sends a frame with a reserved opcode.
 func speakNonsense(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
@@ -154,7 +153,7 @@ func speakNonsense(v *visit) error {
 	return nil
 }
 
-// comeFromElsewhere fails in the handshake.
+// comeFromElsewhere has a foreign Origin, so its handshake fails.
 func comeFromElsewhere(v *visit) error {
 	err := v.enter("/echo", http.Header{"Origin": {"https://elsewhere.example"}})
 	if err == nil {

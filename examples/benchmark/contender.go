@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/servers"
 )
 
-// contender is a running server, and what the clients have done to it.
+// contender is a running server, with the counts of its clients.
 type contender struct {
 	servers.Variant
 	procs  int
@@ -53,10 +53,10 @@ func (c *contender) stop() {
 	_ = c.proc.Stop()
 }
 
-// nodePackages are what the servers in Node need.
+// nodePackages are the packages that the Node servers need.
 var nodePackages = []string{"ws@8.23.0", "prom-client@15.1.3"}
 
-// findNode makes nodeModules absolute. Its error says why there is no Node.
+// findNode makes nodeModules absolute. If Node cannot be used, its error tells why.
 func (o *options) findNode(ctx context.Context) error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return fmt.Errorf("node is not installed")

@@ -16,12 +16,12 @@ import (
 
 const (
 	fewConns = 10
-	// scrapes are so many of each server, by turns.
+	// scrapes is the number of scrapes of each server, in turns.
 	scrapes = 20
 )
 
-// idle measures the memory of a server's idle connections, and its scrapes
-// beside those of one that has few connections.
+// idle measures the memory of a server's idle connections, and compares the scrapes with those of a
+// server with few connections.
 func (o *options) idle(ctx context.Context, l namedLoad, of *Contender) (r Round, err error) {
 	i := slices.IndexFunc(servers.Variants, func(v servers.Variant) bool { return v.Name == of.Variant })
 	few, err := o.startIdle(ctx, servers.Variants[i], of.GOMAXPROCS, fewConns)
@@ -54,7 +54,7 @@ func (o *options) idle(ctx context.Context, l namedLoad, of *Contender) (r Round
 	return r, nil
 }
 
-// idleServer is a server with idle connections, and their bytes each.
+// idleServer is a server with idle connections, and the bytes for each.
 type idleServer struct {
 	*contender
 	clients          *load.Clients
@@ -107,7 +107,7 @@ func (s *idleServer) close(ctx context.Context) error {
 	return s.scrape.check(ctx, s.counts)
 }
 
-// residentSet is that of a process in bytes, or 0 where there is no /proc.
+// residentSet returns the resident set of a process in bytes, or 0 without /proc.
 func residentSet(pid int) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {

@@ -4,11 +4,11 @@ package main
 
 import "syscall"
 
-// spare descriptors are for what is no connection.
+// spare is the number of descriptors that are not for connections.
 const spare = 200
 
-// maxConns is how many connections this process can open. Go's runtime has
-// raised the soft limit to the hard one, as Node does; the servers have the same.
+// maxConns returns the number of connections that this process can open. Go's runtime has raised
+// the soft limit to the hard limit, as Node does. The servers have the same limit.
 func maxConns() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -1,41 +1,36 @@
-// Command benchmark measures what metrics cost a WebSocket server: bare
-// coder/websocket, otelws, the same by hand on client_golang and on the
-// OpenTelemetry API, and Node's ws with prom-client, side by side. The servers
-// are in internal/servers, a file each.
+// Command benchmark measures the cost of metrics in a WebSocket server. It compares bare
+// coder/websocket, otelws, the same metrics by hand with client_golang and with the OpenTelemetry API,
+// and Node's ws with prom-client. The servers are in internal/servers, one file each.
 //
-//	go run ./examples/benchmark                 # some ten minutes
-//	go run ./examples/benchmark -quick          # half a minute, and no figures to quote
+//	go run ./examples/benchmark                 # about ten minutes
+//	go run ./examples/benchmark -quick          # half a minute, for a first look
 //	go run ./examples/benchmark -loads echo-64 -gomaxprocs 1,2
 //	go run ./examples/benchmark -loads '' -connections 1,100,10000
-//	go run ./examples/benchmark proxies         # otelws proxy beside HAProxy and nginx
+//	go run ./examples/benchmark proxies         # compares otelws proxy with HAProxy and nginx
 //
-// Each server is a process of its own, which reports its CPU time and its
-// allocations; the clients are in this process, the same for all. CPU time of
-// the server per message is the honest measure, since the clients share the
-// machine: throughput and round trips are those of both together. Whatever
-// serves metrics is scraped over HTTP once in each second that it is measured.
+// Each server is a process of its own, which reports its CPU time and its allocations. The clients are
+// in this process, and are the same for all servers. The fair measure is the server's CPU time for each
+// message. Throughput and round trips also contain the cost of the clients, which share the machine.
+// Every server with metrics is scraped over HTTP once a second while it is measured.
 //
-// For a load, every server is started and warmed up for a round. Then each
-// round measures every server once, in an order that is shuffled, and in each
-// second round the one before it backwards. Before each measurement the server
-// collects its garbage and has a tenth of the time with the new connections.
-// A ratio is that of two servers in the same round; what is reported is the
-// median over the rounds, and the quartiles as its spread. After the last round
-// each server's metrics must agree with what the clients have done, to the
-// message, or the run fails.
+// For each load, every server is started and warmed up for one round. Then each round measures every
+// server once. Odd rounds have a random order, and even rounds the reverse of the round before. Before
+// each measurement, the server collects its garbage and runs the new connections for a tenth of the
+// time. A ratio compares two servers in the same round. The report has the median over the rounds, and
+// the quartiles. After the last round, each server's metrics must agree exactly with the counts of the
+// clients, or the run fails.
 //
-// Beside the busy connections a server holds thousands of idle ones, as servers
-// do (-beside). Without them its heap is a megabyte, which the garbage collector
-// goes over so often that the few objects of the metrics show: the rows without
-// idle connections are there to see by how much.
+// Beside the busy connections, a server holds thousands of idle ones (-beside), as real servers do.
+// Without them, its heap is only a megabyte, and the garbage collector runs so often that the few
+// objects of the metrics become visible. The rows without idle connections show this effect.
 //
-// gorilla/websocket is compared with itself. A message above its write buffer is
-// one vectored write on a bare socket and two writes on any other connection;
-// with a WriteBufferSize of the usual message it is one on both.
+// gorilla/websocket is compared with itself. A message that is larger than its write buffer takes one
+// vectored write on a bare socket, and two writes on any other connection. With a WriteBufferSize of
+// the usual message size, it takes one write on both.
 //
-// Allocations include those of scrapes. Memory of an idle connection is heap and
-// stack after a garbage collection, and the resident set beside it. Control
-// frames: there are no heartbeats unless -heartbeat asks for them.
+// Allocations include those of scrapes. The memory of idle connections is heap and stack after a
+// garbage collection; the resident set is reported beside it. There are no heartbeats without
+// -heartbeat.
 package main
 
 import (

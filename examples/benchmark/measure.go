@@ -60,8 +60,7 @@ func benchmark(ctx context.Context, args []string, stdout, stderr io.Writer) err
 
 func inNode(v servers.Variant) bool { return v.Node != servers.NotNode }
 
-// measure measures all servers under one load. It returns what there is beside
-// an error.
+// measure measures all servers under one load. With an error, it also returns the results so far.
 func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadResult, error) {
 	res := LoadResult{Name: l.Name, Title: l.Title, Connections: l.Conns, Bytes: l.Bytes}
 	var all []*contender
@@ -127,7 +126,7 @@ func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadRe
 	return res, nil
 }
 
-// warmUp is the part of the duration that new connections have first.
+// warmUp is the share of the duration in which new connections warm up.
 const warmUp = 10
 
 func (o *options) round(ctx context.Context, l namedLoad, c *contender) (r Round, err error) {

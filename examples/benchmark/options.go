@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/servers"
 )
 
-// namedLoad is a load as the flags and the tables have it.
+// namedLoad is a load with its name in flags and tables.
 type namedLoad struct {
 	Name  string
 	Title string
@@ -47,18 +47,18 @@ type options struct {
 	format      string
 }
 
-// besideConns make a heap like that of a server in use. On one of a megabyte the
-// garbage collector runs so often that it dominates what metrics cost.
+// besideConns gives a server a heap like in real use. With a heap of a megabyte, the garbage
+// collector runs so often that it dominates the cost of metrics.
 const besideConns = 3000
 
-// The figures of -quick.
+// Settings of -quick.
 const (
 	quickRounds   = 2
 	quickDuration = 50 * time.Millisecond
 	quickConns    = 200
 )
 
-// maxIdleRounds is for idle connections, which vary little and take long.
+// maxIdleRounds limits the rounds of idle connections, which vary little and take long.
 const maxIdleRounds = 3
 
 func parseOptions(args []string, stderr io.Writer) (*options, error) {
@@ -67,19 +67,19 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	var quick bool
 	f := flag.NewFlagSet("benchmark", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.IntVar(&o.rounds, "rounds", 10, "measure each server so often")
-	f.DurationVar(&o.duration, "duration", time.Second, "measure for so long each time")
-	f.IntVar(&o.beside, "beside", besideConns, "have each server hold so many idle connections beside the busy ones")
-	f.DurationVar(&o.heartbeat, "heartbeat", 0, "have the servers ping at this interval, some seconds since clients of an echo answer only while it is measured; 0 is never")
+	f.IntVar(&o.rounds, "rounds", 10, "`number` of measurements of each server")
+	f.DurationVar(&o.duration, "duration", time.Second, "duration of each measurement")
+	f.IntVar(&o.beside, "beside", besideConns, "`number` of idle connections that each server holds beside the busy ones")
+	f.DurationVar(&o.heartbeat, "heartbeat", 0, "interval of the servers' pings, at least some seconds, because the clients of an echo answer only during a measurement; 0 for none")
 	f.StringVar(&variants, "variants", "", "comma-separated `names` of servers: "+names(servers.Variants, variantName)+"; all if empty")
 	f.StringVar(&loads, "loads", names(allLoads, loadName), "comma-separated `names` of loads")
-	f.StringVar(&procs, "gomaxprocs", strconv.Itoa(runtime.GOMAXPROCS(0)), "comma-separated `numbers` of processors for the servers in Go, compared with each other")
-	f.StringVar(&connections, "connections", "", "comma-separated `numbers` of connections to measure the echo of 64 B with, beside -loads")
-	f.StringVar(&o.nodeModules, "node-modules", os.Getenv("OTELWS_NODE_MODULES"), "`directory` with the packages ws and prom-client; by default that of OTELWS_NODE_MODULES")
-	f.BoolVar(&o.npmInstall, "npm-install", false, "install ws and prom-client by npm into the user's cache directory, and use these")
-	f.StringVar(&o.json, "json", "", "write the report as JSON to this `file` too")
-	f.StringVar(&o.format, "format", "table", "print a table, markdown or json")
-	f.BoolVar(&quick, "quick", false, "measure little, to see that all of it works; -rounds and -duration go before it")
+	f.StringVar(&procs, "gomaxprocs", strconv.Itoa(runtime.GOMAXPROCS(0)), "comma-separated `numbers` of processors for the Go servers, to compare")
+	f.StringVar(&connections, "connections", "", "comma-separated `numbers` of connections: measure the 64 B echo with each, in addition to -loads")
+	f.StringVar(&o.nodeModules, "node-modules", os.Getenv("OTELWS_NODE_MODULES"), "`directory` with the packages ws and prom-client; the default is OTELWS_NODE_MODULES")
+	f.BoolVar(&o.npmInstall, "npm-install", false, "install ws and prom-client with npm into the user's cache directory, and use them")
+	f.StringVar(&o.json, "json", "", "also write the report to this `file`, as JSON")
+	f.StringVar(&o.format, "format", "table", "output format: table, markdown or json")
+	f.BoolVar(&quick, "quick", false, "run short measurements, to see whether everything works; -rounds and -duration take precedence")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}

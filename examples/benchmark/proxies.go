@@ -19,10 +19,9 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/stats"
 )
 
-// proxiesCommand compares otelws proxy with HAProxy and nginx, as far as they are
-// installed: the CPU time that each takes for an echoed message, in front of the
-// same server. otelws counts all that it can meanwhile, and is scraped once a
-// second; what it counted must agree with the clients, to the message.
+// proxiesCommand compares otelws proxy with HAProxy and nginx, if they are installed, by the CPU
+// time for an echoed message in front of the same server. otelws records all its metrics and is
+// scraped once a second. Its counts must agree exactly with the clients.
 const proxiesCommand = "proxies"
 
 type proxiesOptions struct {
@@ -134,7 +133,7 @@ func echoAll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// proxyRounds are the rounds of one proxy with one size.
+// proxyRounds are the rounds of one proxy with one message size.
 type proxyRounds struct{ cpu, p50, p99, rate []float64 }
 
 func (o *proxiesOptions) measure(ctx context.Context, all []*runningProxy, size int) ([]proxyRounds, error) {

@@ -18,7 +18,7 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/load"
 )
 
-// errAbsent is the error of what is not installed.
+// errAbsent means that a program is not installed.
 var errAbsent = errors.New("it is not installed")
 
 // runningProxy is a process in front of the backend.
@@ -30,7 +30,7 @@ type runningProxy struct {
 	counts        load.Counts
 }
 
-// start starts a program that ends with ctx.
+// start starts a program, which ends with ctx.
 func (p *runningProxy) start(ctx context.Context, stderr io.Writer, path string, args ...string) (stdout io.Reader, err error) {
 	p.cmd = exec.CommandContext(ctx, path, args...)
 	p.cmd.Stderr = stderr
@@ -53,7 +53,7 @@ func (p *runningProxy) stop() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// cpu is what the process has used, all its threads together.
+// cpu returns the CPU time of the process, summed over all its threads.
 func (p *runningProxy) cpu() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -107,8 +107,8 @@ func startOtelws(ctx context.Context, o *proxiesOptions, backend string) (p *run
 	return p, nil
 }
 
-// startConfigured starts a program with a configuration in a file of its own, and
-// waits until it listens.
+// startConfigured starts a program with a configuration file of its own, and waits until it
+// listens.
 func startConfigured(ctx context.Context, name, backend string, config func(dir, listen string) string, args func(dir, file string) []string) (*runningProxy, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/stats"
 )
 
-// Report is all that was measured, as -json writes it.
+// Report holds all measurements. It is the output of -json.
 type Report struct {
 	Environment Environment  `json:"environment"`
 	Rounds      int          `json:"rounds"`
@@ -21,7 +21,7 @@ type Report struct {
 	Loads       []LoadResult `json:"loads"`
 }
 
-// LoadResult is what one load came to.
+// LoadResult is the result of one load.
 type LoadResult struct {
 	Name        string       `json:"name"`
 	Title       string       `json:"title"`
@@ -31,8 +31,7 @@ type LoadResult struct {
 	Ratios      []Ratio      `json:"ratios,omitempty"`
 }
 
-// Contender is one server. Its rounds are in the same order as those of the
-// others.
+// Contender is one server. Its rounds have the same order as the rounds of the others.
 type Contender struct {
 	Variant    string  `json:"server"`
 	Title      string  `json:"title"`
@@ -49,7 +48,7 @@ type Round struct {
 	P99      float64  `json:"p99_us,omitempty"`
 	Allocs   *float64 `json:"allocs_per_message,omitempty"` // unknown of Node
 
-	// Of idle connections.
+	// Only for idle connections.
 	Memory     float64 `json:"heap_and_stack_bytes_per_connection,omitempty"`
 	Heap       float64 `json:"heap_bytes_per_connection,omitempty"`
 	Stack      float64 `json:"stack_bytes_per_connection,omitempty"`
@@ -58,8 +57,8 @@ type Round struct {
 	ScrapeMany float64 `json:"scrape_ms_all_connections,omitempty"`
 }
 
-// Ratio is one server's figure by another's in the same round: CPU per message,
-// or of idle connections the memory.
+// Ratio compares two servers in the same round: by CPU time for each message, or by memory for idle
+// connections.
 type Ratio struct {
 	Of         string        `json:"of"`
 	To         string        `json:"to"`
@@ -77,7 +76,7 @@ func values(c *Contender, of func(Round) float64) []float64 {
 
 func median(v []float64) float64 { return stats.Summarize(v).Median }
 
-// ratio is that of a to b, empty where either is missing.
+// ratio returns the ratio of a to b. It is empty if either is missing.
 func (l *LoadResult) ratio(a, b *Contender) stats.Summary {
 	if a == nil || b == nil {
 		return stats.Summary{}
@@ -107,8 +106,8 @@ func (l *LoadResult) find(variant string, procs int) *Contender {
 	return nil
 }
 
-// compare fills in the ratios: of each server to its base, of otelws to each, and
-// of each to itself with the first GOMAXPROCS.
+// compare computes the ratios: of each server to its base, of otelws to each server, and of each
+// server to itself with the first GOMAXPROCS.
 func (l *LoadResult) compare() {
 	l.Ratios = nil
 	add := func(a, b *Contender) {

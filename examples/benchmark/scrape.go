@@ -16,10 +16,10 @@ import (
 
 const scrapeInterval = time.Second
 
-// accept is what Prometheus sends.
+// accept is the Accept header of Prometheus.
 const accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 
-// scraper scrapes a server once a second of the time that it is measured.
+// scraper scrapes a server once a second while it is measured.
 type scraper struct {
 	url    string
 	client *http.Client
@@ -27,13 +27,12 @@ type scraper struct {
 }
 
 func newScraper(url string) *scraper {
-	// In the middle of the first second, so that a round of a second has one.
+	// The first scrape is in the middle of the first second, so that a round of a second has one.
 	return &scraper{url: url, next: scrapeInterval / 2,
 		client: &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}}
 }
 
-// during scrapes until the function that it returns is called, which waits for
-// the scrape in progress.
+// during scrapes until stop is called. stop waits for a scrape in progress.
 func (s *scraper) during(ctx context.Context) (stop func() error) {
 	if s.url == "" {
 		return func() error { return nil }
@@ -90,14 +89,13 @@ func (s *scraper) once(ctx context.Context) error {
 	return err
 }
 
-// check holds the metrics against what the clients have done, once all
-// connections have ended.
+// check compares the metrics with the counts of the clients, after all connections have ended.
 func (s *scraper) check(ctx context.Context, want load.Counts) error {
 	if s.url == "" {
 		return nil
 	}
 	var err error
-	// The server learns of the last ends a little later than the clients.
+	// The server notices the last closes a little later than the clients.
 	for end := time.Now().Add(5 * time.Second); ; {
 		if err = s.compare(ctx, want); err == nil || ctx.Err() != nil || time.Now().After(end) {
 			return err
@@ -142,7 +140,7 @@ func (s *scraper) compare(ctx context.Context, want load.Counts) error {
 	return nil
 }
 
-// total is the sum over the series of a family, of counts if it has histograms.
+// total returns the sum over all series of a family, of counts for histograms.
 func total(f *dto.MetricFamily) (sum float64) {
 	for _, m := range f.GetMetric() {
 		sum += m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())

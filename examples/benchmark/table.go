@@ -12,7 +12,7 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/stats"
 )
 
-// print writes a table for each load, by a function for one table.
+// print writes one table for each load, with a function that writes a table.
 func (rep *Report) print(w io.Writer, table func(io.Writer, string, [][]string) error) error {
 	e := rep.Environment
 	fmt.Fprintf(w, "%s, %d cores, %s %s, %s; medians of %d rounds of %g s; %d idle connections beside the busy ones\n",
@@ -36,7 +36,7 @@ func (rep *Report) print(w io.Writer, table func(io.Writer, string, [][]string) 
 	return nil
 }
 
-// rows are the table's, its head first.
+// rows returns the rows of the table, with the header first.
 func (l *LoadResult) rows() [][]string {
 	head := []string{"", "CPU µs/msg", "× bare", "otelws ×", "msg/s", "p50 µs", "p99 µs", "allocs/msg"}
 	if l.idle() {
@@ -101,7 +101,7 @@ func (l *LoadResult) cells(c, bare *Contender, compared []string) []string {
 		allocs)
 }
 
-// number leaves out what was not measured.
+// number returns an empty string for a missing value.
 func number(v float64, digits int) string {
 	if v == 0 {
 		return ""

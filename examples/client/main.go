@@ -1,5 +1,5 @@
-// Command client dials examples/echo and says the time to it, once a second. Its
-// own end of the connection is in its own metrics, as ws_client_...
+// Command client sends messages to examples/echo and prints the round-trip times, once a second.
+// The metrics of its own connection are named ws_client_...
 package main
 
 import (
@@ -21,13 +21,13 @@ import (
 )
 
 func main() {
-	exp, err := exporter.New(exporter.WithListenAddress("localhost:9092")) // the server's are on 9091
+	exp, err := exporter.New(exporter.WithListenAddress("localhost:9092")) // the server uses 9091
 	if err != nil {
 		log.Fatal(err)
 	}
 	ws, err := otelws.New(
 		otelws.WithMeterProvider(exp.MeterProvider()),
-		otelws.WithHeartbeat(), // finds out when the server is gone without a word
+		otelws.WithHeartbeat(), // detects a server that vanished
 	)
 	if err != nil {
 		log.Fatal(err)
@@ -40,9 +40,9 @@ func main() {
 	}
 }
 
-// run talks until ctx is done, or the connection ends.
+// run sends messages until ctx is done, or the connection ends.
 func run(ctx context.Context, ws *otelws.Instrumentation, url string, every time.Duration, out io.Writer) error {
-	// Code that takes an *http.Client is given one with ws.Transport(nil).
+	// For code that takes an *http.Client, use ws.Transport(nil).
 	c, _, err := ws.Dial(ctx, url, nil)
 	if err != nil {
 		return err
@@ -58,13 +58,14 @@ func run(ctx context.Context, ws *otelws.Instrumentation, url string, every time
 			return err
 		case <-ctx.Done():
 			err := c.Close(websocket.StatusNormalClosure, "")
-			// Whoever of the two reads the server's close frame, the other finds the connection closed.
+			// Either this goroutine or show reads the server's close frame. The other one then
+			// finds the connection closed.
 			if shown := <-ended; !errors.Is(shown, net.ErrClosed) {
 				err = errors.Join(err, shown)
 			}
 			return err
 		case now := <-tick.C:
-			// A context that is done ends the connection without a close frame.
+			// If ctx ended a Read or Write, the connection would close without a close frame.
 			if err := c.Write(context.WithoutCancel(ctx), websocket.MessageText, now.AppendFormat(nil, time.TimeOnly)); err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func run(ctx context.Context, ws *otelws.Instrumentation, url string, every time
 	}
 }
 
-// show reads all the time: pongs are read in between.
+// show reads all the time, because pongs are only seen while reading.
 func show(c *websocket.Conn, out io.Writer) error {
 	for {
 		_, message, err := c.Read(context.Background())

@@ -1,4 +1,4 @@
-// Command echo is a WebSocket server whose connections Prometheus can scrape.
+// Command echo is a WebSocket echo server with metrics for Prometheus.
 package main
 
 import (
@@ -50,7 +50,7 @@ func main() {
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		stop() // a second signal kills
+		stop() // a second signal kills the process
 	}
 	ctx, stop = context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()

@@ -1,5 +1,5 @@
-// Command gorilla is an echo server with gorilla/websocket. otelws sees the
-// frames whoever writes them: gorilla's own pings are the heartbeat.
+// Command gorilla is an echo server with gorilla/websocket and a heartbeat of its own. otelws sees
+// gorilla's pings and pongs like all other frames.
 package main
 
 import (
@@ -27,16 +27,16 @@ func main() {
 	http.Handle("/echo", ws.Handler(echo{pingEvery: 30 * time.Second, pongWait: 40 * time.Second}))
 	srv := &http.Server{Addr: "localhost:8080", ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Fatal(exp.ListenAndServe(context.Background())) }()
-	log.Fatal(srv.ListenAndServe()) // examples/echo shuts down in order
+	log.Fatal(srv.ListenAndServe()) // for an orderly shutdown, see examples/echo
 }
 
-// upgrader has a buffer for the largest of the usual messages, and a pool so that
-// an idle connection holds none. A message above it is one vectored write on a
-// bare socket, and two writes on a connection that is watched, or TLS.
+// upgrader has a buffer for usual large messages, from a pool, so that an idle connection holds no
+// buffer. A message that is larger than the buffer needs one vectored write on a bare socket, and
+// two writes on a watched connection or with TLS.
 var upgrader = websocket.Upgrader{WriteBufferSize: 16<<10 + 512, WriteBufferPool: new(sync.Pool)}
 
-// echo ends a connection that had no pong for pongWait, which is counted as 1006:
-// by timeout, if nothing else came either.
+// echo closes a connection without a pong for pongWait. This counts as 1006 with the initiator
+// timeout, if nothing else was received either.
 type echo struct{ pingEvery, pongWait time.Duration }
 
 func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -59,8 +59,8 @@ func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ping also ends a connection whose peer takes no bytes: the handler is then
-// stuck in a write, and does not read.
+// ping also closes a connection whose peer does not read. The handler is then blocked in a write,
+// and cannot notice it.
 func (e echo) ping(c *websocket.Conn, stop <-chan struct{}) {
 	tick := time.NewTicker(e.pingEvery)
 	defer tick.Stop()
@@ -69,7 +69,7 @@ func (e echo) ping(c *websocket.Conn, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case now := <-tick.C:
-			payload := now.AppendFormat(nil, time.RFC3339Nano) // by which a pong finds its ping
+			payload := now.AppendFormat(nil, time.RFC3339Nano) // identifies the ping in its pong
 			if c.WriteControl(websocket.PingMessage, payload, now.Add(e.pongWait)) != nil {
 				_ = c.Close()
 				return

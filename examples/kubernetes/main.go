@@ -1,6 +1,5 @@
-// Command kubernetes writes the objects in monitoring from the rules and the
-// dashboard of this repository. Run it in examples/kubernetes when those have
-// changed.
+// Command kubernetes generates the objects in monitoring from the rules and the dashboard of this
+// repository. Run it in examples/kubernetes after changing them.
 package main
 
 import (
@@ -14,7 +13,7 @@ import (
 	"strings"
 )
 
-// sources are what monitoring is made of, as patterns of files.
+// sources are the files from which monitoring is generated, as patterns.
 var sources = struct{ rules, dashboards string }{
 	rules:      "../stack/config/rules.yml",
 	dashboards: "../stack/config/grafana/dashboards/*.json",
@@ -35,7 +34,7 @@ func main() {
 	}
 }
 
-// monitoring returns the files of the directory by name.
+// monitoring returns the files of the directory monitoring, by name.
 func monitoring() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for pattern, object := range map[string]func(name, text string) string{
@@ -73,7 +72,8 @@ func monitoring() (map[string][]byte, error) {
 	return files, nil
 }
 
-// prometheusRule has the text of a rules file, comments included, as its spec.
+// prometheusRule returns a PrometheusRule whose spec is the text of a rules file, including its
+// comments.
 func prometheusRule(name, text string) string {
 	return `apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
@@ -83,7 +83,7 @@ spec:
 ` + indent(text, "  ")
 }
 
-// dashboard is a ConfigMap that Grafana's sidecar finds by its label.
+// dashboard returns a ConfigMap that Grafana's sidecar finds by its label.
 func dashboard(name, text string) string {
 	return `apiVersion: v1
 kind: ConfigMap

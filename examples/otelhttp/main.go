@@ -1,6 +1,6 @@
-// Command otelhttp has otelhttp and otelws around one mux. Each request has one
-// SERVER span, from whichever of the two knows how it ends, and a WebSocket is
-// no HTTP request of three hours in http.server.request.duration.
+// Command otelhttp uses otelhttp and otelws around one mux. Each request has one SERVER span: a
+// WebSocket handshake from otelws, any other request from otelhttp. A WebSocket does not appear as
+// a request of three hours in http.server.request.duration.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	push, err := otlp.New(context.Background()) // spans, where OTEL_EXPORTER_OTLP_ENDPOINT says
+	push, err := otlp.New(context.Background()) // exports spans to OTEL_EXPORTER_OTLP_ENDPOINT
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -37,10 +37,10 @@ func main() {
 	}
 	srv := &http.Server{Addr: "localhost:8080", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Fatal(exp.ListenAndServe(context.Background())) }()
-	log.Fatal(srv.ListenAndServe()) // examples/echo shuts down in order
+	log.Fatal(srv.ListenAndServe()) // for an orderly shutdown, see examples/echo
 }
 
-// newHandler takes the global providers, as both libraries do by default.
+// newHandler uses the global providers, which are the default of both libraries.
 func newHandler() (http.Handler, error) {
 	ws, err := otelws.New()
 	if err != nil {
@@ -54,8 +54,8 @@ func newHandler() (http.Handler, error) {
 	return otelhttp.NewHandler(ws.Handler(mux), "", otelhttp.WithFilter(notWebSocket)), nil
 }
 
-// notWebSocket leaves to otelws what otelws watches. Without it otelhttp's span
-// would last for as long as the connection, and so would its measurement.
+// notWebSocket is a filter that makes otelhttp ignore WebSocket handshakes, which otelws records.
+// Without it, otelhttp's span and duration would last as long as the connection.
 func notWebSocket(r *http.Request) bool {
 	return !httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket") ||
 		!httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")

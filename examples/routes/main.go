@@ -1,6 +1,6 @@
-// Command routes counts connections by route, for net/http's ServeMux and for
-// chi. Both say in http.Request.Pattern which route matched, and a room that
-// somebody makes up is no new label value.
+// Command routes counts connections by route, with net/http's ServeMux and with chi. Both set
+// http.Request.Pattern to the route that matched. A path that a client invents does not create a
+// new label value.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// What is not declared here is http_route="other".
+// Routes that are not declared here are recorded as http_route="other".
 var routes = otelws.WithRoutes("/chat/{room}", "/echo")
 
 func main() {
@@ -37,11 +37,11 @@ func main() {
 	}
 	srv := &http.Server{Addr: "localhost:8080", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Fatal(exp.ListenAndServe(context.Background())) }()
-	log.Fatal(srv.ListenAndServe()) // examples/echo shuts down in order
+	log.Fatal(srv.ListenAndServe()) // for an orderly shutdown, see examples/echo
 }
 
-// newServeMux has otelws around the mux, which sets the pattern in the request
-// that it is given.
+// newServeMux puts otelws around the mux, because the mux sets the pattern in the request that it
+// receives.
 func newServeMux(ws *otelws.Instrumentation) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /chat/{room}", chat)
@@ -50,8 +50,8 @@ func newServeMux(ws *otelws.Instrumentation) http.Handler {
 	return ws.Handler(mux)
 }
 
-// newChi has otelws among the middlewares of the router: chi sets the pattern in
-// a copy of the request, which nothing around the router sees.
+// newChi uses otelws as a middleware of the router, because chi sets the pattern in a copy of the
+// request, which a handler around the router would not see.
 func newChi(ws *otelws.Instrumentation) http.Handler {
 	r := chi.NewRouter()
 	r.Use(ws.Handler)
@@ -61,7 +61,7 @@ func newChi(ws *otelws.Instrumentation) http.Handler {
 	return r
 }
 
-// chat sends everything back, as if nobody else were in the room.
+// chat echoes every message, like a chat room with a single member.
 func chat(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {

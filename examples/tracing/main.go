@@ -1,5 +1,5 @@
-// Command tracing has a shop ask a service for prices over a WebSocket, and
-// prints the trace that goes through both.
+// Command tracing runs two services, a shop that asks for prices over a WebSocket and a price
+// service, and prints the trace that goes through both.
 package main
 
 import (
@@ -28,8 +28,8 @@ func main() {
 	}
 }
 
-// run has the two services talk. Each has providers of its own, as if it ran
-// elsewhere; only the handshake and the messages connect them.
+// run runs the two services. Each has its own providers, as if it ran on another machine. Only the
+// handshake and the messages connect them.
 func run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -51,8 +51,8 @@ func run(ctx context.Context, out io.Writer) error {
 	return errors.Join(err, shop.Shutdown(ctx), prices.Shutdown(ctx))
 }
 
-// pricesHandler answers each message, in the trace of whoever asks: it serves
-// only its own company's services, so that it trusts their context.
+// pricesHandler answers each message in the trace of its sender. It trusts the context in messages,
+// because only services of its own company connect.
 func pricesHandler(tp *sdktrace.TracerProvider) (http.Handler, error) {
 	ws, err := otelws.New(otelws.WithTracerProvider(tp), otelws.WithPropagator(propagation.TraceContext{}))
 	if err != nil {
@@ -82,7 +82,7 @@ func pricesHandler(tp *sdktrace.TracerProvider) (http.Handler, error) {
 
 var errAnswered = errors.New("answered")
 
-// checkout asks for one price.
+// checkout requests one price.
 func checkout(ctx context.Context, tp *sdktrace.TracerProvider, url string) error {
 	ws, err := otelws.New(otelws.WithTracerProvider(tp), otelws.WithPropagator(propagation.TraceContext{}))
 	if err != nil {
@@ -121,8 +121,8 @@ func checkout(ctx context.Context, tp *sdktrace.TracerProvider, url string) erro
 	return c.Close(websocket.StatusNormalClosure, "")
 }
 
-// printer prints the spans of several services, a line for each that ends. A
-// real service exports them instead.
+// printer prints the spans of several services, one line for each span that ends. A real service
+// exports its spans instead.
 type printer struct {
 	mu  sync.Mutex
 	out io.Writer

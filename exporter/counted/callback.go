@@ -9,8 +9,9 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// The methods below have the SDK call callbacks through a guard, which reports their errors and panics, and returns
-// no error: the SDK leaves what comes from producers out of a collection in which any callback failed.
+// The methods below guard callbacks: the guard reports their errors and panics, and returns no
+// error to the SDK. If any callback returned an error, the SDK would leave the data of producers
+// out of that collection.
 
 func (m *meter) RegisterCallback(f metric.Callback, instruments ...metric.Observable) (metric.Registration, error) {
 	if f == nil {
@@ -76,8 +77,8 @@ func guardFloat64[O any](opts []O, callbacks func(O) []metric.Float64Callback) [
 	})
 }
 
-// guard returns opts with those that carry callbacks replaced. An option of callbacks is one of
-// every observable instrument.
+// guard returns opts, in which guarded callbacks replace the callbacks. An option that carries
+// callbacks is valid for every observable instrument of its number type.
 func guard[O, F any](opts []O, callbacks func(O) []F, guarded func(F) any) []O {
 	var all []O
 	for _, o := range opts {
@@ -92,7 +93,7 @@ func guard[O, F any](opts []O, callbacks func(O) []F, guarded func(F) any) []O {
 	return all
 }
 
-// call reports what goes wrong in a callback.
+// call calls a callback, and reports its error or panic to the error handler of OpenTelemetry.
 func call(callback func() error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -1,38 +1,42 @@
-// Package counted gives a MeterProvider of the OpenTelemetry SDK histograms whose values the instrumentation
-// counts itself: what an asynchronous instrument is to a counter, and the OpenTelemetry API does not have for
-// histograms. Recording then costs what the instrumentation's own counting costs, some nanoseconds on any number
-// of cores, where Record of an ordinary histogram costs a hundred and its cores wait for each other.
+// Package counted adds histograms to a MeterProvider of the OpenTelemetry SDK whose values the
+// instrumentation counts by itself. They are for histograms what observable counters are for
+// counters; the OpenTelemetry API has no such instrument. To record a value costs only the
+// instrumentation's own counting: some nanoseconds, on any number of cores. Record of an ordinary
+// histogram costs about a hundred nanoseconds, and the cores contend for it.
 //
-// A program that has a MeterProvider of its own hands a producer to each of its readers, and the wrapped provider
-// to all of its instrumentation:
+// A program with its own MeterProvider passes a producer to each reader, and the wrapped provider
+// to all instrumentation:
 //
 //	histograms := counted.New()
 //	reader := sdkmetric.NewPeriodicReader(exp, sdkmetric.WithProducer(histograms.Producer(exp.Temporality)))
 //	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 //	otel.SetMeterProvider(histograms.Wrap(mp))
 //
-// What a reader has of such a histogram is to the digit what it would have of an ordinary one: data points, extrema
-// and exemplars, cumulative or delta.
+// A reader gets exactly the data of an ordinary histogram: data points, minimum and maximum,
+// exemplars, cumulative or delta.
 //
-// # Where a histogram is an ordinary one
+// # When a histogram stays an ordinary one
 //
-// The wrapped provider takes a counted histogram where that comes out as an ordinary one would, in every reader. It
-// refuses it, and the instrumentation makes an ordinary instrument, where
+// The wrapped provider accepts a counted histogram only if every reader would get the same data.
+// Otherwise it refuses, and the instrumentation creates an ordinary histogram. It refuses if
 //
-//   - a reader of the provider has no producer, or there is one more or less than there are readers,
+//   - the number of producers differs from the number of readers,
 //   - a view matches the histogram,
-//   - a reader aggregates histograms otherwise than in explicit buckets with all that belongs to them, as
-//     OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION may say,
-//   - exemplars are others than those of sampled spans, as OTEL_METRICS_EXEMPLAR_FILTER may say.
+//   - a reader does not aggregate histograms in explicit buckets with minimum and maximum, for
+//     example because of OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION,
+//   - the exemplar filter is not trace_based, for example because of
+//     OTEL_METRICS_EXEMPLAR_FILTER.
 //
-// The SDK tells nobody of its readers and views. They are read from the fields of the MeterProvider; of a release of
-// the SDK in which these are others nothing is known, and every histogram is an ordinary one.
+// The SDK has no API for its readers and views, so this package reads private fields of the
+// MeterProvider. If a release of the SDK changes these fields, every histogram is an ordinary one.
 //
 // # Callbacks
 //
-// The SDK leaves out of a collection what producers have when an observable callback fails, and a PeriodicReader
-// then exports nothing at all; a callback that panics ends the process. The wrapped provider calls callbacks through
-// a guard: an error and a panic go to the OpenTelemetry error handler, and cost the failing callback alone what it
-// had not observed. That holds for callbacks that were registered through the wrapped provider, hence: hand it to
-// all instrumentation.
+// In the SDK, an observable callback that fails removes the data of producers from that collection,
+// and makes a PeriodicReader export nothing at all. A callback that panics ends the process.
+//
+// The wrapped provider guards callbacks against both. An error or a panic goes to the error handler
+// of OpenTelemetry, and only the measurements that the failing callback had not yet made are
+// missing. This holds only for callbacks that were registered through the wrapped provider, so pass
+// it to all instrumentation.
 package counted

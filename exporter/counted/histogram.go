@@ -11,23 +11,25 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 )
 
-// Histograms are the counted histograms of one MeterProvider and the producers of its readers. The methods are safe
-// for concurrent use.
+// Histograms holds the counted histograms of one MeterProvider, and the producers of its readers.
+// Its methods are safe for concurrent use.
 type Histograms struct {
 	mu         sync.Mutex
 	producers  []*producer
 	histograms []*histogram
 }
 
-// New returns Histograms that have neither a producer nor a histogram yet.
+// New returns an empty Histograms. Call [Histograms.Producer] once for each reader, then
+// [Histograms.Wrap].
 func New() *Histograms { return new(Histograms) }
 
-// observe yields, for each attribute set, what has been recorded under it: how many values fell in each bucket and
-// their sum since the beginning, and the least and the greatest value since the last call, which are in the wrong
-// order where there was none. Calls never overlap. counts is the caller's again when yield returns.
+// observe yields each attribute set with its data: the number of values in each bucket and the sum
+// of all values since the beginning, and the least and the greatest value since the last call. If
+// there was no value since the last call, least is greater than greatest. Calls never overlap. The
+// caller of yield owns counts again when yield returns.
 type observe = func(yield func(attrs attribute.Set, counts []uint64, sum, least, greatest int64))
 
-// histogram is one instrument, which several may observe.
+// histogram is one instrument. It may have several observers.
 type histogram struct {
 	identity
 	bounds    []float64
@@ -40,24 +42,24 @@ type histogram struct {
 // observer is one registration of a histogram.
 type observer struct{ observe observe }
 
-// identity is what the SDK tells instruments apart by.
+// identity holds the properties by which the SDK distinguishes instruments.
 type identity struct {
 	scope                   instrumentation.Scope
 	name, description, unit string
 }
 
-// point is one attribute set of a histogram.
+// point holds the data of one attribute set.
 type point struct {
 	attrs attribute.Set
-	total // of all observers
-	past  total
+	total       // sum over all observers
+	past  total // from observers that have unregistered
 	ever  extremes
-	due   []due // by producer
+	due   []due // one for each producer
 
-	reservoirs atomic.Pointer[[]exemplar.Reservoir] // by producer
+	reservoirs atomic.Pointer[[]exemplar.Reservoir] // one for each producer
 }
 
-// total is how many values fell in each bucket, and their sum.
+// total is the number of values in each bucket, and their sum.
 type total struct {
 	counts []uint64
 	sum    int64
@@ -77,7 +79,8 @@ func (t *total) add(counts []uint64, sum int64) {
 	t.sum += sum
 }
 
-// due is what a producer that reports deltas has reported of a point, and the extremes that it has not.
+// due tracks one point for a producer of deltas: the total that it has reported, and the extremes
+// that it has not.
 type due struct {
 	reported total
 	extremes extremes
@@ -98,8 +101,8 @@ func (e *extremes) add(least, greatest int64) {
 	}
 }
 
-// register adds a histogram with the given bucket bounds, or one more observer of a histogram that is there already.
-// ok is false where that has other bounds.
+// register adds a histogram, or adds an observer to an existing one. ok is false if the existing
+// histogram has other bounds.
 func (h *Histograms) register(id identity, bounds []float64, f observe) (_ *registration, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,8 +125,8 @@ func (h *Histograms) register(id identity, bounds []float64, f observe) (_ *regi
 	return &registration{all: h, histogram: of, observer: o}, true
 }
 
-// unregister has an observer count no longer. What it has counted stays in the histogram, which would go backwards
-// otherwise, until that has no observer left.
+// unregister removes an observer. Its counts stay in the histogram while there are other observers;
+// otherwise the histogram would go backwards.
 func (h *Histograms) unregister(from *histogram, o *observer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -142,7 +145,7 @@ func (h *Histograms) unregister(from *histogram, o *observer) {
 	}
 }
 
-// at returns the point of attrs. It is called with the lock held.
+// at returns the point of attrs, and creates it if necessary. h.mu must be held.
 func (h *Histograms) at(of *histogram, attrs attribute.Set) *point {
 	key := attrs.Equivalent()
 	if p := of.points[key]; p != nil {
@@ -155,7 +158,7 @@ func (h *Histograms) at(of *histogram, attrs attribute.Set) *point {
 	return p
 }
 
-// serve has the point serve n producers.
+// serve prepares the point for n producers.
 func (p *point) serve(n int, bounds []float64) {
 	var all []exemplar.Reservoir
 	if old := p.reservoirs.Load(); old != nil {
@@ -168,7 +171,7 @@ func (p *point) serve(n int, bounds []float64) {
 	p.reservoirs.Store(&all)
 }
 
-// notice takes note of extremes.
+// notice updates the extremes.
 func (p *point) notice(least, greatest int64) {
 	p.ever.add(least, greatest)
 	for i := range p.due {
@@ -176,7 +179,7 @@ func (p *point) notice(least, greatest int64) {
 	}
 }
 
-// collect brings the points of a histogram up to date. It is called with the lock held.
+// collect updates the points of a histogram. h.mu must be held.
 func (h *Histograms) collect(of *histogram) {
 	for _, p := range of.order {
 		p.total.set(p.past)

@@ -9,11 +9,11 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// Wrap returns mp with meters that take counted histograms and call callbacks through a guard. What else mp does, it
-// does as before, ForceFlush and Shutdown included. Two results for one mp are equal.
+// Wrap returns mp with meters that accept counted histograms and guard callbacks. Everything else,
+// such as ForceFlush and Shutdown, works as before. Wrapping the same mp twice gives equal results.
 //
-// Only of a *sdkmetric.MeterProvider is it known what it does with a histogram. Any other provider is returned as it
-// is, nil included.
+// Wrap supports only *sdkmetric.MeterProvider. It returns any other provider unchanged, including
+// nil.
 func (h *Histograms) Wrap(mp metric.MeterProvider) metric.MeterProvider {
 	if sdk, ok := mp.(*sdkmetric.MeterProvider); ok && sdk != nil {
 		return provider{sdk, h}
@@ -21,13 +21,14 @@ func (h *Histograms) Wrap(mp metric.MeterProvider) metric.MeterProvider {
 	return mp
 }
 
-// provider is the SDK's, with meters that take more. It is a value, so that it is equal to another of its kind.
+// provider wraps the SDK's. It is a value type, so that two results of Wrap can be equal.
 type provider struct {
 	*sdkmetric.MeterProvider
 	histograms *Histograms
 }
 
-// Unwrap returns the provider that was wrapped: what an instrumentation tells providers apart by.
+// Unwrap returns the wrapped provider. Instrumentation uses it to recognise two wrappers of one
+// provider.
 func (p provider) Unwrap() metric.MeterProvider { return p.MeterProvider }
 
 func (p provider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
@@ -44,30 +45,33 @@ func (p provider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
 	}
 }
 
-// meter is the SDK's, with counted histograms and with callbacks that cannot fail.
+// meter wraps the SDK's. It accepts counted histograms and guards callbacks.
 type meter struct {
 	metric.Meter
 	provider provider
 	scope    instrumentation.Scope
 }
 
-// ObservableInt64Histogram registers a histogram whose values the caller counts itself, at whatever pace and place
-// suits it, and which is read when metrics are collected. Instrumentation finds the method by its signature, which
-// has the API's types alone, and has an ordinary instrument where there is none.
+// ObservableInt64Histogram registers a histogram whose values the caller counts by itself.
+// Instrumentation finds this method by a type assertion: the signature has only types of the
+// OpenTelemetry API. If the method is missing, instrumentation creates an ordinary histogram.
 //
-// observe yields for each attribute set how many values fell in each bucket, +Inf being the last, and their sum,
-// both since the beginning, and the least and the greatest value since the last call (in the wrong order where there
-// was none). It is called by one goroutine at a time, while no histogram can be registered or unregistered: it must
-// do neither. Several that observe one histogram add up.
+// Collections call observe. It must yield each attribute set with the number of values in each
+// bucket, the last being +Inf, and the sum of all values, both since the beginning. It also yields
+// the least and the greatest value since the last call; if there was no value, least must be
+// greater than greatest. Calls of observe never overlap, and it must not register or unregister a
+// histogram. If several callers register one histogram, their counts add up.
 //
-// exemplars returns the function that offers values recorded under an attribute set as exemplars; it is for
-// measurements whose span is sampled.
+// exemplars returns a function that offers a value, recorded under the given attribute set, as an
+// exemplar. Call that function only if the span in its context is sampled.
 //
-// Unregister of the registration calls observe for the last time. What was counted stays in the histogram for as
-// long as another observes it; with the last one the histogram goes, and with it what a reader has not collected.
+// Unregister of the registration calls observe a last time. The counts stay in the histogram until
+// its last observer unregisters. Then the histogram ends, and data that no reader has collected is
+// lost.
 //
-// registration is nil, and nothing is registered, where the ordinary instrument would come out otherwise: see the
-// package documentation. So it is where the histogram is there with other bounds.
+// registration is nil, and nothing is registered, if a reader would get other data than from an
+// ordinary histogram (see the package documentation), or if the histogram exists with other bucket
+// bounds.
 func (m *meter) ObservableInt64Histogram(
 	name string,
 	observe func(yield func(attrs attribute.Set, counts []uint64, sum, least, greatest int64)),
@@ -92,7 +96,8 @@ func (m *meter) ObservableInt64Histogram(
 	return r.exemplars, r
 }
 
-// takesAsIs says whether every reader has a producer, and would have the histogram as it is.
+// takesAsIs reports whether every reader has a producer and would get the data of an ordinary
+// histogram.
 func (p provider) takesAsIs(i sdkmetric.Instrument) bool {
 	pipelines, ok := pipelinesOf(p.MeterProvider)
 	if !ok || len(pipelines) != p.histograms.producerCount() {
@@ -106,8 +111,9 @@ func (p provider) takesAsIs(i sdkmetric.Instrument) bool {
 	return true
 }
 
-// CardinalityLimit returns how many attribute sets of one instrument the SDK has data points for, of which one is that
-// of the overflow: the least of the readers' limits, 0 where there is none. ok is false where it is not known.
+// CardinalityLimit returns the limit of attribute sets for each instrument, including the set for
+// the overflow. It is the smallest limit among the readers; 0 means no limit. ok is false if the
+// limit is unknown.
 func (p provider) CardinalityLimit() (limit int, ok bool) {
 	pipelines, ok := pipelinesOf(p.MeterProvider)
 	for _, pipe := range pipelines {
@@ -116,8 +122,8 @@ func (p provider) CardinalityLimit() (limit int, ok bool) {
 	return limit, ok && len(pipelines) > 0
 }
 
-// ExponentialHistogram says whether every reader has a histogram of this name with exponential buckets, as which it is
-// one native histogram in Prometheus.
+// ExponentialHistogram reports whether every reader gives the named histogram exponential buckets.
+// In Prometheus, such a histogram is a single series, a native histogram.
 func (m *meter) ExponentialHistogram(name, description, unit string) bool {
 	pipelines, _ := pipelinesOf(m.provider.MeterProvider)
 	for _, pipe := range pipelines {

@@ -10,18 +10,21 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// producer hands the histograms to one reader.
+// producer passes the histograms to one reader.
 type producer struct {
 	histograms  *Histograms
 	index       int
 	temporality metricdata.Temporality
-	since       time.Time // of the beginning, or of the last collection where it reports deltas
+	since       time.Time // the beginning, or with deltas the last collection
 }
 
-// Producer returns a producer for one reader, for sdkmetric.WithProducer. The temporality is the one in which the
-// reader reads histograms: Temporality of its exporter, or what sdkmetric.WithTemporalitySelector was given; nil is
-// sdkmetric.DefaultTemporalitySelector. Each reader of the MeterProvider takes one of its own, and all of them are
-// made before instrumentation makes its instruments.
+// Producer returns a producer for one reader, to be passed to sdkmetric.WithProducer. Each reader
+// of the MeterProvider needs a producer of its own. Make all producers before instrumentation
+// creates its instruments.
+//
+// temporality must be the reader's temporality selector: the Temporality method of its exporter, or
+// the argument of sdkmetric.WithTemporalitySelector. nil means
+// sdkmetric.DefaultTemporalitySelector.
 func (h *Histograms) Producer(temporality sdkmetric.TemporalitySelector) sdkmetric.Producer {
 	if temporality == nil {
 		temporality = sdkmetric.DefaultTemporalitySelector
@@ -49,7 +52,7 @@ func (h *Histograms) producerCount() int {
 	return len(h.producers)
 }
 
-// Produce returns the histograms in which something has been recorded. It returns no error.
+// Produce returns the histograms that have values. It never returns an error.
 func (p *producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	p.histograms.mu.Lock()
 	defer p.histograms.mu.Unlock()
@@ -113,8 +116,8 @@ func (p *producer) dataPoint(h *histogram, of *point, at time.Time) metricdata.H
 	return dp
 }
 
-// exemplars are those of the reservoir, which keeps them: where deltas are reported, the ones from
-// before are left out.
+// exemplars returns the exemplars in the reservoir. With deltas, it skips exemplars from before the
+// last collection, because the reservoir keeps them.
 func (p *producer) exemplars(r exemplar.Reservoir) []metricdata.Exemplar[int64] {
 	var held []exemplar.Exemplar
 	r.Collect(&held)

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 )
 
-// registration is one observer of a histogram.
+// registration is the registration of one observer of a histogram.
 type registration struct {
 	embedded.Registration
 
@@ -18,14 +18,14 @@ type registration struct {
 	observer  *observer
 }
 
-// Unregister implements metric.Registration. It may be called again.
+// Unregister implements metric.Registration. Later calls do nothing.
 func (r *registration) Unregister() error {
 	r.all.unregister(r.histogram, r.observer)
 	return nil
 }
 
-// exemplars returns the function that offers a value recorded under attrs as an exemplar, whose trace is that of
-// ctx. It is safe for concurrent use.
+// exemplars returns a function that offers a value, recorded under attrs, as an exemplar with the
+// trace in ctx. The function is safe for concurrent use.
 func (r *registration) exemplars(attrs attribute.Set) func(ctx context.Context, value int64) {
 	r.all.mu.Lock()
 	defer r.all.mu.Unlock()

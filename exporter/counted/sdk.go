@@ -9,17 +9,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// pipeline is what one reader of a MeterProvider makes of instruments.
+// pipeline describes how one reader of a MeterProvider aggregates instruments.
 type pipeline struct {
 	views       []sdkmetric.View
 	exemplars   exemplar.Filter
 	aggregation sdkmetric.AggregationSelector
 	limit       sdkmetric.CardinalityLimitSelector
-	otherwise   int // the limit where limit has none
+	otherwise   int // the limit if the selector has none
 }
 
-// pipelinesOf returns the pipelines of mp, one for each reader. The SDK tells nobody of them: they are read from its
-// fields, and ok is false where these are others.
+// pipelinesOf returns the pipelines of mp, one for each reader. The SDK has no API for them, so it
+// reads private fields. ok is false if these fields have changed.
 func pipelinesOf(mp *sdkmetric.MeterProvider) (all []pipeline, ok bool) {
 	pipes := reflect.ValueOf(mp).Elem().FieldByName("pipes")
 	if pipes.Kind() != reflect.Slice {
@@ -40,8 +40,8 @@ func pipelinesOf(mp *sdkmetric.MeterProvider) (all []pipeline, ok bool) {
 	return all, true
 }
 
-// selectorsOf returns the selectors of a reader. What the SDK asks for them is not exported, so that every other reader
-// has one of the SDK's embedded.
+// selectorsOf returns the selectors of a reader. A reader has to embed a reader of the SDK, because
+// sdkmetric.Reader has unexported methods.
 func selectorsOf(reader reflect.Value) (aggregation sdkmetric.AggregationSelector, limit sdkmetric.CardinalityLimitSelector) {
 	for reader.Kind() == reflect.Pointer || reader.Kind() == reflect.Interface {
 		reader = reader.Elem()
@@ -69,7 +69,8 @@ func selectorsOf(reader reflect.Value) (aggregation sdkmetric.AggregationSelecto
 	return nil, nil
 }
 
-// get reads a field of the SDK's, unless it is another than is expected.
+// get copies a private field of the SDK. It reports false if the field does not have the expected
+// type.
 func get[T any](of reflect.Value, name string, to *T) bool {
 	of = reflect.Indirect(of)
 	if of.Kind() != reflect.Struct {
@@ -83,7 +84,8 @@ func get[T any](of reflect.Value, name string, to *T) bool {
 	return true
 }
 
-// aggregations are those that the reader has of an instrument: one for each view that matches, and its own otherwise.
+// aggregations returns the reader's aggregations of an instrument: one for each matching view, or
+// the reader's own.
 func (p pipeline) aggregations(i sdkmetric.Instrument) (all []sdkmetric.Aggregation, byView bool) {
 	for _, view := range p.views {
 		if stream, matches := view(i); matches {
@@ -102,8 +104,8 @@ func (p pipeline) aggregations(i sdkmetric.Instrument) (all []sdkmetric.Aggregat
 	return all, byView
 }
 
-// takesAsIs says whether the reader would have a histogram with the buckets that its instrument asks for, and with
-// exemplars of sampled spans.
+// takesAsIs reports whether the reader would aggregate a histogram in its instrument's own buckets,
+// with exemplars of sampled spans.
 func (p pipeline) takesAsIs(i sdkmetric.Instrument) bool {
 	all, byView := p.aggregations(i)
 	return !byView && explicit(all[0]) && traceBased(p.exemplars)
@@ -119,7 +121,8 @@ func explicit(a sdkmetric.Aggregation) bool {
 	return false
 }
 
-// cardinalityLimit is the least limit of attribute sets that the reader has for an instrument, 0 for none.
+// cardinalityLimit returns the reader's smallest limit of attribute sets for an instrument. 0 means
+// no limit.
 func (p pipeline) cardinalityLimit() int {
 	least := 0
 	for _, kind := range []sdkmetric.InstrumentKind{
@@ -134,7 +137,7 @@ func (p pipeline) cardinalityLimit() int {
 	return least
 }
 
-// leastLimit returns the lesser of two limits, of which 0 and less are none.
+// leastLimit returns the smaller of two limits. 0 and negative limits mean no limit.
 func leastLimit(a, b int) int {
 	if a <= 0 || b > 0 && b < a {
 		return max(b, 0)
@@ -146,7 +149,8 @@ var sampledContext = trace.ContextWithSpanContext(context.Background(), trace.Ne
 	TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
 }))
 
-// traceBased says whether a filter is, or does as, the one that takes the exemplars of sampled spans.
+// traceBased reports whether a filter behaves as the trace-based one, which accepts only
+// measurements of sampled spans.
 func traceBased(filter exemplar.Filter) bool {
 	return filter != nil && filter(sampledContext) && !filter(context.Background())
 }

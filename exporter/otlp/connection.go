@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// validateConnection refuses what the stock exporters leave out or replace by a
-// default with no more than a line in a log: telemetry would go elsewhere, in
-// clear, or without its credentials.
+// validateConnection rejects values that the stock exporters would ignore or replace by a default,
+// with only a line in a log. Telemetry would then go to another place, unencrypted, or without its
+// credentials.
 func validateConnection(signal, protocol string) error {
 	if key, v := signalVariable(signal, "ENDPOINT"); v != "" {
 		if err := validateEndpoint(v, protocol); err != nil {
@@ -57,7 +57,7 @@ func validateHeaders(value string) error {
 		name, v, ok := strings.Cut(pair, "=")
 		_, err := url.PathUnescape(v)
 		if !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(strings.TrimSpace(name), " \t\r\n:;\"()<>@,/[]?={}\\") || err != nil {
-			return fmt.Errorf("number %d of them is malformed: use name=value, with %%-escapes in the value, and commas between", i+1)
+			return fmt.Errorf("header %d is malformed: use name=value pairs, separated by commas, with %%-escapes in the values", i+1)
 		}
 	}
 	return nil
@@ -70,7 +70,7 @@ func validateCertificates(prefix string) error {
 			return fmt.Errorf("invalid %sCERTIFICATE: %w", prefix, err)
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			return invalid(prefix+"CERTIFICATE", path, "the file has no certificate in PEM form")
+			return invalid(prefix+"CERTIFICATE", path, "use a file with a certificate in PEM format")
 		}
 	}
 	cert, key := getenv(prefix+"CLIENT_CERTIFICATE"), getenv(prefix+"CLIENT_KEY")

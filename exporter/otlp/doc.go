@@ -1,10 +1,10 @@
-// Package otlp sends a process's traces and metrics to an OpenTelemetry Collector or any other receiver of
-// OTLP, as the standard OTEL_ variables say. It stands apart from package exporter, so that whoever wants
-// Prometheus alone links no gRPC.
+// Package otlp sends the traces and metrics of a process to an OpenTelemetry Collector, or to any
+// other OTLP receiver. The standard OTEL_ environment variables configure it. It is separate from
+// package exporter, so that programs which only need Prometheus do not link gRPC.
 //
-// Everything at once, scrape, push and traces:
+// A program with everything, scrape, push and traces:
 //
-//	push, err := otlp.New(ctx) // of the OTEL_ variables
+//	push, err := otlp.New(ctx) // reads the OTEL_ variables
 //	if err != nil {
 //		return err
 //	}
@@ -23,58 +23,73 @@
 //
 // # What is exported
 //
-// A signal goes out only where the environment asks for it: OTEL_TRACES_EXPORTER or
-// OTEL_METRICS_EXPORTER names otlp, or is not set and there is an endpoint
-// (OTEL_EXPORTER_OTLP_ENDPOINT or that of the signal). This is stricter than the specification, by
-// whose defaults every process pushes to localhost. Exporters are otlp and none, for metrics also
-// prometheus, which stands for the scrape of package exporter; a list may name both. The scrape is
-// there in any case, until nobody serves it. OTEL_SDK_DISABLED=true turns both signals off here, not
-// the scrape.
+// A signal, traces or metrics, is exported if OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER
+// contains otlp. If the variable is not set, the signal is exported if an endpoint is set:
+// OTEL_EXPORTER_OTLP_ENDPOINT or the signal's own variable. This is stricter than the
+// specification, by whose defaults every process pushes to localhost.
 //
-// The stock exporters read OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf unless set, grpc; for
-// traces also http/json), _HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, _CLIENT_CERTIFICATE,
-// _CLIENT_KEY and _INSECURE, each also as _TRACES_ and _METRICS_,
-// OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE and _DEFAULT_HISTOGRAM_AGGREGATION; the SDK reads
-// OTEL_BSP_, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and its limits. This package reads
-// OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT, OTEL_TRACES_SAMPLER and _ARG, and OTEL_PROPAGATORS. A value
-// that is wrong is an error of [New], where the SDK would go on with another one.
+// The values of both variables are otlp and none. Metrics also accept prometheus, which stands for
+// the scrape of package exporter, and a list such as otlp,prometheus. These variables do not turn
+// the scrape off. OTEL_SDK_DISABLED=true turns both signals of this package off, but not the
+// scrape.
+//
+// The stock exporters read OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _TIMEOUT,
+// _COMPRESSION, _CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY and _INSECURE. Each has a form for
+// one signal, such as OTEL_EXPORTER_OTLP_TRACES_ENDPOINT. The protocol is http/protobuf by default,
+// or grpc; traces also accept http/json. The stock exporters also read
+// OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE and _DEFAULT_HISTOGRAM_AGGREGATION.
+//
+// The SDK reads the OTEL_BSP_ variables, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and its
+// limits. This package reads OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT, OTEL_TRACES_SAMPLER and
+// _ARG, and OTEL_PROPAGATORS.
+//
+// If a value is invalid, [New] returns an error. The SDK alone would continue with a default.
 //
 // # Pull or push
 //
-// Both give the same series, those of the Go runtime and the process too, with the same values, and one
-// store that takes both counts everything twice. Choose by OTEL_METRICS_EXPORTER: otlp for the push,
-// prometheus or none to leave it out. Where both are wanted, send each to a store of its own, or tell
-// them apart by the labels job and instance: a scrape has those of the scrape configuration, a push has
-// service.namespace/service.name and service.instance.id of the resource. Where neither a detector nor
-// OTEL_RESOURCE_ATTRIBUTES has given the latter, it is a random UUID of the process.
+// Scrape and push give the same series with the same values, including the metrics of the Go
+// runtime and the process. A store that takes both therefore counts everything twice. Choose one by
+// OTEL_METRICS_EXPORTER: otlp turns the push on, and prometheus or none turns it off.
 //
-// Metrics of the runtime and of client_golang's collectors are cumulative even where the preference is
-// delta.
+// If you want both, send each to a store of its own, or distinguish them by the labels job and
+// instance. In a scrape, these labels come from the scrape configuration. In a push, they are
+// service.namespace/service.name and service.instance.id of the resource. If nothing sets
+// service.instance.id, it is a UUID that is random for each process.
+//
+// Metrics of the Go runtime and of client_golang's collectors are cumulative, even if the
+// temporality preference is delta.
 //
 // # Sampling
 //
-// A message of a long connection is a root span with a link to the handshake. A sampler that knows
-// parents alone would take a tenth of the handshakes and then a tenth of the messages of all
-// connections. Under parentbased_always_on, which is the default, parentbased_always_off and
-// parentbased_traceidratio, a root span with links therefore follows what it is linked to (see package
-// sampling): sampled with a sampled handshake, never thinned a second time, and dropped with an
-// unsampled one. The variable decides about what has neither parent nor link: the handshake.
-// always_on, always_off and traceidratio look at neither, as their names say.
+// A message of a long connection is a root span with a link to the handshake. A sampler that only
+// follows parents would sample a tenth of the handshakes, and then, independently, a tenth of the
+// messages of all connections.
 //
-// Where the application itself chooses messages of unsampled connections, by a ratio of its own,
-// [WithLinkedNotSampled] with sdktrace.AlwaysSample keeps its choice.
+// Therefore the samplers parentbased_always_on (the default), parentbased_always_off and
+// parentbased_traceidratio also follow links: a root span with links is sampled if the handshake is
+// sampled, and dropped otherwise; see package sampling. The ratio applies only to spans without
+// parent and links, such as handshakes. The samplers always_on, always_off and traceidratio follow
+// neither parents nor links.
+//
+// If the application itself chooses messages of unsampled connections, use [WithLinkedNotSampled]
+// with sdktrace.AlwaysSample, which respects that choice.
 //
 // # When the backend is down
 //
-// Nothing waits for it. At most OTEL_BSP_MAX_QUEUE_SIZE spans (2048) are held, those in an export
-// included; more are dropped. Metrics are collected anew for each export, so that counters catch up.
-// A failed export is tried again within its timeout: OTEL_EXPORTER_OTLP_TIMEOUT,
-// OTEL_BSP_EXPORT_TIMEOUT and OTEL_METRIC_EXPORT_TIMEOUT, the first to pass. otlp_spans_dropped_total
-// (by reason: queue_full, export_failed), otlp_spans_exported_total, otlp_metric_exports_total and
-// otlp_metric_exports_failed_total say in the scrape what became of it. With delta temporality an
-// export that fails is lost, which is the SDK's way.
+// Nothing waits for the backend. The exporter holds at most OTEL_BSP_MAX_QUEUE_SIZE spans (by
+// default 2048), including the spans of an export in progress, and drops further ones. Metrics are
+// collected again for each export, so that counters catch up. With delta temporality, however, the
+// data of a failed export is lost, as in the SDK.
 //
-// An observable callback that returns an error, or panics, costs its own series alone, where the
-// instrument is of the exporter's MeterProvider or of one that counted.Wrap returned. With any other
-// provider it is as the SDK's PeriodicReader has it: nothing at all is exported, or the process ends.
+// A failed export is tried again within the shorter of two time limits: OTEL_EXPORTER_OTLP_TIMEOUT,
+// and OTEL_BSP_EXPORT_TIMEOUT or OTEL_METRIC_EXPORT_TIMEOUT.
+//
+// These metrics in the scrape count the exports: otlp_spans_exported_total,
+// otlp_spans_dropped_total with the reason (queue_full or export_failed), otlp_metric_exports_total
+// and otlp_metric_exports_failed_total.
+//
+// If an observable callback fails or panics, only its own series are missing, provided that its
+// instrument belongs to the exporter's MeterProvider, or to a provider that counted.Histograms.Wrap
+// returned. With any other provider, the SDK's PeriodicReader exports nothing at all after an
+// error, and a panic ends the process.
 package otlp

@@ -15,7 +15,7 @@ import (
 	"github.com/otelws/otelws-go/exporter/sampling"
 )
 
-// The defaults of the specification.
+// Defaults of the OpenTelemetry specification.
 const (
 	defaultProtocol       = protocolHTTP
 	defaultExportInterval = time.Minute
@@ -23,7 +23,7 @@ const (
 	defaultSampler        = "parentbased_always_on"
 	defaultPropagators    = "tracecontext,baggage"
 
-	// A queue is allocated whole.
+	// The SDK allocates the whole queue at once.
 	maxQueueSize = 1 << 20
 )
 
@@ -33,8 +33,8 @@ const (
 	protocolJSON = "http/json"
 )
 
-// settings are what the variables say where the stock exporters do not read
-// them. A protocol is empty where the signal is not exported.
+// settings holds the variables that the stock exporters do not read. The protocol of a signal that
+// is not exported is empty.
 type settings struct {
 	traces, metrics  string
 	interval         time.Duration
@@ -44,7 +44,7 @@ type settings struct {
 	propagator       propagation.TextMapPropagator
 }
 
-// getenv takes an empty value for none, as the specification has it.
+// getenv treats an empty value as unset, as the specification demands.
 func getenv(key string) string { return strings.TrimSpace(os.Getenv(key)) }
 
 func readEnvironment(cfg config) (settings, error) {
@@ -75,8 +75,7 @@ func readEnvironment(cfg config) (settings, error) {
 	return s, nil
 }
 
-// readSignal returns the protocol of a signal's exporter, or nothing where the
-// environment asks for none.
+// readSignal returns the protocol of a signal, or an empty string if the signal is not exported.
 func readSignal(signal string, protocols ...string) (string, error) {
 	wanted, err := exporterWanted(signal)
 	if err != nil || !wanted {
@@ -153,7 +152,7 @@ func (s *settings) readMetrics() error {
 	return nil
 }
 
-// readSampler has links followed under the samplers that follow parents.
+// readSampler makes the sampler. Samplers that follow parents also follow links.
 func readSampler(cfg config) (sdktrace.Sampler, error) {
 	if cfg.sampler != nil {
 		return cfg.sampler, nil
@@ -174,7 +173,7 @@ func readSampler(cfg config) (sdktrace.Sampler, error) {
 		ratio := 1.0
 		if arg := getenv(argKey); arg != "" {
 			var err error
-			// Written so that it refuses what is not a number, too.
+			// The condition is written so that it also rejects NaN.
 			if ratio, err = strconv.ParseFloat(arg, 64); err != nil || !(ratio >= 0 && ratio <= 1) {
 				return nil, invalid(argKey, arg, "use a number from 0 to 1")
 			}
@@ -202,8 +201,8 @@ func readPropagator() (propagation.TextMapPropagator, error) {
 	return p, nil
 }
 
-// signalVariable returns an OTEL_EXPORTER_OTLP_ variable in the signal's form,
-// else in the one for all signals.
+// signalVariable returns the signal's own OTEL_EXPORTER_OTLP_ variable if it is set, or else the
+// variable for all signals.
 func signalVariable(signal, name string) (key, value string) {
 	key = "OTEL_EXPORTER_OTLP_" + signal + "_" + name
 	if value = getenv(key); value == "" {
@@ -229,7 +228,7 @@ func integer(key string, or, low, high int) (int, error) {
 	if v == "" {
 		return or, nil
 	}
-	// The SDK takes no spaces around it.
+	// The SDK accepts no spaces around the number.
 	n, err := strconv.Atoi(os.Getenv(key))
 	if err != nil || n < low || n > high {
 		return 0, invalid(key, v, fmt.Sprintf("use a number from %d to %d", low, high))

@@ -32,7 +32,7 @@ func TestNewRefuses(t *testing.T) {
 		{endpoint, "http://", "host"},
 		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://localhost", "http"},
 		{"OTEL_EXPORTER_OTLP_HEADERS", "authorization", "name=value"},
-		{"OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=1,b c=2", "number 2"},
+		{"OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=1,b c=2", "header 2"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "milliseconds"},
 		{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd", "gzip or none"},
 		{"OTEL_EXPORTER_OTLP_INSECURE", "1", "true or false"},

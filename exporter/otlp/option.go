@@ -36,26 +36,29 @@ func newConfig(opts []Option) (config, error) {
 	return cfg, nil
 }
 
-// WithLogger sets where failed exports are logged, slog.Default() unless set or when nil: each signal
-// once in 10 s at most, with the number of failures left out.
+// WithLogger sets the logger for failed exports. The default, also for nil, is slog.Default(). Each
+// signal logs at most one failure in 10 s, with the number of failures that were suppressed.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = l })
 }
 
-// WithResource describes the process in all signals. Its attributes win over those of the environment,
-// as with exporter.WithResource, to which [Exporter.ExporterOptions] hands the result.
+// WithResource sets the resource that describes the process in all signals. Its attributes override
+// the attributes from the environment, as with exporter.WithResource. [Exporter.ExporterOptions]
+// passes the result on.
 func WithResource(res *resource.Resource) Option {
 	return optionFunc(func(c *config) { c.resource = res })
 }
 
-// WithSampler sets the sampler, whatever OTEL_TRACES_SAMPLER says.
+// WithSampler sets the sampler of traces. It overrides OTEL_TRACES_SAMPLER. The sampler then
+// decides alone: links are followed only if it follows them, as sampling.LinkBased does.
 func WithSampler(s sdktrace.Sampler) Option {
 	return optionFunc(func(c *config) { c.sampler = s })
 }
 
-// WithLinkedNotSampled sets the sampler of spans without a parent whose links lead to unsampled spans,
-// which are dropped unless set. It is for an application that chooses its messages itself, before it
-// starts their spans: with sdktrace.AlwaysSample its choice stands. See the package documentation.
+// WithLinkedNotSampled sets the sampler for spans that have no parent and whose links all lead to
+// unsampled spans. By default these spans are dropped. If the application itself decides which
+// messages have a span, use sdktrace.AlwaysSample, which respects that decision. See the package
+// documentation.
 func WithLinkedNotSampled(s sdktrace.Sampler) Option {
 	return optionFunc(func(c *config) { c.linkedNotSampled = s })
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/otelws/otelws-go/exporter/internal/identity"
 )
 
-// Exporter owns a TracerProvider whose spans go out by OTLP, and what a reader of metrics needs to do
-// the same. Its methods are safe for concurrent use. No global of OpenTelemetry is touched.
+// Exporter owns a TracerProvider whose spans are exported by OTLP, and the exporter for a reader
+// that pushes metrics. Its methods are safe for concurrent use. It does not touch OpenTelemetry's
+// globals.
 type Exporter struct {
 	cfg      config
 	settings settings
@@ -35,9 +36,12 @@ type Exporter struct {
 	shutdownErr  error
 }
 
-// New returns an Exporter as the environment asks for it, see the package documentation. It waits for no
-// backend: one that is unreachable shows in the log and in the counters. ctx is for the call alone. An
-// error names in one line the variable that is wrong; nothing has then been started.
+// New returns an Exporter that is configured by the environment; see the package documentation. It
+// does not wait for the backend: if the backend is unreachable, the log and the counters show it.
+// ctx applies only to this call.
+//
+// If a variable is invalid, New starts nothing and returns an error of one line that names the
+// variable.
 func New(ctx context.Context, opts ...Option) (*Exporter, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -78,17 +82,17 @@ func (e *Exporter) startTraces(ctx context.Context) error {
 	return nil
 }
 
-// newResource lays res over that of the environment, which the SDK would take
-// without what is malformed in it.
+// newResource merges res over the resource of the environment. It checks the environment first,
+// because the SDK would ignore malformed parts of it.
 func newResource(ctx context.Context, res *resource.Resource) (*resource.Resource, error) {
 	if _, err := resource.New(ctx, resource.WithFromEnv()); err != nil {
-		return nil, fmt.Errorf("invalid OTEL_RESOURCE_ATTRIBUTES: use name=value, with %%-escapes in the value, and commas between: %w", err)
+		return nil, fmt.Errorf("invalid OTEL_RESOURCE_ATTRIBUTES: use name=value pairs, separated by commas, with %%-escapes in the values: %w", err)
 	}
 	return identity.Resource(res)
 }
 
-// TracerProvider returns the provider whose spans are exported, a no-op one where the environment asks
-// for no traces. It belongs to the Exporter; end it with [Exporter.Shutdown].
+// TracerProvider returns the provider whose spans are exported. If traces are not exported, it is a
+// no-op provider. The Exporter owns it: call [Exporter.Shutdown] to shut it down.
 func (e *Exporter) TracerProvider() trace.TracerProvider {
 	if e.tracerProvider == nil {
 		return noop.NewTracerProvider()
@@ -96,11 +100,11 @@ func (e *Exporter) TracerProvider() trace.TracerProvider {
 	return e.tracerProvider
 }
 
-// Propagator returns what OTEL_PROPAGATORS names, W3C Trace Context and Baggage unless set. It is there
-// without traces, too.
+// Propagator returns the propagators that OTEL_PROPAGATORS names. The default is W3C Trace Context
+// and Baggage. It does not depend on whether traces are exported.
 func (e *Exporter) Propagator() propagation.TextMapPropagator { return e.settings.propagator }
 
-// Resource returns what describes the process in all signals.
+// Resource returns the resource that describes the process in all signals.
 func (e *Exporter) Resource() *resource.Resource { return e.resource }
 
 // TracesEnabled reports whether spans are exported.
@@ -109,8 +113,9 @@ func (e *Exporter) TracesEnabled() bool { return e.settings.traces != "" }
 // MetricsEnabled reports whether metrics are pushed.
 func (e *Exporter) MetricsEnabled() bool { return e.settings.metrics != "" }
 
-// ExporterOptions are for exporter.New: the resource, the reader that pushes, and counters of what was
-// exported and lost. Of these, the environment decides which are there. They are good for one call.
+// ExporterOptions returns options for exporter.New: the resource, counters of exported and lost
+// data, and, if metrics are pushed, the reader that pushes them. The options are good for one call
+// of exporter.New.
 func (e *Exporter) ExporterOptions() []exporter.Option {
 	opts := []exporter.Option{
 		exporter.WithResource(e.resource),
@@ -122,14 +127,15 @@ func (e *Exporter) ExporterOptions() []exporter.Option {
 	return opts
 }
 
-// MetricReader returns a reader that pushes, for exporter.WithReader, or with nil for a MeterProvider
-// of the SDK, which shuts it down. There is one at most; without metrics to push it is an error.
+// MetricReader returns the reader that pushes metrics. It is a ReaderFunc for exporter.WithReader.
+// For a MeterProvider of the SDK, call it with nil. The MeterProvider owns the reader and shuts it
+// down. MetricReader returns an error if metrics are not pushed, or if it was called before.
 func (e *Exporter) MetricReader(producer exporter.ProducerFunc) (sdkmetric.Reader, error) {
 	if !e.MetricsEnabled() {
-		return nil, errors.New("no metrics to push: set OTEL_METRICS_EXPORTER to otlp, or an endpoint")
+		return nil, errors.New("metrics are not pushed: set OTEL_METRICS_EXPORTER=otlp or an endpoint")
 	}
 	if e.readerTaken.Swap(true) {
-		return nil, errors.New("the reader of metrics is in use or shut down: make one Exporter for each")
+		return nil, errors.New("the metric reader is already in use or shut down: make a second Exporter for a second reader")
 	}
 	var p sdkmetric.Producer
 	if producer != nil {

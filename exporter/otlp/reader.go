@@ -24,8 +24,9 @@ func newMetricExporter(ctx context.Context, protocol string) (sdkmetric.Exporter
 	return otlpmetrichttp.New(ctx)
 }
 
-// pushReader is the SDK's PeriodicReader with a Shutdown of its own: the SDK's waits without end for a callback that
-// never returns, and cuts off an export that is under way, whose deltas would be lost.
+// pushReader is the SDK's PeriodicReader with another Shutdown. The SDK's Shutdown waits forever
+// for a callback that never returns. It also cancels an export in progress, whose deltas would be
+// lost.
 type pushReader struct {
 	*sdkmetric.PeriodicReader
 	exporter *metricExporter
@@ -46,13 +47,14 @@ func newPushReader(e sdkmetric.Exporter, p sdkmetric.Producer, s settings, stats
 	return &pushReader{sdkmetric.NewPeriodicReader(exp, opts...), exp}
 }
 
-// ForceFlush pushes now.
+// ForceFlush exports now.
 func (r *pushReader) ForceFlush(ctx context.Context) error {
 	defer r.exporter.waitedFor()()
 	return r.PeriodicReader.ForceFlush(ctx)
 }
 
-// Shutdown pushes for the last time. An export that is under way has half of the time to end.
+// Shutdown exports a last time. It first waits for an export in progress, for at most half of its
+// time.
 func (r *pushReader) Shutdown(ctx context.Context) error {
 	defer r.exporter.waitedFor()()
 	half, cancel := share(ctx, 2)
@@ -69,24 +71,24 @@ func (r *pushReader) Shutdown(ctx context.Context) error {
 	}
 }
 
-// metricExporter counts exports, and reports failures itself where nobody waits for the outcome: the error handler of
-// the SDK is global, and knows no limit.
+// metricExporter counts exports. It reports failures to its own error handler if nobody waits for
+// the result, because the SDK's error handler is global and has no rate limit.
 type metricExporter struct {
 	sdkmetric.Exporter
 	stats     *stats
 	errs      otel.ErrorHandler
 	overflows points.OverflowLog
-	waiting   atomic.Int32  // calls of ForceFlush and Shutdown
-	busy      chan struct{} // holds one while an export is under way
+	waiting   atomic.Int32  // calls of ForceFlush and Shutdown in progress
+	busy      chan struct{} // full while an export is in progress
 }
 
-// waitedFor has failures be returned until the result is called.
+// waitedFor makes Export return its failures until done is called.
 func (e *metricExporter) waitedFor() (done func()) {
 	e.waiting.Add(1)
 	return func() { e.waiting.Add(-1) }
 }
 
-// await returns once no export is under way.
+// await returns when no export is in progress, or ctx is done.
 func (e *metricExporter) await(ctx context.Context) {
 	select {
 	case e.busy <- struct{}{}:
@@ -95,8 +97,8 @@ func (e *metricExporter) await(ctx context.Context) {
 	}
 }
 
-// Export implements sdkmetric.Exporter. Metrics of a MeterProvider whose resource does not tell its instances apart get
-// the id of the process.
+// Export implements sdkmetric.Exporter. It adds the service.instance.id of the process if the
+// resource of the MeterProvider has none.
 func (e *metricExporter) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
 	e.busy <- struct{}{}
 	defer func() { <-e.busy }()

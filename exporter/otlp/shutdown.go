@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Shutdowner is what [Shutdown] ends: an [Exporter], an exporter.Exporter, a provider of the SDK.
+// Shutdowner is implemented by [Exporter], by exporter.Exporter, and by the SDK's providers.
 type Shutdowner interface {
 	Shutdown(context.Context) error
 }
 
-// Shutdown shuts parts down one after the other, in the order given, and returns their errors. Each has
-// a fair share of the time until ctx's deadline: with n parts to go an n-th of what is left. A backend
-// that is down thus takes no time from the next, and what one does not need the next ones have. Every
-// part is called, even if ctx is done.
-//
-// What records must have ended before. Spans go first and metrics last, so that the metrics see the end
-// of everything:
+// Shutdown shuts parts down one after the other, and returns their errors. Put spans first and
+// metrics last, so that the metrics show everything. Stop everything that records before you call
+// Shutdown.
 //
 //	otlp.Shutdown(ctx, push, exp)
+//
+// Parts share the time until ctx's deadline: with n parts to go, the next one gets an n-th of the
+// remaining time. Thus a backend that is down takes no time from the parts after it, and they get
+// the time that earlier parts did not need. Shutdown calls every part, even if ctx is done.
 func Shutdown(ctx context.Context, parts ...Shutdowner) error {
 	var errs []error
 	for i, part := range parts {
@@ -31,7 +31,7 @@ func Shutdown(ctx context.Context, parts ...Shutdowner) error {
 	return errors.Join(errs...)
 }
 
-// share returns a context that has an n-th of the time that ctx has.
+// share returns a context with an n-th of ctx's remaining time.
 func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok || n < 2 {
@@ -40,10 +40,12 @@ func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
 }
 
-// Shutdown exports the spans that are left and ends the TracerProvider, within ctx: what does not get
-// away is dropped and counted, and nothing goes on behind. The reader of [Exporter.MetricReader] is its
-// MeterProvider's to shut down; see the function [Shutdown] for both. Later calls do nothing and return
-// the first one's error.
+// Shutdown exports the remaining spans and shuts the TracerProvider down, within ctx. Spans that it
+// cannot export in time are dropped and counted. No goroutine continues afterwards. Later calls do
+// nothing and return the error of the first call.
+//
+// The reader of [Exporter.MetricReader] belongs to its MeterProvider, which shuts it down. The
+// function [Shutdown] does both in order.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.shutdownOnce.Do(func() { e.shutdownErr = e.shutdown(ctx) })
 	return e.shutdownErr
@@ -54,7 +56,7 @@ func (e *Exporter) shutdown(ctx context.Context) error {
 	if e.spans != nil {
 		err = e.tracerProvider.Shutdown(ctx)
 		if ctx.Err() != nil {
-			// The TracerProvider does not even begin when ctx is done.
+			// If ctx is done, the TracerProvider does not even begin.
 			err = errors.Join(err, e.spans.Shutdown(ctx))
 		}
 	}
@@ -62,7 +64,7 @@ func (e *Exporter) shutdown(ctx context.Context) error {
 		err = errors.Join(err, e.metrics.Shutdown(ctx))
 	}
 	if err != nil {
-		return fmt.Errorf("failed to export everything before the end: %w", err)
+		return fmt.Errorf("failed to export all data at shutdown: %w", err)
 	}
 	return nil
 }

@@ -18,9 +18,8 @@ func newSpanExporter(ctx context.Context, protocol string) (sdktrace.SpanExporte
 	return otlptracehttp.New(ctx)
 }
 
-// spanQueue is the SDK's batch processor with a bound of its own in front, so
-// that the spans dropped are counted, which the SDK does behind an experimental
-// switch alone.
+// spanQueue is the SDK's batch processor behind a limit of its own, so that it can count the spans
+// that it drops. The SDK counts them only with an experimental switch.
 type spanQueue struct {
 	sdktrace.SpanProcessor
 	exporter sdktrace.SpanExporter
@@ -36,7 +35,7 @@ func newSpanQueue(e sdktrace.SpanExporter, s settings, stats *stats, errs otel.E
 	return q
 }
 
-// OnEnd never blocks: a span for which there is no room is dropped.
+// OnEnd never blocks. It drops the span if the queue is full.
 func (q *spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
 	if !s.SpanContext().IsSampled() {
 		return
@@ -49,8 +48,8 @@ func (q *spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
 	q.SpanProcessor.OnEnd(s)
 }
 
-// Shutdown exports what is held. The SDK's processor would go on with it past
-// the deadline, for half a minute a batch.
+// Shutdown exports the spans in the queue. At the deadline it also shuts the exporter down, because
+// the SDK's processor would continue for half a minute with each batch.
 func (q *spanQueue) Shutdown(ctx context.Context) error {
 	err := q.SpanProcessor.Shutdown(ctx)
 	if ctx.Err() != nil {
@@ -59,8 +58,8 @@ func (q *spanQueue) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// countingExporter reports failures itself: the error handler of the SDK is
-// global, and knows no limit.
+// countingExporter counts exported spans. It reports failures to its own error handler, because the
+// SDK's error handler is global and has no rate limit.
 type countingExporter struct {
 	sdktrace.SpanExporter
 	queue *spanQueue

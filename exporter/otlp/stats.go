@@ -2,8 +2,8 @@ package otlp
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// stats count what is lost on the way. They are metrics of the process like any
-// other: the scrape has them when nothing can be pushed.
+// stats counts exports and losses. These metrics are in the scrape, which works when nothing can be
+// pushed.
 type stats struct {
 	spansExported, spansDropped, spansFailed prometheus.Counter
 	metricExports, metricExportsFailed       prometheus.Counter
@@ -19,7 +19,7 @@ func newStats() *stats {
 	}
 	return &stats{
 		spansExported: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "otlp_spans_exported_total", Help: "Spans that the backend took.",
+			Name: "otlp_spans_exported_total", Help: "Spans that the backend accepted.",
 		}),
 		spansDropped: lost("queue_full"),
 		spansFailed:  lost("export_failed"),
@@ -27,7 +27,7 @@ func newStats() *stats {
 			Name: "otlp_metric_exports_total", Help: "Attempts to push all metrics.",
 		}),
 		metricExportsFailed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "otlp_metric_exports_failed_total", Help: "Attempts to push all metrics that failed in whole or in part.",
+			Name: "otlp_metric_exports_failed_total", Help: "Attempts to push all metrics that failed, completely or in part.",
 		}),
 	}
 }

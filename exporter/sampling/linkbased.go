@@ -1,5 +1,5 @@
-// Package sampling has a sampler for spans that are tied to others by links and
-// not by a parent: messages of a long connection, jobs of a batch, retries.
+// Package sampling provides a sampler for spans that are connected by links instead of a parent,
+// such as messages of a long connection, jobs of a batch, or retries.
 package sampling
 
 import (
@@ -16,8 +16,8 @@ type optionFunc func(*linkBased)
 
 func (f optionFunc) apply(s *linkBased) { f(s) }
 
-// WithLinkedSampled sets the sampler of spans that are linked to a sampled one,
-// sdktrace.AlwaysSample unless set or when nil.
+// WithLinkedSampled sets the sampler for spans with a link to a sampled span. The default, also for
+// nil, is sdktrace.AlwaysSample.
 func WithLinkedSampled(s sdktrace.Sampler) Option {
 	return optionFunc(func(lb *linkBased) {
 		if s != nil {
@@ -26,10 +26,9 @@ func WithLinkedSampled(s sdktrace.Sampler) Option {
 	})
 }
 
-// WithLinkedNotSampled sets the sampler of spans whose links all lead to
-// unsampled ones, sdktrace.NeverSample unless set or when nil. Where the
-// application has chosen before it starts a span, sdktrace.AlwaysSample keeps
-// its choice.
+// WithLinkedNotSampled sets the sampler for spans whose links all lead to unsampled spans. The
+// default, also for nil, is sdktrace.NeverSample. If the application itself decides which spans to
+// start, use sdktrace.AlwaysSample, which respects that decision.
 func WithLinkedNotSampled(s sdktrace.Sampler) Option {
 	return optionFunc(func(lb *linkBased) {
 		if s != nil {
@@ -42,18 +41,17 @@ type linkBased struct {
 	root, sampled, notSampled sdktrace.Sampler
 }
 
-// LinkBased returns a sampler for which a link is what a parent is for
-// sdktrace.ParentBased: a span follows the decision of the spans that it is
-// linked to at its start. Of several, one that is sampled is enough, since its
-// trace would lead nowhere otherwise. Links without a valid span context do not
-// count, and a span without links is root's to decide.
+// LinkBased returns a sampler that follows links, as sdktrace.ParentBased follows the parent. A
+// span is sampled if one of the spans that it is linked to is sampled, and dropped if none of them
+// is. Options can change both decisions. root decides about spans without links; nil means
+// sdktrace.AlwaysSample. Only links that are given at the span's start and have a valid span
+// context count.
 //
-// It disregards parents. With sdktrace.ParentBased(sampling.LinkBased(root)) the
-// parent comes first, then the links, then root.
+// LinkBased ignores the parent. To follow the parent first, then the links, then root, use
+// sdktrace.ParentBased(sampling.LinkBased(root)).
 //
-// Tracestate is the parent's, as with the SDK's own samplers. The sampler is
-// safe for concurrent use where the samplers given to it are, and allocates
-// nothing.
+// As in the SDK's samplers, the tracestate is the parent's. The sampler does not allocate, and it
+// is safe for concurrent use if the samplers given to it are.
 func LinkBased(root sdktrace.Sampler, opts ...Option) sdktrace.Sampler {
 	if root == nil {
 		root = sdktrace.AlwaysSample()

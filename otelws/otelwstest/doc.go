@@ -1,4 +1,4 @@
-// Package otelwstest helps to test what an application records by otelws.
+// Package otelwstest tests the metrics that an application records with otelws.
 //
 //	func TestGreeting(t *testing.T) {
 //		m := otelwstest.NewMetrics(t)

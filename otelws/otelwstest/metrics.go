@@ -19,15 +19,15 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// Metrics is a MeterProvider, and what it recorded as Prometheus would show
-// it. It is safe for concurrent use.
+// Metrics is a MeterProvider for tests. Its methods show the recorded metrics under their
+// Prometheus names. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	provider *sdkmetric.MeterProvider
 }
 
-// NewMetrics returns Metrics with nothing in them. They are shut down at the
-// end of the test.
+// NewMetrics returns a Metrics that has recorded nothing. The end of the test shuts it down. It
+// fails the test if it cannot create the provider.
 func NewMetrics(tb testing.TB, opts ...sdkmetric.Option) *Metrics {
 	tb.Helper()
 	m := &Metrics{registry: prometheus.NewPedanticRegistry()}
@@ -45,14 +45,15 @@ func NewMetrics(tb testing.TB, opts ...sdkmetric.Option) *Metrics {
 	return m
 }
 
-// MeterProvider is what the code under test records to.
+// MeterProvider returns the provider to which the code under test records.
 func (m *Metrics) MeterProvider() metric.MeterProvider { return m.provider }
 
-// Gatherer gives the metrics to code that takes a Prometheus registry.
+// Gatherer returns the metrics in the form of a Prometheus registry.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
-// Value returns the value of one sample, named as it stands in a scrape with
-// its labels in alphabetical order (le comes last), and whether there is one.
+// Value returns the value of a sample, and reports whether the sample exists. Name the sample as in
+// a scrape, with its labels in alphabetical order and le last:
+// `ws_connections_closed_total{code="1000"}`.
 func (m *Metrics) Value(sample string) (float64, bool) {
 	for _, s := range m.samples() {
 		if s.name == sample {
@@ -62,8 +63,8 @@ func (m *Metrics) Value(sample string) (float64, bool) {
 	return 0, false
 }
 
-// WaitDiff waits until Diff finds nothing, and fails the test with the last
-// difference where that does not come about in ten seconds.
+// WaitDiff waits until [Metrics.Diff] returns no difference. After ten seconds it fails the test
+// with the last difference.
 func (m *Metrics) WaitDiff(tb testing.TB, want string) {
 	tb.Helper()
 	for deadline := time.Now().Add(waiting); ; time.Sleep(time.Millisecond) {
@@ -77,12 +78,11 @@ func (m *Metrics) WaitDiff(tb testing.TB, want string) {
 	}
 }
 
-// waiting bounds waits. A test that has to wait for so long has failed.
+// waiting is the time limit of waits. It only matters for tests that fail.
 const waiting = 10 * time.Second
 
-// Wait waits until the sample has the value, and fails the test where that does
-// not come about in ten seconds. A connection ends on another goroutine than
-// that of the test: Wait is how a test knows that it has.
+// Wait waits until a sample has the given value. After ten seconds it fails the test. Use it to
+// wait for the end of a connection, which happens on another goroutine.
 func (m *Metrics) Wait(tb testing.TB, sample string, value float64) {
 	tb.Helper()
 	deadline := time.Now().Add(waiting)
@@ -93,7 +93,7 @@ func (m *Metrics) Wait(tb testing.TB, sample string, value float64) {
 		}
 		if time.Now().After(deadline) {
 			if !ok {
-				tb.Fatalf("otelwstest: no sample %s came; there are:\n%s", sample, m.Changed())
+				tb.Fatalf("otelwstest: there is no sample %s; there are:\n%s", sample, m.Changed())
 			}
 			tb.Fatalf("otelwstest: sample %s is %v, and did not become %v", sample, got, value)
 		}
@@ -101,19 +101,18 @@ func (m *Metrics) Wait(tb testing.TB, sample string, value float64) {
 	}
 }
 
-// Text returns every sample on a line of its own, in alphabetical order.
-// Samples that depend on time have the value "~", and the buckets of such
-// histograms are left out.
+// Text returns all samples, one on each line, in alphabetical order. A sample that depends on time
+// has the value "~". Buckets of histograms that depend on time are left out.
 func (m *Metrics) Text() string { return text(m.samples(), func(sample) bool { return true }) }
 
-// Changed is Text without the samples that are 0.
+// Changed is like [Metrics.Text], without the samples that are 0.
 func (m *Metrics) Changed() string {
 	return text(m.samples(), func(s sample) bool { return s.value != 0 })
 }
 
-// Diff returns the lines by which Changed differs from want, and "" where it
-// does not: those that are missing marked -, those that are too many marked +.
-// The order of lines, empty ones, and space around them do not count.
+// Diff compares [Metrics.Changed] with want. It returns "" if they are equal. Otherwise it returns
+// the different lines: missing lines are marked with -, unexpected lines with +. The order of
+// lines, empty lines, and spaces around lines do not matter.
 func (m *Metrics) Diff(want string) string {
 	wanted, got := lines(want), lines(m.Changed())
 	var diff []string
@@ -136,7 +135,7 @@ func (m *Metrics) Diff(want string) string {
 	return b.String()
 }
 
-// WriteTo writes the Prometheus text exposition of the metrics.
+// WriteTo writes the metrics in the Prometheus text format.
 func (m *Metrics) WriteTo(w io.Writer) (int64, error) {
 	families, err := m.registry.Gather()
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// Pair returns the two ends of a connection in memory, which ws watches at
-// both. The options may be nil. What is open at the end of the test is closed
-// then.
+// Pair returns the two ends of a connection in memory. ws watches both: the server as an accepted
+// connection, the client as a dialed one. accept and dial may be nil. dial.HTTPClient is ignored.
+// The end of the test closes both. Pair fails the test if the handshake fails.
 //
-// Each end holds 64 KiB that the other has not read, after which a write waits.
+// Each end buffers 64 KiB that the peer has not read. Further writes wait.
 func Pair(tb testing.TB, ws *otelws.Instrumentation, accept *websocket.AcceptOptions, dial *websocket.DialOptions) (server, client *websocket.Conn) {
 	tb.Helper()
 	accepted := make(chan *websocket.Conn, 1)
@@ -53,7 +53,7 @@ func Pair(tb testing.TB, ws *otelws.Instrumentation, accept *websocket.AcceptOpt
 	return server, client
 }
 
-// listener accepts what its dial opens.
+// listener accepts the connections that its dial method opens.
 type listener struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// pipe returns the two ends of a connection in memory. Like a socket, and
-// unlike [net.Pipe], it has buffers: else two ends that write to each other at
-// once would wait for each other for ever.
+// pipe returns the two ends of a connection in memory. Unlike [net.Pipe], but like a socket, it has
+// buffers. Without buffers, two ends that write at the same time would wait for each other forever.
 func pipe() (net.Conn, net.Conn) {
 	there, back := newStream(), newStream()
 	return &end{in: back, out: there}, &end{in: there, out: back}
 }
 
-// bufferSize is how much a stream takes before a Write waits.
+// bufferSize is the capacity of a stream. When it is full, Write waits.
 const bufferSize = 64 << 10
 
 // stream is one direction of a pipe.
@@ -37,7 +36,7 @@ func newStream() *stream {
 	return s
 }
 
-// deadline wakes those who wait on a stream when it passes.
+// deadline wakes the callers that wait on a stream when it passes.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -115,7 +114,7 @@ func (e *end) Write(p []byte) (n int, err error) {
 	}
 }
 
-// Close ends both directions. The other end still reads what was written.
+// Close ends both directions. The peer can still read the bytes that were written before.
 func (e *end) Close() error {
 	e.in.leave(&e.in.readerGone)
 	e.out.leave(&e.out.writerGone)

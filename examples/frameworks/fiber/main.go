@@ -1,6 +1,5 @@
-// Command fiber is an echo server with fiber, which stands on fasthttp and is no
-// net/http: a Listener watches its connections. When it is told to stop, it says
-// goodbye to them.
+// Command fiber is an echo server with fiber, which is based on fasthttp instead of net/http. A
+// Listener watches its connections. At shutdown, the server sends a close frame to each client.
 package main
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// tier is known after authentication, in a handler.
+// tier is only known after authentication, in a handler.
 var tier = otelws.WithEnum("tier", nil, "free", "pro")
 
 func main() {
@@ -64,7 +63,7 @@ func serve(ctx context.Context, l net.Listener, ws *otelws.Instrumentation) erro
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err := app.ShutdownWithContext(deadline) // leaves WebSocket connections alone
+	err := app.ShutdownWithContext(deadline) // does not close WebSocket connections
 	return errors.Join(err, ws.Drain(deadline), <-failed)
 }
 

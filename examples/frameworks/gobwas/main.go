@@ -1,6 +1,5 @@
-// Command gobwas is an echo server with gobwas/ws on connections of its own, without
-// net/http: a Listener watches them. When it is told to stop, it says goodbye to
-// them.
+// Command gobwas is an echo server with gobwas/ws and without net/http. A Listener watches its
+// connections. At shutdown, the server sends a close frame to each client.
 package main
 
 import (
@@ -66,7 +65,7 @@ func echo(c net.Conn) {
 	if _, err := ws.Upgrade(c); err != nil {
 		return
 	}
-	_ = c.SetDeadline(time.Time{}) // the heartbeat finds peers that are gone
+	_ = c.SetDeadline(time.Time{}) // the heartbeat detects peers that vanished
 	for {
 		message, op, err := wsutil.ReadClientData(c)
 		if err != nil || wsutil.WriteServerMessage(c, op, message) != nil {

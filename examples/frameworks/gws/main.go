@@ -1,6 +1,6 @@
-// Command gws is an echo server with lxzan/gws, which reads HTTP from the connection
-// itself: a Listener watches its connections. When it is told to stop, it says
-// goodbye to them.
+// Command gws is an echo server with lxzan/gws, which reads HTTP requests from the connection
+// itself. A Listener watches its connections. At shutdown, the server sends a close frame to each
+// client.
 package main
 
 import (
@@ -52,8 +52,8 @@ func serve(ctx context.Context, l net.Listener, ws *otelws.Instrumentation) erro
 	return ws.Drain(deadline)
 }
 
-// ending is a Listener that ends RunListener when it is closed, which otherwise
-// calls Accept for ever.
+// ending is a Listener that makes RunListener return when it is closed. Without it, RunListener
+// would call Accept forever.
 type ending struct{ net.Listener }
 
 func (l ending) Accept() (net.Conn, error) {

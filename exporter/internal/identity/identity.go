@@ -1,4 +1,4 @@
-// Package identity says what describes this process in every signal.
+// Package identity makes the resource that identifies this process in every signal.
 package identity
 
 import (
@@ -13,30 +13,32 @@ import (
 
 const instanceKey = attribute.Key("service.instance.id")
 
-// instance is a random UUID for the process, as the resource conventions have it where nothing else tells instances of
-// a service apart.
+// instance has a random UUID for the process. The resource conventions ask for one if nothing else
+// distinguishes the instances of a service.
 var instance = sync.OnceValue(func() *resource.Resource {
 	return resource.NewSchemaless(instanceKey.String(uuid.NewString()))
 })
 
-// Resource lays res over the SDK's default resource, which has the OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of
-// the environment. Where nobody gives it, the result has a service.instance.id that is the process's.
+// Resource merges res over the SDK's default resource, which holds OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES of the environment. If neither has a service.instance.id, the result has
+// the UUID of the process.
 func Resource(res *resource.Resource) (*resource.Resource, error) {
 	merged, err := resource.Merge(resource.Default(), res)
-	// The merge is whole without its schema URL.
+	// With a conflict of schema URLs, the result is complete except for its schema URL.
 	if err != nil && !errors.Is(err, resource.ErrSchemaURLConflict) {
 		return nil, fmt.Errorf("failed to merge the resource: %w", err)
 	}
 	return WithInstance(merged), nil
 }
 
-// WithInstance returns res, with the process's service.instance.id if it has none.
+// WithInstance returns res. If res has no service.instance.id, the result has the UUID of the
+// process.
 func WithInstance(res *resource.Resource) *resource.Resource {
 	if id, ok := res.Set().Value(instanceKey); ok && id.String() != "" {
 		return res
 	}
 	merged, err := resource.Merge(res, instance())
-	if err != nil { // a schemaless resource has no conflict
+	if err != nil { // never: a schemaless resource has no conflict
 		return res
 	}
 	return merged

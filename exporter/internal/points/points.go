@@ -1,4 +1,4 @@
-// Package points looks into metrics, whatever they are.
+// Package points reads the data points of metrics of any type.
 package points
 
 import (
@@ -8,7 +8,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// Each calls f with the attributes of every data point, which f may change in place, and with its start.
+// Each calls f for every data point, with its attributes and its start time. f may change the
+// attributes in place.
 func Each(data metricdata.Aggregation, f func(attrs *attribute.Set, start time.Time)) {
 	switch d := data.(type) {
 	case metricdata.Sum[int64]:

@@ -3,16 +3,15 @@ package clock
 
 import "time"
 
-// epoch is the zero of all instants: a difference of two monotonic readings
-// costs half of what time.Now does.
+// epoch is the zero of all instants. The difference of two monotonic readings costs half of
+// time.Now.
 var epoch = time.Now()
 
-// Instant is a time since the process began. Instants are subtracted from one
-// another to get a duration.
+// Instant is a time since the start of the process. The difference of two Instants is a duration.
 type Instant = time.Duration
 
-// Now returns the present instant.
+// Now returns the current instant.
 func Now() Instant { return time.Since(epoch) }
 
-// Time returns the time of day of an instant.
+// Time converts an instant to wall-clock time.
 func Time(i Instant) time.Time { return epoch.Add(i) }

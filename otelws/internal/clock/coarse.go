@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// coarseTick is how far Coarse may be behind.
+// coarseTick is the maximum age of a reading of Coarse.
 const coarseTick = 100 * time.Millisecond
 
-// coarse is a clock that somebody else reads: it ticks for as long as it is used.
+// coarse is a clock that a timer updates, as long as it is used.
 var coarse struct {
-	at   atomic.Int64 // 0 while it stands still
+	at   atomic.Int64 // 0 while it is stopped
 	used atomic.Bool  // since the last tick
 	mu   sync.Mutex
 }
 
-// Coarse returns an instant that is as a rule at most a tenth of a second behind
-// [Now], at a fraction of the cost: it is for whatever happens with each message.
+// Coarse returns an instant that is usually at most a tenth of a second older than [Now]. It costs
+// only a fraction of Now, and is meant for work on each message.
 func Coarse() Instant {
 	at := coarse.at.Load()
 	if at == 0 {

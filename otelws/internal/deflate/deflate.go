@@ -1,9 +1,9 @@
-// Package deflate counts how long the output of a DEFLATE stream is (RFC 1951)
-// without producing it, for the messages of permessage-deflate (RFC 7692).
+// Package deflate computes the output length of a DEFLATE stream (RFC 1951) without decompressing
+// it, for messages of permessage-deflate (RFC 7692).
 //
-// The symbols alone say how long the output is: a literal is one byte, a match
-// is its length, a stored block says its own. So there is no window, no output,
-// and a bomb costs what its input costs.
+// The symbols determine the length: a literal is one byte, and matches and stored blocks contain
+// their lengths. So no window and no output are needed, and a decompression bomb costs no more than
+// its input.
 package deflate
 
 import (
@@ -11,15 +11,13 @@ import (
 	"math/bits"
 )
 
-// Counter counts one message at a time. Its zero value is ready for a message,
-// and so is a Counter after Reset. It takes about 6 KiB, none of which is needed
-// between messages: a pool serves many connections with few. It must not be
-// copied, and is not safe for concurrent use.
+// Counter computes the length of one message at a time. Its zero value is ready for a message, and
+// so is a Counter after Reset. It takes about 6 KiB, but only during a message, so a pool can serve
+// many connections with few Counters. It must not be copied, and is not safe for concurrent use.
 //
-// What the reader of compress/flate finds corrupt, a Counter finds invalid, but
-// for a match that reaches back behind the window's beginning: distances are
-// not looked at, because the window may hold messages that came before (RFC
-// 7692 section 7.1.1).
+// A Counter rejects the same streams as the reader of compress/flate, with one exception: it
+// accepts a match that begins before the window. It does not check distances, because the window
+// may contain earlier messages (RFC 7692 section 7.1.1).
 type Counter struct {
 	stream
 	n       int64  // output so far
@@ -38,7 +36,7 @@ type stream struct {
 	ndist  uint16
 	ncode  uint16
 	index  uint16 // of the next code length
-	stored uint16 // bytes of the current stored block still to come
+	stored uint16 // remaining bytes of the current stored block
 
 	lengths [maxLit + maxDist]uint8
 	codes   [1 << codeBits]uint8
@@ -59,8 +57,7 @@ const (
 	invalid
 )
 
-// tail is what a sender takes away from the end of each message's payload (RFC
-// 7692 section 7.2.1).
+// tail is the end that a sender removes from each message's payload (RFC 7692 section 7.2.1).
 var tail = [...]byte{0, 0, 0xff, 0xff}
 
 // Reset makes the Counter ready for another message.
@@ -74,12 +71,12 @@ func (s *stream) reset() {
 	s.state, s.final = atBlock, false
 }
 
-// Feed reads the next bytes of the message's payload, which may end anywhere.
-// It neither keeps nor changes them.
+// Feed reads the next part of the message's payload. A part may end anywhere. Feed does not keep or
+// change p.
 func (c *Counter) Feed(p []byte) { c.feed(p, 0) }
 
-// FeedMasked is Feed for bytes as they stand in a masked frame (RFC 6455
-// section 5.3). offset is the number of the frame's payload bytes before p.
+// FeedMasked is like Feed, for the payload of a masked frame (RFC 6455 section 5.3). offset is the
+// number of payload bytes of the frame before p.
 func (c *Counter) FeedMasked(p []byte, key [4]byte, offset int64) {
 	c.feed(p, keyAt(key, offset))
 }
@@ -90,11 +87,10 @@ func keyAt(key [4]byte, offset int64) uint64 {
 	return rotate(k|k<<32, int(offset&3))
 }
 
-// Finish ends the message. n is the length of its output, as far as that was
-// valid. ok says whether all of it was: the payload and the 00 00 ff ff that
-// its sender took away make whole blocks (RFC 7692 section 7.2.2). A final
-// block may be followed by others that begin on the next byte, as in section
-// 7.2.3.4, and by nothing at all.
+// Finish ends the message. n is the length of the valid part of its output. ok reports whether the
+// whole message was valid: its payload, followed by the 00 00 ff ff that the sender removed, must
+// consist of complete blocks (RFC 7692 section 7.2.2). A final block may be followed by further
+// blocks that begin on the next byte (section 7.2.3.4), or by nothing.
 func (c *Counter) Finish() (n int64, ok bool) {
 	if !c.ended() {
 		c.feed(tail[:], 0)
@@ -114,8 +110,8 @@ func (c *Counter) feed(p []byte, key uint64) {
 	c.buf, c.nbuf = in.buf, in.n
 }
 
-// step reads a part of a block. It returns false where the rest of that part
-// has yet to come, and on an invalid stream.
+// step reads a part of a block. It returns false if the rest of that part is still missing, or the
+// stream is invalid.
 func (c *Counter) step(in *input) bool {
 	switch c.state {
 	case inStored:
@@ -216,10 +212,10 @@ func (c *Counter) storedData(in *input) bool {
 	return c.endBlock(in)
 }
 
-// input is what a Counter has yet to read.
+// input is the unread input of a Counter.
 type input struct {
 	p   []byte
-	key uint64 // the mask, as p[0] needs it
+	key uint64 // the mask, rotated for p[0]
 
 	buf uint64
 	n   uint
@@ -227,8 +223,8 @@ type input struct {
 
 func rotate(key uint64, n int) uint64 { return bits.RotateLeft64(key, -8*n) }
 
-// fill puts as much of p in buf as there is room for, more than 48 bits where p
-// has them: no part of a block that is read at once is longer.
+// fill moves as much of p into buf as possible: more than 48 bits, if p has them. No part of a
+// block that is read at once is longer.
 func (in *input) fill() {
 	if len(in.p) >= 8 {
 		in.buf |= (binary.LittleEndian.Uint64(in.p) ^ in.key) << (in.n & 63)
@@ -260,5 +256,5 @@ func (in *input) take(n uint) uint {
 	return v
 }
 
-// align drops what is left of a byte.
+// align drops the remaining bits of a byte.
 func (in *input) align() { in.drop(in.n & 7) }

@@ -1,9 +1,9 @@
 package deflate
 
-// codeBits is the longest code of the code length alphabet.
+// codeBits is the maximum code length in the code length alphabet.
 const codeBits = 7
 
-// codeOrder is the order of its code lengths (RFC 1951 section 3.2.7).
+// codeOrder is the order of the code lengths of that alphabet (RFC 1951 section 3.2.7).
 var codeOrder = [...]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
 // codeProto is entries of stream.codes without their codes: the symbol above

@@ -9,7 +9,7 @@ const (
 	litMask  = 1<<litBits - 1
 	distMask = 1<<distBits - 1
 
-	distFixed = 5 + 13 // bits of a fixed distance code and of its extra bits
+	distFixed = 5 + 13 // bits of a fixed distance code, including its extra bits
 )
 
 // symbols reads the data of a block with Huffman codes.
@@ -63,14 +63,14 @@ func (c *Counter) symbols(in *input) bool {
 	}
 }
 
-// output is the length of what an entry stands for, whose bits are next in buf.
+// output returns the output length of an entry. The bits of the entry are next in buf.
 func output(e uint32, buf uint64) int64 {
 	extra := buf & (1<<(e&63) - 1) >> (e >> 8 & 63)
 	return int64(uint64(e>>entryOutput&0x1fff) + extra)
 }
 
-// run reads symbols as long as there are 8 bytes to fill buf from. It stops
-// before the end of the block, and before what is invalid.
+// run reads symbols as long as 8 bytes are available to fill buf. It stops before the end of the
+// block, and before invalid data.
 func (in *input) run(t *table) (count int64) {
 	p, key, buf, n := in.p, in.key, in.buf, in.n
 	for len(p) >= 8 {
@@ -129,8 +129,8 @@ func (in *input) run(t *table) (count int64) {
 	return count
 }
 
-// runFixed is run for the fixed codes. Most literals have a code of 8 bits
-// there, and up to 7 of those are counted at once.
+// runFixed is run for the fixed codes. Most literals have an 8-bit code there, and it counts up to
+// 7 of them at once.
 func (in *input) runFixed(t *table) (count int64) {
 	p, key, buf, n := in.p, in.key, in.buf, in.n
 	for len(p) >= 8 {
@@ -169,10 +169,9 @@ func (in *input) runFixed(t *table) (count int64) {
 	return count
 }
 
-// literals returns how many of the next 7 bytes of buf are each the fixed code
-// of a literal, if the first begins one. These are the codes 00110000 to
-// 10111111 (RFC 1951 section 3.2.6), first bit lowest: those that begin with 01,
-// with 10, or with 0011.
+// literals returns the number of literals among the next 7 bytes of buf, if the first byte begins
+// one and each has an 8-bit fixed code. These are the codes 00110000 to 10111111 (RFC 1951 section
+// 3.2.6), first bit lowest: they begin with 01, with 10, or with 0011.
 func literals(buf uint64) uint {
 	const lowest = 0x0101010101010101
 	is := buf ^ buf>>1 | buf>>2&(buf>>3)&^buf

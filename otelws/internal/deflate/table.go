@@ -10,8 +10,8 @@ const (
 	endOfBlock = 256
 )
 
-// table is the two codes of a block (RFC 1951 section 3.2.5). It is looked up
-// by the next bits of the input; longer codes are found in the sorted symbols.
+// table has the two codes of a block (RFC 1951 section 3.2.5). The next bits of the input are the
+// index; longer codes are found in the sorted symbols.
 type table struct {
 	lit  [1 << litBits]uint32
 	dist [1 << distBits]uint8
@@ -29,8 +29,7 @@ const (
 	pairsFrom = 2 << 10
 )
 
-// An entry of table.lit stands for one or two literals, for a length, or for a
-// literal and a length:
+// An entry of table.lit represents one or two literals, a length, or a literal and a length:
 //
 //	bits 0-5    length of codes and extra bits
 //	bits 8-13   length of codes
@@ -44,22 +43,21 @@ const (
 	entryOther  = 1 << 31
 )
 
-// Other entries. They have a length of codes.
+// Other entries. They also have the length of their code.
 const (
 	otherInvalid = entryOther | iota<<entryOutput
 	otherEnd     // the end of the block
 	otherLong    // a code longer than litBits
 )
 
-// An entry of table.dist is the length of code and extra bits, or else one of
-// these.
+// An entry of table.dist is the length of the code and its extra bits, or one of these values.
 const (
 	distOther   = 0x40 // set in both
 	distInvalid = 0x40
 	distLong    = 0x80 | distOther
 )
 
-// litProto is entries of table.lit without their codes.
+// litProto has the entries of table.lit without their codes.
 var litProto = func() (p [maxLit + 2]uint32) {
 	for i := range endOfBlock {
 		p[i] = 1 << entryOutput
@@ -79,7 +77,7 @@ var litProto = func() (p [maxLit + 2]uint32) {
 	return p
 }()
 
-// distProto is entries of table.dist without their codes.
+// distProto has the entries of table.dist without their codes.
 var distProto = func() (p [maxDist + 2]uint8) {
 	for i := range maxDist {
 		p[i] = uint8(max(i-2, 0) / 2)
@@ -117,8 +115,8 @@ var fixed = func() *table {
 	return t
 }()
 
-// init makes the table of two codes, given the lengths of their symbols' codes.
-// It returns false where one is over-subscribed or incomplete.
+// init makes the table of two codes from the code lengths of their symbols. It returns false if a
+// code is over-subscribed or incomplete.
 func (t *table) init(lit, dist []uint8, pairs bool) bool {
 	if !t.litCode.init(lit, t.litSorted[:]) || !t.distCode.init(dist, t.distSorted[:]) {
 		return false
@@ -138,8 +136,8 @@ func (t *table) init(lit, dist []uint8, pairs bool) bool {
 	return true
 }
 
-// pair makes entries of two symbols out of those whose bits have room for
-// another. An entry's rest is looked up further down, which makes the order.
+// pair combines two symbols into one entry, if their bits fit. It uses entries with a lower index,
+// which determines the order.
 func (t *table) pair() {
 	for i := len(t.lit) - 1; i >= 0; i-- {
 		first := t.lit[i]
@@ -150,13 +148,13 @@ func (t *table) pair() {
 	}
 }
 
-// longLit returns the entry of a code longer than litBits.
+// longLit returns the entry of a code that is longer than litBits.
 func (t *table) longLit(buf uint64) uint32 {
 	i, n := t.litCode.long(buf, litBits)
 	return litProto[t.litSorted[i]] + entryCode*n
 }
 
-// longDist returns the entry of a code longer than distBits.
+// longDist returns the entry of a code that is longer than distBits.
 func (t *table) longDist(buf uint64) uint8 {
 	i, n := t.distCode.long(buf, distBits)
 	return distProto[t.distSorted[i]] + uint8(n)
@@ -165,14 +163,14 @@ func (t *table) longDist(buf uint64) uint8 {
 // code is a canonical Huffman code (RFC 1951 section 3.2.2).
 type code struct {
 	count [maxLength + 1]uint16
-	limit [maxLength + 1]uint16 // the first code beyond those of a length, of 15 bits
-	delta [maxLength + 1]int16  // from a code of a length to its index
+	limit [maxLength + 1]uint16 // first code after the codes of a length, as 15 bits
+	delta [maxLength + 1]int16  // difference between a code of a length and its index
 	max   uint8
 }
 
-// init makes the code whose symbols have codes of these lengths, and sorts them
-// by their codes. It returns false where there are more codes than bits allow
-// or fewer, except for none and for one of one bit.
+// init makes the code from the code lengths of its symbols, and sorts the symbols by their codes.
+// It returns false if the code is over-subscribed or incomplete. As exceptions, no code and a
+// single code of one bit are valid.
 func (c *code) init(lengths []uint8, sorted []uint16) bool {
 	*c = code{}
 	for _, n := range lengths {
@@ -210,8 +208,8 @@ func (c *code) init(lengths []uint8, sorted []uint16) bool {
 	return true
 }
 
-// long returns the index of the symbol whose code is next in buf, and the
-// code's length, which is known to be over n.
+// long returns the index of the symbol whose code is next in buf, and the length of that code. The
+// length must be greater than n.
 func (c *code) long(buf uint64, n uint32) (index int, length uint32) {
 	v := bits.Reverse16(uint16(buf)) >> 1
 	for n++; n < maxLength && v >= c.limit[n]; n++ {

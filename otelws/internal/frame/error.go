@@ -1,10 +1,10 @@
 package frame
 
-// Error says what was impossible in a frame.
+// Error is a violation of RFC 6455 in a frame.
 type Error uint8
 
-// The errors of a Parser, and the two of a close frame's payload. They are a
-// closed set, fit for a label.
+// The errors of a Parser, and two errors of a close frame's payload. They are a closed set, so they
+// can be label values.
 const (
 	None           Error = iota
 	ReservedBits         // an RSV bit that no negotiated extension allows (section 5.2)
@@ -17,12 +17,12 @@ const (
 	ClosePayload         // a close payload of a single byte (section 5.5.1)
 )
 
-// Errors lists every Error but None.
+// Errors lists every Error except None.
 var Errors = []Error{
 	ReservedBits, ReservedOpcode, Masking, Fragmentation, ControlFrame, PayloadTooLong, CloseCode, ClosePayload,
 }
 
-// String returns the value of the error.type attribute.
+// String returns the value of the attribute error.type.
 func (e Error) String() string {
 	switch e {
 	case ReservedBits:

@@ -1,5 +1,5 @@
-// Package frame reads WebSocket frame headers (RFC 6455 section 5) out of a
-// stream of bytes that somebody else is reading or writing.
+// Package frame parses WebSocket frame headers (RFC 6455 section 5) in a stream of bytes that
+// another component reads or writes.
 package frame
 
 import (
@@ -10,7 +10,7 @@ import (
 // Opcode is the opcode of a frame (RFC 6455 section 5.2).
 type Opcode uint8
 
-// The opcodes that RFC 6455 defines; the others are reserved.
+// The opcodes of RFC 6455. All others are reserved.
 const (
 	Continuation Opcode = 0x0
 	Text         Opcode = 0x1
@@ -26,8 +26,8 @@ func (o Opcode) isReserved() bool {
 	return o > Binary && o < Close || o > Pong
 }
 
-// The RSV bits of a frame's first byte. An extension may give them a meaning;
-// permessage-deflate takes RSV1 (RFC 7692 section 6).
+// The RSV bits in the first byte of a frame. Extensions define their meaning; permessage-deflate
+// uses RSV1 (RFC 7692 section 6).
 const (
 	RSV1   byte = 0x40
 	RSV2   byte = 0x20
@@ -35,18 +35,17 @@ const (
 	rsvAll      = RSV1 | RSV2 | RSV3
 )
 
-// MaxControlPayload is the longest payload of a control frame (RFC 6455
-// section 5.5).
+// MaxControlPayload is the maximum payload length of a control frame (RFC 6455 section 5.5).
 const MaxControlPayload = 125
 
 const maxHeader = 14
 
-// Frame is a frame whose last byte has passed.
+// Frame is a complete frame.
 type Frame struct {
 	Opcode Opcode
 
-	// Message is the payload length, over all its frames, of the message that
-	// this frame completes, and -1 where it completes none.
+	// Message is the payload length of the message that this frame completes, over all its frames.
+	// It is -1 if the frame does not complete a message.
 	Message int64
 
 	// Decoded and Kind are what the Inspector gave for that message. Decoded is
@@ -77,8 +76,8 @@ type Inspector interface {
 	End() (decoded int64, kind int32)
 }
 
-// AppendPayload appends the unmasked payload of a control frame to dst. It is
-// valid until the next call of the Parser that returned the frame.
+// AppendPayload appends the unmasked payload of a control frame to dst. Call it before the next
+// call of the Parser that returned the frame.
 func (f *Frame) AppendPayload(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, f.payload...)
@@ -90,18 +89,18 @@ func (f *Frame) AppendPayload(dst []byte) []byte {
 	return dst
 }
 
-// Parser reads the frames of one direction of one connection. Its bytes may
-// come in any pieces. It holds no data payload, and at most one control
-// payload, so that its memory is bounded whatever a header claims.
+// Parser parses the frames of one direction of one connection. It accepts the bytes in pieces of
+// any size. It never buffers data payload, and at most one control payload, so its memory is
+// bounded, whatever a header claims.
 //
-// After a close frame or an impossible header it reads no more.
+// After a close frame or an invalid header, it stops parsing.
 //
-// A Parser is not safe for concurrent use, but for Whole.
+// A Parser is not safe for concurrent use, with the exception of Whole.
 type Parser struct {
-	// First, and together: all that Whole reads.
-	maskBit byte // what a frame's is
+	// Whole reads only these three fields. They are first and adjacent.
+	maskBit byte // expected mask bit of a frame
 	rsv     byte
-	whole   byte // the RSV bits that a message may have for Whole
+	whole   byte // RSV bits that Whole accepts
 
 	opcode  Opcode
 	masked  bool
@@ -120,7 +119,7 @@ type Parser struct {
 
 const maskBit byte = 0x80
 
-// pieces is the part so far of what the Parser needs whole.
+// pieces buffers a header or a control payload that arrives in pieces.
 type pieces struct {
 	header     [maxHeader]byte
 	headerLen  uint8
@@ -134,8 +133,8 @@ type inspected struct {
 	length uint64 // payload bytes of the current frame
 }
 
-// New returns a Parser of the frames that a client (or else a server) sends,
-// in which the RSV bits of rsv are allowed.
+// New returns a Parser for the frames of a client, or else of a server. rsv are the allowed RSV
+// bits.
 func New(client bool, rsv byte) Parser {
 	p := Parser{rsv: rsv, whole: rsv}
 	if client {
@@ -166,19 +165,18 @@ func (p *Parser) Clone() Parser {
 	return c
 }
 
-// BetweenMessages says whether p has read no part of a message or frame that
-// goes on, and reads what comes next.
+// BetweenMessages reports whether p is parsing and is not inside a message or a frame.
 func (p *Parser) BetweenMessages() bool {
 	return p.BetweenFrames() && !p.open
 }
 
-// BetweenFrames says whether p has read no part of a frame that goes on, and
-// reads what comes next: a control frame may stand here.
+// BetweenFrames reports whether p is parsing and is not inside a frame. A control frame may be
+// inserted here.
 func (p *Parser) BetweenFrames() bool {
 	return !p.done && !p.payload && (p.pieces == nil || p.pieces.headerLen == 0)
 }
 
-// InData says whether p has read a part of a data frame that goes on.
+// InData reports whether p is inside a data frame.
 func (p *Parser) InData() bool {
 	if p.payload {
 		return !p.opcode.isControl()
@@ -186,19 +184,17 @@ func (p *Parser) InData() bool {
 	return p.pieces != nil && p.pieces.headerLen > 0 && !Opcode(p.pieces.header[0]&0x0f).isControl()
 }
 
-// Stopped says whether p reads no more.
+// Stopped reports whether p has stopped parsing.
 func (p *Parser) Stopped() bool { return p.done }
 
-// Stop has p read no more, as after an impossible header.
+// Stop stops the parsing, as an invalid header does.
 func (p *Parser) Stop() { p.done = true }
 
-// Whole returns the payload length of a message in one frame, with the shortest
-// header that takes it, which is all of b. It returns -1 for anything else, a
-// payload of 64 KiB and more among it.
+// Whole checks whether b is exactly one message, in a single frame with the shortest possible
+// header. It returns its payload length, or -1. It also returns -1 for payloads of 64 KiB and more.
 //
-// While p stands between messages, Next would find nothing more in b, and stand
-// there again. Whole depends on nothing that Next changes: it may be called
-// meanwhile.
+// If p is between messages, Next would parse exactly this frame, and be between messages again.
+// Whole only reads fields that Next does not change, so it may be called concurrently.
 func (p *Parser) Whole(b []byte) int {
 	if len(b) < 2 {
 		return -1
@@ -216,9 +212,9 @@ func (p *Parser) Whole(b []byte) int {
 	return -1
 }
 
-// Next reads b up to the end of a frame, and returns how much of b that was.
-// ok says whether a frame ended there; if not, all of b has been read. err is
-// not None once: where a header was impossible.
+// Next parses b up to the end of a frame, and returns the number of bytes that it used. If ok is
+// false, it used all of b, and the frame is incomplete. err is an invalid header; it is returned
+// only once.
 func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 	if size := sizeOf(b); size <= len(b) && p.BetweenMessages() {
 		if length := p.Whole(b[:size]); length >= 0 {
@@ -269,7 +265,7 @@ func (p *Parser) Next(b []byte) (f Frame, n int, ok bool, err Error) {
 	return p.end(payload), n, true, None
 }
 
-// inPieces returns where p keeps what comes in pieces.
+// inPieces returns the buffer for pieces.
 func (p *Parser) inPieces() *pieces {
 	if p.pieces == nil {
 		p.pieces = new(pieces)
@@ -277,8 +273,8 @@ func (p *Parser) inPieces() *pieces {
 	return p.pieces
 }
 
-// readHeader returns a whole header, or nil where b ends before the header
-// does, and how much of b it took.
+// readHeader returns a complete header and the number of bytes that it used. It returns nil if b
+// ends inside the header.
 func (p *Parser) readHeader(b []byte) ([]byte, int) {
 	if (p.pieces == nil || p.pieces.headerLen == 0) && len(b) >= 2 {
 		if size := headerSize(b); len(b) >= size {
@@ -305,8 +301,8 @@ func (p *Parser) readHeader(b []byte) ([]byte, int) {
 	}
 }
 
-// sizeOf is the size of the frame that b begins with, and 0 where that has more
-// than 64 KiB of payload or b ends before its length.
+// sizeOf returns the size of the frame at the start of b. It returns 0 if the payload is longer
+// than 64 KiB, or the length is not in b.
 func sizeOf(b []byte) int {
 	if len(b) < 4 {
 		return 0
@@ -321,7 +317,7 @@ func sizeOf(b []byte) int {
 	}
 }
 
-// headerSize is the size of the header whose first two bytes are in b.
+// headerSize returns the size of the header that begins with b. It needs two bytes.
 func headerSize(b []byte) int {
 	size := 2
 	switch b[1] & 0x7f {
@@ -336,7 +332,7 @@ func headerSize(b []byte) int {
 	return size
 }
 
-// begin takes the header h of a frame, and says what is impossible in it.
+// begin starts a frame with the header h, and returns an error if h is invalid.
 func (p *Parser) begin(h []byte) Error {
 	length, size := p.decode(h)
 	if p.masked {
@@ -366,8 +362,8 @@ func (p *Parser) begin(h []byte) Error {
 	return None
 }
 
-// checkPartial says what is impossible in the part of a header that is there:
-// whoever reads the frame may hang up without waiting for the rest.
+// checkPartial checks the part of a header that has arrived. The library may close the connection
+// without waiting for the rest.
 func (p *Parser) checkPartial() Error {
 	s := p.pieces
 	if s.headerLen < 2 {
@@ -377,8 +373,8 @@ func (p *Parser) checkPartial() Error {
 	return p.check(s.header[0]&rsvAll, length)
 }
 
-// decode reads a header as far as it is there, and returns the length, 0 where
-// that has not come, and the size of what stands before the mask.
+// decode parses an incomplete or complete header. It returns the payload length, or 0 if that has
+// not arrived, and the size of the part before the mask.
 func (p *Parser) decode(h []byte) (length uint64, size int) {
 	p.fin = h[0]&0x80 != 0
 	p.opcode = Opcode(h[0] & 0x0f)
@@ -408,7 +404,7 @@ func (p *Parser) check(rsv byte, length uint64) Error {
 		return PayloadTooLong
 	case rsv&^p.rsv != 0:
 		return ReservedBits
-	// RFC 7692 section 6.1: RSV1 stands on the first frame of a message alone.
+	// RFC 7692 section 6.1: only the first frame of a message may have RSV1.
 	case rsv&RSV1 != 0 && p.rsv == RSV1 && p.opcode != Text && p.opcode != Binary:
 		return ReservedBits
 	case p.masked != (p.maskBit != 0):
@@ -425,8 +421,8 @@ func (p *Parser) check(rsv byte, length uint64) Error {
 	return None
 }
 
-// readControl returns the payload of a control frame once it is whole, and how
-// much of b it took.
+// readControl returns the payload of a control frame when it is complete, and the number of bytes
+// that it used.
 func (p *Parser) readControl(b []byte) (payload []byte, n int, ok bool) {
 	n = int(min(uint64(len(b)), p.remaining))
 	p.remaining -= uint64(n)

@@ -1,4 +1,4 @@
-// Package socket asks the kernel about the socket beneath a transport.
+// Package socket asks the kernel about the socket of a transport.
 package socket
 
 import (
@@ -6,25 +6,24 @@ import (
 	"time"
 )
 
-// Progress is how far the bytes of a socket have got, as its kernel knows. Each
-// number only grows, as long as the socket is open.
+// Progress is the progress of a socket's data, from the kernel. While the socket is open, the
+// numbers only grow.
 type Progress struct {
-	Acked    uint64 // bytes sent that the peer's kernel has taken
-	Written  uint64 // bytes sent, whether or not the peer's kernel has taken them
-	Received uint64 // bytes received, whether or not they have been read
+	Acked    uint64 // bytes that the peer's kernel has acknowledged
+	Written  uint64 // bytes written, acknowledged or not
+	Received uint64 // bytes received, read or not
 }
 
-// TCP is what the kernel knows of a TCP socket.
+// TCP is the kernel's state of a TCP socket.
 type TCP struct {
 	RTT, MinRTT  time.Duration
-	Retransmits  uint32 // segments sent again so far
-	Unacked      uint32 // segments sent that the peer has not acknowledged
-	Unsent       uint32 // bytes written that have not been sent
+	Retransmits  uint32 // retransmitted segments
+	Unacked      uint32 // segments sent and not acknowledged
+	Unsent       uint32 // bytes written and not sent
 	Acked        uint64 // bytes that the peer has acknowledged
-	PeerWindow   uint32 // bytes that the peer has room for
+	PeerWindow   uint32 // bytes that the peer can still accept
 	LastReceived time.Duration
 }
 
-// netConner is how a connection gives the one beneath it, as [crypto/tls.Conn]
-// does.
+// netConner is implemented by connections that wrap another one, such as [crypto/tls.Conn].
 type netConner interface{ NetConn() net.Conn }

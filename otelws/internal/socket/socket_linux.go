@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Asked says whether the kernel is asked.
+// Asked reports whether this system supports the package.
 const Asked = true
 
-// maxPeek bounds what Peek shows.
+// maxPeek is the maximum number of bytes that Peek shows.
 const maxPeek = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([maxPeek]byte) }}
 
-// Peek calls look with what the kernel holds of transport to be read, without
-// reading it, where transport is a TCP or Unix socket itself and there is any.
-// look must not keep it.
+// Peek calls look with the unread data in the kernel's buffer, without reading it, if there is any.
+// transport must be a TCP or Unix socket itself; otherwise Peek does nothing. look must not keep
+// its argument.
 func Peek(transport any, look func([]byte)) {
 	var sc syscall.Conn
 	switch t := transport.(type) {
@@ -38,7 +38,7 @@ func Peek(transport any, look func([]byte)) {
 	buf := buffers.Get().(*[maxPeek]byte)
 	defer buffers.Put(buf)
 	n := 0
-	// Control, since Read would wait behind one in progress.
+	// RawConn.Read would wait for a Read in progress; Control does not.
 	_ = rc.Control(func(fd uintptr) {
 		n, _, _ = unix.Recvfrom(int(fd), buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	})
@@ -47,16 +47,16 @@ func Peek(transport any, look func([]byte)) {
 	}
 }
 
-// ProgressOf returns the progress of the TCP socket beneath transport. ok is
-// false where none is found, or where it is closed.
+// ProgressOf returns the progress of the TCP socket below transport. ok is false if there is none,
+// or it is closed.
 func ProgressOf(transport any) (p Progress, ok bool) {
 	rc := find(transport)
 	if rc == nil {
 		return p, false
 	}
 	_ = rc.Control(func(fd uintptr) {
-		// First what is queued: an acknowledgement between the two may then only make
-		// Written too great.
+		// The queue is read first. An acknowledgement between the two calls can then only make
+		// Written too large.
 		queued, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 		if err != nil {
 			return
@@ -71,8 +71,8 @@ func ProgressOf(transport any) (p Progress, ok bool) {
 	return p, ok
 }
 
-// TCPOf returns what the kernel knows of the TCP socket beneath transport. ok is
-// false where none is found, or where it is closed.
+// TCPOf returns the kernel's state of the TCP socket below transport. ok is false if there is none,
+// or it is closed.
 func TCPOf(transport any) (t TCP, ok bool) {
 	rc := find(transport)
 	if rc == nil {
@@ -92,7 +92,7 @@ func TCPOf(transport any) (t TCP, ok bool) {
 			PeerWindow:   info.Snd_wnd,
 			LastReceived: time.Duration(info.Last_data_recv) * time.Millisecond,
 		}
-		if info.Min_rtt != math.MaxUint32 { // not measured yet
+		if info.Min_rtt != math.MaxUint32 { // otherwise it is not measured yet
 			t.MinRTT = time.Duration(info.Min_rtt) * time.Microsecond
 		}
 		ok = true
@@ -100,11 +100,11 @@ func TCPOf(transport any) (t TCP, ok bool) {
 	return t, ok
 }
 
-// room is more than a control frame takes of a send buffer.
+// room is more than a control frame needs in a send buffer.
 const room = 8 << 10
 
-// Writable says whether a few bytes can be written to the TCP socket beneath
-// transport at once. It is true where that is not known.
+// Writable reports whether a few bytes can be written to the TCP socket below transport without
+// blocking. If that is unknown, it returns true.
 func Writable(transport any) bool {
 	rc := find(transport)
 	if rc == nil {
@@ -114,18 +114,18 @@ func Writable(transport any) bool {
 	_ = rc.Control(func(fd uintptr) {
 		queued, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 		if err != nil {
-			return // an error is to be learnt by writing
+			return // the write will report the error
 		}
 		if buffer, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil {
-			writable = queued+queued/2+room < buffer // the kernel counts its overhead, too
+			writable = queued+queued/2+room < buffer // the kernel also counts its overhead
 		}
 	})
 	return writable
 }
 
-// find returns the socket beneath transport, nil where there is none.
+// find returns the socket below transport, or nil.
 func find(transport any) syscall.RawConn {
-	for range 8 { // a chain that leads to itself has an end too
+	for range 8 { // limits a chain that contains itself
 		switch t := transport.(type) {
 		case syscall.Conn:
 			rc, err := t.SyscallConn()

@@ -2,17 +2,17 @@
 
 package socket
 
-// Asked says whether the kernel is asked.
+// Asked reports whether this system supports the package.
 const Asked = false
 
-// Peek does nothing: only Linux is asked.
+// Peek does nothing: only Linux is supported.
 func Peek(transport any, look func([]byte)) {}
 
-// ProgressOf knows nothing: only Linux is asked.
+// ProgressOf returns false: only Linux is supported.
 func ProgressOf(transport any) (p Progress, ok bool) { return p, false }
 
-// TCPOf knows nothing: only Linux is asked.
+// TCPOf returns false: only Linux is supported.
 func TCPOf(transport any) (t TCP, ok bool) { return t, false }
 
-// Writable knows nothing: only Linux is asked.
+// Writable returns true: only Linux is supported.
 func Writable(transport any) bool { return true }

@@ -2,18 +2,18 @@ package table
 
 import "sync"
 
-// ringSize is how many elements a Ring keeps.
+// ringSize is the number of elements in a Ring.
 const ringSize = 256
 
-// Ring keeps the last 256 elements that were added. It is safe for concurrent use.
-// The zero value is empty.
+// Ring keeps the last 256 elements that were added. It is safe for concurrent use. Its zero value
+// is empty.
 type Ring[E any] struct {
 	mu  sync.Mutex
 	n   uint64
 	all []E
 }
 
-// Add adds e, in place of the oldest one where there are 256.
+// Add adds e. A full Ring drops its oldest element.
 func (r *Ring[E]) Add(e E) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -25,7 +25,7 @@ func (r *Ring[E]) Add(e E) {
 	r.n++
 }
 
-// Newest returns the elements, the last one first.
+// Newest returns the elements, the newest first.
 func (r *Ring[E]) Newest() []E {
 	r.mu.Lock()
 	defer r.mu.Unlock()

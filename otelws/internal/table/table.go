@@ -1,4 +1,4 @@
-// Package table keeps the live connections, so that they can be found.
+// Package table keeps a set of the live connections.
 package table
 
 import (
@@ -6,30 +6,27 @@ import (
 	"sync/atomic"
 )
 
-// Entry is the part of an element that the table needs. The zero value is in no
-// table.
+// Entry is embedded in an element, for use by the table. The zero value is in no table.
 type Entry struct {
 	id    uint64
-	place uint32 // in its shard, under the shard's lock
+	place uint32 // index in its shard; guarded by the shard's lock
 }
 
-// ID returns the number that the table gave the element, from 1 in the order of
-// Add.
+// ID returns the number of the element. The table numbers elements from 1, in the order of Add.
 func (e *Entry) ID() uint64 { return e.id }
 
-// TableEntry returns e. It serves structs that embed an Entry.
+// TableEntry returns e. It is promoted to structs that embed an Entry.
 func (e *Entry) TableEntry() *Entry { return e }
 
-// Element is what is in a table: a pointer to a struct with an Entry.
+// Element is an element of a table: a pointer to a struct that embeds an Entry.
 type Element interface {
 	comparable
 	TableEntry() *Entry
 }
 
-const shards = 64 // so that few openings meet on one
+const shards = 64 // enough to avoid contention between connections that open
 
-// Table is a set of elements. It is safe for concurrent use. The zero value is
-// empty.
+// Table is a set of elements. It is safe for concurrent use. Its zero value is empty.
 type Table[E Element] struct {
 	ids    atomic.Uint64
 	n      atomic.Int64
@@ -47,7 +44,7 @@ func (t *Table[E]) shardOf(e *Entry) *shard[E] { return &t.shards[e.id%shards] }
 // Len returns the number of elements.
 func (t *Table[E]) Len() int { return int(t.n.Load()) }
 
-// Add adds e, once.
+// Add adds e. An element may be added only once.
 func (t *Table[E]) Add(e E) {
 	entry := e.TableEntry()
 	entry.id = t.ids.Add(1)
@@ -59,7 +56,7 @@ func (t *Table[E]) Add(e E) {
 	t.n.Add(1)
 }
 
-// Remove removes e, which was added and has not been removed.
+// Remove removes e. It must have been added, and not been removed.
 func (t *Table[E]) Remove(e E) {
 	entry := e.TableEntry()
 	s := t.shardOf(entry)
@@ -78,9 +75,8 @@ func (t *Table[E]) Remove(e E) {
 	t.n.Add(-1)
 }
 
-// All yields the elements that are there, a shard at a time, with no lock held
-// meanwhile. An element that is added or removed during that may or may not be
-// among them.
+// All yields the elements, one shard at a time. It holds no lock while it yields. Elements that are
+// added or removed during the iteration may or may not be included.
 func (t *Table[E]) All(yield func(E) bool) {
 	var copied []E
 	for i := range t.shards {

@@ -1,5 +1,5 @@
-// Package wheel calls many functions later, with little memory for each and one
-// goroutine for all.
+// Package wheel implements a timer wheel for many timers. Each timer takes little memory, and all
+// share one goroutine.
 package wheel
 
 import (
@@ -7,43 +7,43 @@ import (
 	"time"
 )
 
-// Timer is what a [Wheel] calls: a pointer to a struct with an Entry.
+// Timer is a timer of a [Wheel]: a pointer to a struct that embeds an Entry.
 type Timer interface {
 	// Fire is called when the Timer is due. It must return at once.
 	Fire()
 	TimerEntry() *Entry
 }
 
-// Entry is the part of a Timer that the Wheel needs, under its lock.
+// Entry is embedded in a Timer, for use by the Wheel. The Wheel's lock guards it.
 type Entry struct{ pending, stopped bool }
 
-// TimerEntry returns e. It serves structs that embed an Entry.
+// TimerEntry returns e. It is promoted to structs that embed an Entry.
 func (e *Entry) TimerEntry() *Entry { return e }
 
 const slots = 256
 
-// Wheel is a timer wheel. A Timer fires when it is due or up to two ticks later. A
-// Wheel has a goroutine as long as it has a Timer. It is safe for concurrent use.
+// Wheel is a timer wheel. A Timer fires when it is due, or up to two ticks later. A Wheel has a
+// goroutine only while it has Timers. It is safe for concurrent use.
 type Wheel struct {
 	tick time.Duration
 
 	mu      sync.Mutex
 	slots   [slots][]slotted
-	at      int // the slot of the last tick
-	timers  int // in slots
-	stopped int // of these
+	at      int // slot of the last tick
+	timers  int // number of timers in slots
+	stopped int // number of stopped timers among them
 	running bool
 }
 
 type slotted struct {
 	timer  Timer
-	rounds uint32 // of the wheel that are still to come
+	rounds uint32 // remaining turns of the wheel
 }
 
-// New returns a Wheel with the given tick, a positive duration.
+// New returns a Wheel with the given tick, which must be positive.
 func New(tick time.Duration) *Wheel { return &Wheel{tick: tick} }
 
-// After has t fire once, in d, unless it is stopped. t must not be pending.
+// After makes t fire once, after d, unless it is stopped. t must not be pending.
 func (w *Wheel) After(d time.Duration, t Timer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -52,7 +52,7 @@ func (w *Wheel) After(d time.Duration, t Timer) {
 		return
 	}
 	e.pending = true
-	ticks := max(int((d+w.tick-1)/w.tick), 0) + 1 // a part of a tick has passed
+	ticks := max(int((d+w.tick-1)/w.tick), 0) + 1 // a part of the current tick has already passed
 	slot := &w.slots[(w.at+ticks)%slots]
 	*slot = append(*slot, slotted{t, uint32((ticks - 1) / slots)})
 	w.timers++
@@ -62,7 +62,7 @@ func (w *Wheel) After(d time.Duration, t Timer) {
 	}
 }
 
-// Stop has t never fire again.
+// Stop makes sure that t never fires again.
 func (w *Wheel) Stop(t Timer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,14 +73,14 @@ func (w *Wheel) Stop(t Timer) {
 	e.stopped = true
 }
 
-// run ticks as long as there is a Timer.
+// run advances the wheel as long as there are Timers.
 func (w *Wheel) run() {
 	ticker := time.NewTicker(w.tick)
 	defer ticker.Stop()
 	var due []Timer
 	last := time.Now()
 	for at := range ticker.C {
-		// A Ticker drops ticks for a slow receiver. They are made up for.
+		// A Ticker drops ticks for a slow receiver. This loop makes up for them.
 		for ; at.Sub(last) >= w.tick/2; last = last.Add(w.tick) {
 			due = w.advance(due[:0])
 			for _, t := range due {
@@ -94,7 +94,7 @@ func (w *Wheel) run() {
 	}
 }
 
-// advance brings the wheel on by one tick, and appends the Timers that are due.
+// advance advances the wheel by one tick, and appends the Timers that are due.
 func (w *Wheel) advance(due []Timer) []Timer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,13 +118,13 @@ func (w *Wheel) advance(due []Timer) []Timer {
 	}
 	clear(slot[len(left):])
 	if len(left) == 0 {
-		left = nil // else every slot keeps room for the most that it ever had
+		left = nil // otherwise every slot would keep its largest capacity
 	}
 	w.slots[w.at] = left
 	return due
 }
 
-// done says whether no Timer is left that may fire, and run is to end.
+// done reports whether no active Timer is left, so that run must end.
 func (w *Wheel) done() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

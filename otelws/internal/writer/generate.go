@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Command generate writes combinations.go: a type for each set of optional
-// methods, since a type cannot have a method at one time and not at another.
+// Command generate writes combinations.go: one type for each set of optional methods, because the
+// methods of a type are fixed.
 package main
 
 import (

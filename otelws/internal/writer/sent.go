@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// Sent returns the status of the response that net/http's own writer, which is
-// beneath w, has been told to send, and 0 before that. It says so only where it
-// finds that writer: by Unwrap, or by the field of a struct that embeds an
-// [http.ResponseWriter]. Once Hijack has returned, the response is on the wire.
+// Sent returns the status of the response that net/http's own writer below w has been told to send,
+// or 0 if it has not been told yet. After Hijack, that response has been written. ok is false if
+// net/http's writer was not found. Sent looks for it through Unwrap, and through the embedded
+// [http.ResponseWriter] of a struct.
 //
-// net/http tells nobody, so that two fields of the writer have to be read. The
-// goroutine that the handler runs in, which alone writes them, has to call it.
+// net/http has no API for this, so Sent reads two private fields. Only the handler's goroutine
+// writes these fields, so it must also call Sent.
 func Sent(w http.ResponseWriter) (status int, ok bool) {
 	for range maxDepth {
 		if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
@@ -34,7 +34,7 @@ func Sent(w http.ResponseWriter) (status int, ok bool) {
 	return 0, false
 }
 
-// embedded returns the writer that v embeds, nil where it embeds none.
+// embedded returns the writer that v embeds, or nil.
 func embedded(v reflect.Value) http.ResponseWriter {
 	f, ok := v.Type().FieldByName("ResponseWriter")
 	if !ok || !f.IsExported() {
@@ -48,7 +48,7 @@ func embedded(v reflect.Value) http.ResponseWriter {
 	return w
 }
 
-// maxDepth ends the search through writers that lead back to themselves.
+// maxDepth limits the search, because writers may contain each other.
 const maxDepth = 100
 
 func sent(response reflect.Value) (status int, ok bool) {
@@ -69,7 +69,7 @@ var (
 	netHTTP     *fields
 )
 
-// fieldsOf returns nil where this version of net/http has no such fields.
+// fieldsOf returns nil if this version of net/http does not have the fields.
 func fieldsOf(response reflect.Type) *fields {
 	netHTTPOnce.Do(func() {
 		wroteHeader, ok := response.FieldByName("wroteHeader")

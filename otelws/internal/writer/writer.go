@@ -1,5 +1,5 @@
-// Package writer gives a wrapper around an http.ResponseWriter the optional
-// methods of the writer beneath it: each that this one has, and no other.
+// Package writer gives a wrapper around an http.ResponseWriter exactly the optional methods that
+// the wrapped writer has.
 package writer
 
 import (
@@ -12,8 +12,8 @@ import (
 
 //go:generate go run generate.go
 
-// Full is a wrapper with every optional method. What a method calls that the
-// writer beneath has not does not matter: [Narrow] hides it.
+// Full is a wrapper with every optional method. [Narrow] hides methods that the wrapped writer does
+// not have, so these are never called.
 type Full interface {
 	http.ResponseWriter
 	Unwrap() http.ResponseWriter
@@ -32,12 +32,11 @@ type Full interface {
 	EnableFullDuplex() error
 }
 
-// HeaderNow is the method of gin's writer that sends the header which
-// WriteHeader has only taken note of. Other libraries look for it, as
-// coder/websocket does.
+// HeaderNow is implemented by gin's writer. It sends the header, which WriteHeader has only
+// recorded. Other libraries, such as coder/websocket, check for this method.
 type HeaderNow interface{ WriteHeaderNow() }
 
-// Of these net/http exports no interface, or has deprecated it.
+// net/http does not export these interfaces, or has deprecated them.
 type (
 	flushErrorer  interface{ FlushError() error }
 	closeNotifier interface{ CloseNotify() <-chan bool }
@@ -48,12 +47,12 @@ type (
 	}
 )
 
-// Narrow returns an [http.ResponseWriter] that has Unwrap, and of the other
-// optional methods of full those that beneath has.
+// Narrow returns an [http.ResponseWriter] with Unwrap, and with the optional methods of full that
+// beneath has.
 //
-// An exception are the deadlines and EnableFullDuplex, which it has where
-// beneath has all the methods of net/http's own writer: in other writers
-// [http.ResponseController], the one way to call them, finds them by Unwrap.
+// The deadlines and EnableFullDuplex are an exception: the result has them only if beneath has all
+// methods of net/http's own writer. For other writers, [http.ResponseController] finds them through
+// Unwrap, which is the only way to call them.
 func Narrow(full Full, beneath http.ResponseWriter) http.ResponseWriter {
 	set := methodsOf(beneath)
 	if set&ofNetHTTP == ofNetHTTP {
@@ -108,5 +107,5 @@ func methodsOf(w http.ResponseWriter) (set methods) {
 	return set
 }
 
-// full is what the types of the sets are made of.
+// full is the underlying type of all generated types.
 type full struct{ to Full }

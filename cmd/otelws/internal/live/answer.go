@@ -1,5 +1,5 @@
-// Package live shows the open connections of a process that tells them at
-// /debug/ws, in a terminal.
+// Package live shows the open connections of a process in a terminal. It reads them from /debug/ws of
+// that process.
 package live
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Answer is what the page's JSON says. Durations are in seconds.
+// Answer is the JSON of /debug/ws. Durations are in seconds.
 type Answer struct {
 	Time     time.Time `json:"time"`
 	Total    int       `json:"total"`
@@ -32,7 +32,7 @@ type Answer struct {
 	Closed      []Connection `json:"closed"`
 }
 
-// Connection is an open connection, or one that has ended.
+// Connection is a connection that is open or has ended.
 type Connection struct {
 	ID               uint64            `json:"id"`
 	Role             string            `json:"role"`
@@ -53,14 +53,14 @@ type Connection struct {
 	TraceID          string            `json:"trace_id"`
 	TCP              *TCP              `json:"tcp"`
 
-	// Of one that has ended.
+	// Only for a connection that has ended.
 	Closed    time.Time `json:"closed"`
 	Code      int       `json:"code"`
 	Initiator string    `json:"initiator"`
 	Reason    string    `json:"reason"`
 }
 
-// TCP is what the kernel knows of a connection.
+// TCP is the kernel's state of a connection.
 type TCP struct {
 	RTT          float64 `json:"rtt_seconds"`
 	MinRTT       float64 `json:"min_rtt_seconds"`
@@ -72,7 +72,7 @@ type TCP struct {
 	LastReceived float64 `json:"last_received_seconds"`
 }
 
-// Query says which connections are asked for.
+// Query selects the connections of an answer.
 type Query struct {
 	Sort   string
 	N      int
@@ -80,18 +80,18 @@ type Query struct {
 	Filter string
 }
 
-// Sorts are what Query.Sort may be.
+// Sorts are the values of Query.Sort.
 var Sorts = []string{"received", "sent", "idle", "age", "rtt", "unsent", "writing"}
 
-// Source is where the connections are asked for.
+// Source is an address that answers queries.
 type Source struct {
 	HTTP    *http.Client
 	Timeout time.Duration // of one request
 	url     *url.URL
 }
 
-// NewSource returns the source at an address: of the page itself, of the metrics
-// beside it, or of their listener.
+// NewSource returns the source at address, which may be the page itself, the metrics of the same
+// listener, or only its host and port.
 func NewSource(address string, client *http.Client, timeout time.Duration) (*Source, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
@@ -111,10 +111,10 @@ func NewSource(address string, client *http.Client, timeout time.Duration) (*Sou
 // String returns the address without a password.
 func (s *Source) String() string { return s.url.Redacted() }
 
-// maxAnswer is how many bytes an answer may have.
+// maxAnswer is the maximum size of an answer, in bytes.
 const maxAnswer = 16 << 20
 
-// Raw returns the JSON that answers q.
+// Raw returns the answer to q as JSON.
 func (s *Source) Raw(ctx context.Context, q Query) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -142,11 +142,11 @@ func (s *Source) Raw(ctx context.Context, q Query) ([]byte, error) {
 	case err != nil:
 		return nil, s.explain(ctx, err)
 	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("%s: answered more than %d MiB", s, maxAnswer>>20)
+		return nil, fmt.Errorf("%s: the answer is larger than %d MiB", s, maxAnswer>>20)
 	case resp.StatusCode == http.StatusNotFound:
-		return nil, fmt.Errorf("%s: not found: this process does not show its connections: mount DebugHandler there", s)
+		return nil, fmt.Errorf("%s: not found: this process does not show its connections; serve DebugHandler at this path", s)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, fmt.Errorf("%s: answered %s: credentials go in --http.config.file", s, resp.Status)
+		return nil, fmt.Errorf("%s: answered %s: give credentials in --http.config.file", s, resp.Status)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%s: answered %s: %s", s, resp.Status, clean(string(body[:min(len(body), 300)])))
 	}
@@ -165,7 +165,7 @@ func (s *Source) Get(ctx context.Context, q Query) (*Answer, error) {
 func (s *Source) parse(body []byte) (*Answer, error) {
 	a := &Answer{Total: -1}
 	if err := json.Unmarshal(body, a); err != nil || a.Total < 0 {
-		return nil, fmt.Errorf("%s: no answer of a DebugHandler: give the address of the metrics", s)
+		return nil, fmt.Errorf("%s: not the answer of a DebugHandler: give the address of the metrics", s)
 	}
 	for _, all := range [][]Connection{a.Connections, a.Closed} {
 		for i := range all {
@@ -177,7 +177,7 @@ func (s *Source) parse(body []byte) (*Answer, error) {
 
 func (s *Source) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s: not answered within %v", s, s.Timeout)
+		return fmt.Errorf("%s: no answer within %v", s, s.Timeout)
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -186,7 +186,7 @@ func (s *Source) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", s, err)
 }
 
-// clean makes what peers have chosen fit for a terminal.
+// clean makes text that peers have chosen safe for a terminal.
 func (c *Connection) clean() {
 	for _, text := range []*string{&c.Role, &c.Remote, &c.Subprotocol, &c.State, &c.TraceID, &c.Initiator, &c.Reason} {
 		*text = clean(*text)
@@ -198,7 +198,7 @@ func (c *Connection) clean() {
 	c.Attributes = attributes
 }
 
-// clean returns text with nothing in it that a terminal would obey.
+// clean returns text without control sequences for terminals.
 func clean(text string) string {
 	quoted := strconv.QuoteToGraphic(strings.TrimSpace(text))
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])

@@ -78,12 +78,12 @@ func TestGetSaysWhatIsWrong(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"no such page": {404, "", "mount DebugHandler"},
+		"no such page": {404, "", "serve DebugHandler"},
 		"credentials":  {401, "", "--http.config.file"},
 		"another host": {403, "no known\x1b[2J name", `no known\x1b[2J name`},
-		"HTML":         {200, "<html>", "no answer of a DebugHandler"},
-		"other JSON":   {200, `{"status":"ok"}`, "no answer of a DebugHandler"},
-		"empty":        {200, "", "no answer of a DebugHandler"},
+		"HTML":         {200, "<html>", "not the answer of a DebugHandler"},
+		"other JSON":   {200, `{"status":"ok"}`, "not the answer of a DebugHandler"},
+		"empty":        {200, "", "not the answer of a DebugHandler"},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(tt.status)
@@ -161,7 +161,7 @@ func key(text string) tea.Msg {
 func TestScreen(t *testing.T) {
 	p, source := newPage(t)
 	m := newScreen(context.Background(), source, Query{Sort: "received", N: 50}, time.Hour)
-	if shown := m.run(t); !strings.Contains(shown, "Asking") {
+	if shown := m.run(t); !strings.Contains(shown, "Loading") {
 		t.Errorf("before the first answer:\n%s", shown)
 	}
 	m.Update(m.Init()())

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
-// Watch shows the answers to q on a terminal until the user or ctx ends it.
+// Watch shows the answers to q on a terminal, until the user quits or ctx is done.
 func Watch(ctx context.Context, s *Source, q Query, every time.Duration, opts ...tea.ProgramOption) error {
 	m := newScreen(ctx, s, q, every)
 	_, err := tea.NewProgram(m, append(opts, tea.WithContext(ctx))...).Run()
@@ -24,7 +24,7 @@ func Watch(ctx context.Context, s *Source, q Query, every time.Duration, opts ..
 	return err
 }
 
-// screen is the state of what is shown. It is a [tea.Model].
+// screen is the state of the display. It is a [tea.Model].
 type screen struct {
 	ctx    context.Context
 	source *Source
@@ -33,14 +33,14 @@ type screen struct {
 
 	answer  *Answer
 	err     error
-	asking  bool // an answer is under way
-	stale   bool // the query has changed since it was asked
+	asking  bool // a request is in progress
+	stale   bool // the query has changed since the request
 	paused  bool
-	closed  bool   // those that have ended are shown
-	at      int    // the row that is chosen
-	details bool   // of that row
-	typing  bool   // the filter
-	typed   string // so far
+	closed  bool   // show the connections that have ended
+	at      int    // the selected row
+	details bool   // show the details of that row
+	typing  bool   // the user is typing the filter
+	typed   string // the filter so far
 
 	width, height int
 }
@@ -66,7 +66,7 @@ var (
 
 func (m *screen) Init() tea.Cmd { return m.ask() }
 
-// ask asks for an answer, unless one is under way.
+// ask sends a request, unless one is in progress.
 func (m *screen) ask() tea.Cmd {
 	if m.asking {
 		m.stale = true
@@ -108,7 +108,7 @@ func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// sortKeys are the keys of Sorts, in their order.
+// sortKeys are the keys to press for Sorts, in the same order.
 const sortKeys = "rsiatuw"
 
 func (m *screen) key(key string) tea.Cmd {
@@ -150,7 +150,7 @@ func (m *screen) key(key string) tea.Cmd {
 	return nil
 }
 
-// typeKey takes a key of the filter that is being typed.
+// typeKey handles a key while the user is typing the filter.
 func (m *screen) typeKey(msg tea.KeyPressMsg) tea.Cmd {
 	switch key := msg.String(); key {
 	case "ctrl+c":
@@ -189,7 +189,7 @@ func (m *screen) move(by int) {
 	}
 }
 
-// room is how many rows fit between the lines above and below.
+// room returns the number of rows that fit between the header and the footer.
 func (m *screen) room() int { return max(m.height-6, 1) }
 
 func (m *screen) View() tea.View {
@@ -217,13 +217,13 @@ func (m *screen) lines() []string {
 	return all
 }
 
-// status is the totals, or what keeps them from being up to date.
+// status returns the totals, or the reason why they are not up to date.
 func (m *screen) status() string {
 	switch {
 	case m.err != nil:
 		return badStyle.Styled("Not up to date: " + clean(secret.Hide(m.err.Error())))
 	case m.answer == nil:
-		return "Asking..."
+		return "Loading..."
 	case m.paused:
 		return "Paused: " + m.answer.summary()
 	}

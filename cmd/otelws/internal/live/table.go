@@ -14,9 +14,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// column is one of a table: its title, what it is sorted by, and its value. Where
-// there is no room for all, those with the greatest spare go first, and those with 0
-// never.
+// column is a column of a table: its title, its sort key, and its value. If the table is too wide, the
+// columns with the greatest spare are removed first. Columns with spare 0 are never removed.
 type column struct {
 	title, sort string
 	spare       int
@@ -83,8 +82,8 @@ func values(m map[string]string) (all []string) {
 	return all
 }
 
-// fitting returns a table in so many columns of text, without what there is no room
-// for. The column of sort stays.
+// fitting returns a table of at most width characters. It removes columns that do not fit, but never
+// the column of sort.
 func fitting(columns []column, rows []Connection, sort string, width int) []string {
 	for {
 		all := lines(columns, rows, sort)
@@ -106,8 +105,8 @@ func fitting(columns []column, rows []Connection, sort string, width int) []stri
 	}
 }
 
-// lines returns a table as lines of text, the first with the titles, of which that
-// of sort is marked.
+// lines returns a table as lines of text. The first line has the titles, and a mark at the column of
+// sort.
 func lines(columns []column, rows []Connection, sort string) []string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -140,7 +139,7 @@ func cell(w io.Writer, i int, text string) {
 	fmt.Fprint(w, text)
 }
 
-// WriteTable writes the answer to q as text.
+// WriteTable writes the answer to q as a table.
 func (a *Answer) WriteTable(w io.Writer, q Query) error {
 	all := append([]string{a.summary()}, "")
 	all = append(all, lines(openColumns, a.Connections, q.Sort)...)
@@ -152,7 +151,7 @@ func (a *Answer) WriteTable(w io.Writer, q Query) error {
 	return err
 }
 
-// summary is a line with the totals.
+// summary returns a line with the totals.
 func (a *Answer) summary() string {
 	parts := []string{fmt.Sprintf("%d open", a.Total)}
 	if a.Matching != a.Total {
@@ -172,7 +171,7 @@ func (a *Answer) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// details are all that is known of c, as lines.
+// details returns all data of c, as lines.
 func details(c *Connection) []string {
 	all := []string{}
 	add := func(name, value string) {
@@ -216,7 +215,7 @@ func details(c *Connection) []string {
 	return all
 }
 
-// seconds is a duration as people read it, empty for none.
+// seconds returns a readable duration. For 0 it returns an empty string.
 func seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {

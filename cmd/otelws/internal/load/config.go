@@ -12,45 +12,45 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// Config has the settings of a run.
+// Config holds the settings of a run.
 type Config struct {
 	URL          string
 	Header       http.Header // of the handshakes
 	Subprotocols []string    // that they offer
 	TLS          *tls.Config // nil for the system's
 
-	Connections int           // at the same time
-	Ramp        time.Duration // the time within which they begin
-	Lifetime    time.Duration // of a connection before another replaces it, 0 for ever
+	Connections int           // concurrent connections
+	Ramp        time.Duration // time to open all of them
+	Lifetime    time.Duration // of a connection until a new one replaces it; 0 means no limit
 
-	// Duration and Messages end the run, whichever comes first. 0 is no limit.
+	// The run ends after Duration or Messages, whichever comes first. 0 means no limit.
 	Duration time.Duration
 	Messages int64
 
 	Sizes Sizes
-	// Rate is messages a second for each connection. With 0 each message goes out
-	// when the one before has come back, or without Echo when it has been sent.
+	// Rate is the number of messages a second for each connection. With 0, a connection sends a message
+	// when the previous one has come back, or without Echo as fast as possible.
 	Rate        float64
 	Binary      bool
 	Compression bool
 	Echo        bool // the server sends each message back
 
-	Heartbeat time.Duration // time from one ping to the next, 0 for none
+	Heartbeat time.Duration // interval of the pings; 0 means none
 	Drop      float64       // share of connections that end without a close frame
 	Slow      float64       // share of connections that read slowly
 	SlowPause time.Duration // of slow readers after each message
 
-	// Timeout limits a handshake, the wait for a pong, and the end.
+	// Timeout is the time limit of a handshake, of a pong, and of the end of the run.
 	Timeout time.Duration
 
-	// Verify is the address of the server's metrics, or empty. VerifyTimeout limits
-	// the wait until they agree.
+	// Verify is the address of the server's metrics, or empty. VerifyTimeout is the time limit until the
+	// metrics must agree.
 	Verify        string
 	VerifyTimeout time.Duration
 	Metrics       *scrape.Client
 }
 
-// Validate returns an error that names the flag.
+// Validate returns an error that names the wrong flag.
 func (c *Config) Validate() error {
 	for _, d := range []struct {
 		flag  string
@@ -67,13 +67,13 @@ func (c *Config) Validate() error {
 	}
 	switch {
 	case c.Connections < 1:
-		return fmt.Errorf("--connections %d: use a number from 1 on", c.Connections)
+		return fmt.Errorf("--connections %d: use at least 1", c.Connections)
 	case c.Messages < 0:
-		return fmt.Errorf("--messages %d: use a positive number, or 0 for as many as there is time for", c.Messages)
+		return fmt.Errorf("--messages %d: use a positive number, or 0 for no limit", c.Messages)
 	case c.Duration == 0 && c.Messages == 0:
 		return errors.New("--duration 0s: use a duration, or give --messages")
 	case !(c.Rate >= 0 && c.Rate <= 1e6):
-		return fmt.Errorf("--rate %v: use messages a second for each connection, or 0 for as many as possible", c.Rate)
+		return fmt.Errorf("--rate %v: use a number up to 1e6, or 0 for as many messages as possible", c.Rate)
 	case !(c.Drop >= 0 && c.Drop <= 1):
 		return fmt.Errorf("--drop %v: use a share from 0 to 1", c.Drop)
 	case !(c.Slow >= 0 && c.Slow <= 1):
@@ -82,8 +82,8 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// picks reports whether a connection belongs to a share of all, which is spread
-// evenly. Different phases from 0 to 1 give two shares different connections.
+// picks reports whether the connection with this number belongs to a share of all connections, which
+// is spread evenly. Two shares with different phases, from 0 to 1, pick different connections.
 func picks(number int64, share, phase float64) bool {
 	at := func(n int64) int64 { return int64(float64(n)*share + phase + 1e-9) }
 	return at(number+1) > at(number)

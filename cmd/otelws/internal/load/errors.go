@@ -12,14 +12,15 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
-// Error is a kind of error, and how often it happened.
+// Error is a kind of error, with the number of times that it happened.
 type Error struct {
 	Kind    string `json:"kind"`
 	Count   int64  `json:"count"`
-	Example string `json:"example,omitempty"` // the first one's text
+	Example string `json:"example,omitempty"` // text of the first one
 }
 
-// errorCounts counts by kinds. There are few kinds, since none holds a peer's text.
+// errorCounts counts errors by their kinds. There are few kinds, because a kind contains no text of a
+// peer.
 type errorCounts struct {
 	mu     sync.Mutex
 	byKind map[string]*Error
@@ -62,7 +63,7 @@ func (t *errorCounts) count() (n int64) {
 	return n
 }
 
-// connectionKind is the kind of an error on an open connection.
+// connectionKind returns the kind of an error on an open connection.
 func connectionKind(err error) string {
 	if code := websocket.CloseStatus(err); code != -1 {
 		return "closed by the server with " + foldCode(code)
@@ -70,7 +71,7 @@ func connectionKind(err error) string {
 	return "connection: " + dial.Network(err)
 }
 
-// foldCode keeps the close codes few, as the server's metrics do.
+// foldCode limits the number of close codes, like the server's metrics.
 func foldCode(code websocket.StatusCode) string {
 	switch {
 	case code >= 1000 && code <= 1014:

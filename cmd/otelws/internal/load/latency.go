@@ -8,10 +8,10 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// longest is the longest time that a histogram records. Longer times count as it.
+// longest is the maximum time in a histogram. A longer time is recorded as longest.
 const longest = 10 * time.Minute
 
-// recorder keeps times in HDR histograms, to three digits. It is safe for
+// recorder records times in HDR histograms, with a precision of three digits. It is safe for
 // concurrent use.
 type recorder struct{ shards []shard }
 
@@ -51,13 +51,13 @@ type Latency struct {
 	Buckets []Bucket `json:"buckets"` // from the shortest time to the longest
 }
 
-// Bucket counts the times up to a bound that are above the bound before.
+// Bucket counts the times up to its bound, and above the bound of the previous bucket.
 type Bucket struct {
 	To    float64 `json:"to"`
 	Count int64   `json:"count"`
 }
 
-// latency returns nil if nothing was recorded.
+// latency returns the distribution, or nil if nothing was recorded.
 func (r *recorder) latency() *Latency {
 	all := newHistogram()
 	for n := range r.shards {
@@ -79,7 +79,7 @@ func (r *recorder) latency() *Latency {
 	}
 }
 
-// buckets has bounds in the steps 1, 2 and 5.
+// buckets returns buckets with the bounds 1, 2 and 5 µs, times powers of ten.
 func buckets(h *hdrhistogram.Histogram) (all []Bucket) {
 	bars := h.Distribution()
 	step := 0

@@ -260,7 +260,7 @@ func TestServersThatFail(t *testing.T) {
 					return
 				}
 			}
-		}, "message: not the echo of the one sent"},
+		}, "message: not the echo of the message sent"},
 		{"greeting", func(ctx context.Context, c *websocket.Conn) {
 			_ = c.Write(ctx, websocket.MessageText, []byte("welcome"))
 			echo(ctx, c)

@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// starts is the number of places where a message's text can begin.
+// starts is the number of positions at which a message can begin in the text.
 const starts = 4096
 
-// newText makes the text that all messages are cut from: ASCII that compresses
-// about as real text does, the same in every run.
+// newText returns the source of all messages, which are parts of it. It is ASCII, compresses about as
+// well as real text, and is the same in every run.
 func newText(longest int) []byte {
 	words := []string{"status ", "price ", "update ", "room ", "hello ", "{\"id\":", "\"seq\":", "true}, ", "42, ", "null "}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -24,7 +24,7 @@ func newText(longest int) []byte {
 
 var buffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 
-// readMessage reads r to its end and compares it with want, without holding it.
+// readMessage reads r to its end, and compares it with want. It does not hold the whole message.
 func readMessage(r io.Reader, want []byte) (n int, equal bool, err error) {
 	b := buffers.Get().(*[4 << 10]byte)
 	defer buffers.Put(b)
@@ -44,15 +44,14 @@ func readMessage(r io.Reader, want []byte) (n int, equal bool, err error) {
 	}
 }
 
-// message is a message on its way there and back.
+// message is a message whose echo has not arrived.
 type message struct {
-	due   int64 // the time to send it, in nanoseconds of the run
+	due   int64 // time to send it, in nanoseconds since the start of the run
 	start int32
 	size  int32
 }
 
-// queue holds the messages of a connection that have not come back, the oldest
-// first.
+// queue holds the messages of a connection whose echo has not arrived, the oldest first.
 type queue struct {
 	mu   sync.Mutex
 	ring []message

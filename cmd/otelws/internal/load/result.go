@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Result is the outcome of a run. Its JSON form is stable: members keep their
-// names and meaning, and new ones may come. Times are in seconds.
+// Result is the result of a run. Its JSON is stable: members keep their names and their meaning, but
+// members may be added. Times are in seconds.
 type Result struct {
 	URL         string   `json:"url"`
 	Settings    Settings `json:"settings"`
@@ -21,10 +21,10 @@ type Result struct {
 
 	Connections Connections      `json:"connections"`
 	Messages    Messages         `json:"messages"`
-	Handshake   *Latency         `json:"handshake"` // nil where nothing was measured, as the next two
-	RTT         *Latency         `json:"rtt"`       // from a message to its echo, without slow readers
+	Handshake   *Latency         `json:"handshake"` // nil if nothing was measured, like the next two
+	RTT         *Latency         `json:"rtt"`       // time from a message to its echo, without slow readers
 	Heartbeat   *Latency         `json:"heartbeat"`
-	Closes      map[string]int64 `json:"closes"` // by the code that the server should have counted
+	Closes      map[string]int64 `json:"closes"` // by the close code that the server should have counted
 	Errors      []Error          `json:"errors"`
 
 	Verification *Verification `json:"verification,omitempty"`
@@ -33,13 +33,13 @@ type Result struct {
 // Connections counts handshakes and their outcome.
 type Connections struct {
 	Opened     int64 `json:"opened"`
-	Failed     int64 `json:"failed"` // handshakes
+	Failed     int64 `json:"failed"` // failed handshakes
 	Dropped    int64 `json:"dropped"`
-	Compressed int64 `json:"compressed"` // with permessage-deflate negotiated
+	Compressed int64 `json:"compressed"` // negotiated permessage-deflate
 }
 
-// Messages counts a message when its write has returned, or its last byte was
-// read. Bytes are payload before compression.
+// Messages counts messages. A sent message counts when its write has returned, and a received message
+// when its last byte has been read. Bytes are payload bytes before compression.
 type Messages struct {
 	Sent          int64   `json:"sent"`
 	Received      int64   `json:"received"`
@@ -70,13 +70,13 @@ func (r *runner) result(took time.Duration) *Result {
 	}
 }
 
-// OK reports whether there was no error, and the server's metrics agree if they
-// were verified.
+// OK reports whether there were no errors and, if the server's metrics were verified, whether they
+// agree.
 func (r *Result) OK() bool {
 	return len(r.Errors) == 0 && (r.Verification == nil || r.Verification.Status == Agrees)
 }
 
-// WriteJSON writes the result as a JSON document.
+// WriteJSON writes the result as JSON.
 func (r *Result) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -134,7 +134,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	return nil
 }
 
-// longestBar is the length of the bar of the fullest bucket.
+// longestBar is the length of the longest bar, in characters.
 const longestBar = 50
 
 // writeBars writes a line for each bucket. A bucket that is not empty has a bar.
@@ -151,7 +151,7 @@ func (l *Latency) writeBars(w io.Writer) {
 	}
 }
 
-// short writes a time with three digits.
+// short formats a time with three digits.
 func short(seconds float64) string {
 	switch {
 	case seconds >= 1:

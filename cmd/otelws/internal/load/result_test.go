@@ -24,8 +24,8 @@ func TestText(t *testing.T) {
 		Errors: []load.Error{{Kind: "dial: refused", Count: 2, Example: "connection refused"}},
 	}
 	const want = `ws://localhost:8080/echo
-  50 connections, begun within 1s, with an offer of permessage-deflate
-  text messages of 64:70,1KiB:30 bytes, each when the one before has come back
+  50 connections, opened within 1s, offering permessage-deflate
+  text messages of 64:70,1KiB:30 bytes, each after the echo of the previous one
   a ping every 500ms
   10 % of the connections end without a close frame
   20 % of the connections read slowly

@@ -13,15 +13,15 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
-// slowBuffer is the receive buffer of slow readers. It is small, so that the
-// server has to wait. Below 64 KiB, a segment of loopback, TCP itself is slow.
+// slowBuffer is the receive buffer of slow readers. It is small, so that the server has to wait. It
+// is not smaller than a segment on loopback (64 KiB), because TCP itself would then be slow.
 const slowBuffer = 64 << 10
 
 // retry is the pause after a failed handshake, in a run that replaces
 // connections.
 const retry = time.Second
 
-// runner is the state of a run. All connections share it.
+// runner is the state of a run, which all connections share.
 type runner struct {
 	cfg                Config
 	client, slowClient *http.Client
@@ -42,16 +42,17 @@ type runner struct {
 // Snapshot is the progress of a run.
 type Snapshot struct {
 	Elapsed        time.Duration
-	Share          float64 // the part of the run that is over, from 0 to 1
+	Share          float64 // completed share of the run, from 0 to 1
 	Active         int64
 	Sent, Received int64
 	Errors         int64
 }
 
-// Run runs until cfg or ctx ends it, and returns the result so far. Meanwhile it
-// calls report, which may be nil, with a function that returns the progress. The
-// report must return when its context is done. An error means that there is no
-// result: no handshake succeeded, or the metrics cannot be read.
+// Run runs until cfg or ctx ends the run, and returns the result. It returns an error if there is no
+// result, because no handshake succeeded or the metrics cannot be read.
+//
+// During the run, it calls report on another goroutine, with a function that returns the progress.
+// report must return when its context is done. It may be nil.
 func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
 	var v *verifier
 	if cfg.Verify != "" {
@@ -122,7 +123,7 @@ func (r *runner) run(ctx context.Context) {
 	all.Wait()
 }
 
-// place has one connection, or with a lifetime one after the other.
+// place keeps one connection open. With a lifetime, it opens one connection after the other.
 func (r *runner) place(ctx context.Context) {
 	for ctx.Err() == nil && !r.spent() {
 		s := r.open()
@@ -147,7 +148,7 @@ func (r *runner) visit(ctx context.Context, s *session) {
 	s.live(ctx)
 }
 
-// take takes a message from the budget. It returns false if none is left.
+// take takes a message from the budget. It returns false if the budget is used up.
 func (r *runner) take() bool { return r.cfg.Messages == 0 || r.budget.Add(-1) >= 0 }
 
 func (r *runner) spent() bool { return r.cfg.Messages > 0 && r.budget.Load() <= 0 }

@@ -15,7 +15,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
-// slowWindow is how many messages a slow reader sends ahead of its echoes.
+// slowWindow is the number of messages that a slow reader sends without waiting for echoes.
 const slowWindow = 32
 
 // session is one connection.
@@ -23,25 +23,25 @@ type session struct {
 	*runner
 	number     int64
 	c          *websocket.Conn
-	ctx        context.Context // of reads and writes
+	ctx        context.Context // for reads and writes
 	over       context.Context // done when there is nothing more to send
 	drop, slow bool
 	random     *rand.Rand
 
 	pending queue
-	window  chan struct{} // one in it for each message not echoed; nil for no limit
-	echoed  chan struct{} // told of each echo
-	closing atomic.Bool   // from now on an end of the connection is no error
+	window  chan struct{} // has an element for each message without an echo; nil means no limit
+	echoed  chan struct{} // signals an echo
+	closing atomic.Bool   // from now on, the end of the connection is not an error
 	broken  chan struct{}
 	breaks  sync.Once
-	code    string // with which the connection broke
+	code    string // close code of a broken connection
 	failed  int    // writes that returned an error
 }
 
-// open makes the handshake, and returns nil if that fails.
+// open performs the handshake, and returns nil if it fails.
 //
-// It waits for the handshake even if the run is over. Otherwise the server might
-// count a connection that this side does not.
+// It waits for the handshake even if the run is over. Otherwise the server could count a connection
+// that this side does not count.
 func (r *runner) open() *session {
 	s := &session{runner: r, number: r.sessions.Add(1) - 1, broken: make(chan struct{}), echoed: make(chan struct{}, 1)}
 	s.drop = picks(s.number, r.cfg.Drop, 0)
@@ -82,14 +82,14 @@ func (r *runner) open() *session {
 	return s
 }
 
-// live uses the connection until over, and ends it.
+// live uses the connection until over is done, and then ends it.
 func (s *session) live(over context.Context) {
 	var cancel, stop context.CancelFunc
 	s.ctx, cancel = context.WithCancel(context.Background())
 	defer cancel()
 	s.over, stop = context.WithCancel(over)
 	defer stop()
-	// Some time after the end, this cuts off all that hangs, a write too.
+	// Some time after the end, this cancels everything that hangs, including writes.
 	defer context.AfterFunc(s.over, func() {
 		pause(s.ctx, 2*s.cfg.Timeout)
 		cancel()
@@ -113,7 +113,7 @@ func (s *session) live(over context.Context) {
 	}
 }
 
-// fail ends the connection with an error. Only the first error counts.
+// fail marks the connection as broken. Only the first error counts.
 func (s *session) fail(err error) {
 	s.breaks.Do(func() {
 		if !s.closing.Load() {
@@ -143,9 +143,9 @@ func (s *session) messageType() websocket.MessageType {
 	return websocket.MessageText
 }
 
-// send sends messages until over. With a rate, each message is due at a time, and
-// its round trip counts from then: if the server holds up one message, those
-// behind it show that too.
+// send sends messages until over is done. With a rate, each message has a time at which it is due, and
+// its round trip begins at that time. Thus a delay of one message also shows in the messages behind
+// it.
 func (s *session) send() {
 	var due time.Time
 	var period time.Duration
@@ -178,7 +178,7 @@ func (s *session) send() {
 	}
 }
 
-// wait waits until the next message is due. It returns false if none is.
+// wait waits until the next message is due. It returns false at the end of the run.
 func (s *session) wait(timer *time.Timer, due time.Time) bool {
 	if s.over.Err() != nil || s.isBroken() {
 		return false
@@ -231,9 +231,9 @@ func (s *session) receive() {
 		}
 		switch {
 		case !expected:
-			s.errors.add("message: received without one sent", nil, 1)
+			s.errors.add("message: received without a message sent", nil, 1)
 		case !equal:
-			s.errors.add("message: not the echo of the one sent", fmt.Errorf("%d bytes for %d", n, m.size), 1)
+			s.errors.add("message: not the echo of the message sent", fmt.Errorf("%d bytes for %d", n, m.size), 1)
 		case typ != s.messageType():
 			s.errors.add("message: the echo has another type", typeError(typ), 1)
 		case !s.slow:
@@ -257,12 +257,12 @@ func (s *session) receive() {
 
 func typeError(typ websocket.MessageType) error {
 	if typ == websocket.MessageBinary {
-		return errors.New("binary for text; --binary sends binary messages")
+		return errors.New("binary for a text message; --binary sends binary messages")
 	}
-	return errors.New("text for binary")
+	return errors.New("text for a binary message")
 }
 
-// ping sends pings until over.
+// ping sends pings until over is done.
 func (s *session) ping() {
 	if s.cfg.Heartbeat == 0 || s.slow {
 		return
@@ -309,8 +309,8 @@ func (s *session) finish() {
 	}
 }
 
-// end ends the connection, if it is not broken. It counts the close code that the
-// server should have counted.
+// end ends the connection, unless it is already broken. It counts the close code that the server
+// should have counted.
 func (s *session) end() {
 	s.closing.Store(true)
 	if s.isBroken() {

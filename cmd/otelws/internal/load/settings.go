@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Settings are the settings of a run, as its result names them. Times are in
-// seconds, and 0 means none.
+// Settings are the settings of a run in its result. Times are in seconds; 0 means none.
 type Settings struct {
 	Connections int     `json:"connections"`
 	Ramp        float64 `json:"ramp"`
@@ -35,19 +34,19 @@ func (c *Config) settings() Settings {
 	}
 }
 
-// lines describe the run, without the settings that are off.
+// lines describes the run, without settings that are off.
 func (s Settings) lines() (all []string) {
 	line := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	more := func(format string, args ...any) { all[len(all)-1] += fmt.Sprintf(format, args...) }
 	line("%d connections", s.Connections)
 	if s.Ramp > 0 {
-		more(", begun within %v", seconds(s.Ramp))
+		more(", opened within %v", seconds(s.Ramp))
 	}
 	if s.Lifetime > 0 {
 		more(", each for %v", seconds(s.Lifetime))
 	}
 	if s.Compression {
-		more(", with an offer of permessage-deflate")
+		more(", offering permessage-deflate")
 	}
 	typ := "text"
 	if s.Binary {
@@ -58,7 +57,7 @@ func (s Settings) lines() (all []string) {
 	case s.Rate > 0:
 		more(", %v a second on each connection", s.Rate)
 	case s.Echo:
-		more(", each when the one before has come back")
+		more(", each after the echo of the previous one")
 	default:
 		more(", as fast as possible")
 	}

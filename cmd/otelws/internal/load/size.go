@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// maxSize limits messages, since memory holds the longest one.
+// maxSize limits the message size, because the longest message is held in memory.
 const maxSize = 64 << 20
 
-// Sizes is a distribution of message sizes: one size, a range, or a list with
-// weights. The zero value is empty messages. It is a flag's value.
+// Sizes is a distribution of message sizes: one size, a range, or a list with weights. The zero value
+// means empty messages. It implements pflag.Value.
 type Sizes struct {
 	text    string
 	choices []sizeChoice
@@ -21,7 +21,7 @@ type Sizes struct {
 
 type sizeChoice struct{ low, high, weight int }
 
-// ParseSizes reads "1024", "64-16KiB" or "64:70,1KiB:25,64KiB:5".
+// ParseSizes parses "1024", "64-16KiB" or "64:70,1KiB:25,64KiB:5".
 func ParseSizes(text string) (Sizes, error) {
 	s := Sizes{text: text}
 	for part := range strings.SplitSeq(text, ",") {

@@ -20,23 +20,23 @@ type Agreement string
 const (
 	Agrees    Agreement = "agrees"
 	Disagrees Agreement = "disagrees"
-	// Disturbed is a difference while others used the server too.
+	// Disturbed means that the metrics differ, but others used the server during the run.
 	Disturbed Agreement = "disturbed"
-	// Impossible means that nobody can compare the metrics. A note says why.
+	// Impossible means that the metrics cannot be compared. A note gives the reason.
 	Impossible Agreement = "impossible"
 )
 
-// Verification compares the increase of the server's series with this run.
+// Verification compares the increase of the server's series with the counts of this run.
 type Verification struct {
 	Status      Agreement    `json:"status"`
 	Comparisons []Comparison `json:"comparisons"`
 	Notes       []string     `json:"notes,omitempty"`
 }
 
-// Comparison is of one series, summed over the labels that it does not name.
+// Comparison compares one series, summed over all labels that are not in its name.
 type Comparison struct {
 	Series string  `json:"series"`
-	Done   int64   `json:"done"`   // by this run
+	Done   int64   `json:"done"`   // count of this run
 	Server float64 `json:"server"` // the increase of the series
 }
 
@@ -45,19 +45,19 @@ type verifier struct {
 	before *scrape.Scrape
 }
 
-// newVerifier takes the scrape before the run.
+// newVerifier scrapes the metrics before the run.
 func newVerifier(ctx context.Context, cfg *Config) (*verifier, error) {
 	before, err := cfg.Metrics.Get(ctx, cfg.Verify)
 	if err != nil {
 		return nil, err
 	}
 	if _, ok := before.Sum("ws_connections_opened_total"); !ok {
-		return nil, fmt.Errorf("%s: %w", scrape.Name(cfg.Verify), errors.New("there is no ws_connections_opened_total to compare with"))
+		return nil, fmt.Errorf("%s: %w", scrape.Name(cfg.Verify), errors.New("there is no ws_connections_opened_total to compare: give the address of the metrics of this WebSocket server"))
 	}
 	return &verifier{cfg, before}, nil
 }
 
-// verify scrapes until all agrees, or for the configured time: the server may
+// verify scrapes until the metrics agree, at most for the configured time, because the server may
 // still be busy with the last closes.
 func (v *verifier) verify(ctx context.Context, r *Result) *Verification {
 	var last *Verification
@@ -79,7 +79,7 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	was, _ := v.before.Sum("process_start_time_seconds")
 	if is, _ := now.Sum("process_start_time_seconds"); is != was {
 		out.Status = Impossible
-		out.Notes = append(out.Notes, "the scrapes before and after the run are of two processes: the server was restarted, or the address leads to several instances")
+		out.Notes = append(out.Notes, "the scrapes before and after the run come from two processes: the server was restarted, or the address leads to several instances")
 		return out
 	}
 	add := func(series string, done int64, server float64) {
@@ -106,7 +106,7 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	if v.cfg.Echo {
 		v.messages(out, add, now, "ws_message_sent_bytes", r.Messages.Received, r.Messages.ReceivedBytes, r)
 	} else {
-		out.Notes = append(out.Notes, "the server's own messages are not compared: without an echo nobody waits for them")
+		out.Notes = append(out.Notes, "the messages that the server sent are not compared, because without an echo the run does not wait for them")
 	}
 	if now.Families["ws_frames_total"] != nil {
 		opcode := "text"
@@ -129,8 +129,8 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 	return out
 }
 
-// closes adds up the closes with a code. A code that this side folds may be
-// declared on the server.
+// closes returns the number of closes with a code. If the code is 3xxx or 4xxx, the server may have
+// declared the code, and then has it as it is.
 func closes(s *scrape.Scrape, code string) (sum float64) {
 	for _, m := range s.Families["ws_connections_closed_total"].GetMetric() {
 		label := scrape.Label(m, "code")
@@ -141,7 +141,7 @@ func closes(s *scrape.Scrape, code string) (sum float64) {
 	return sum
 }
 
-// messages compares a histogram's count, and without compression its sum.
+// messages compares the count of a histogram and, without compression, its sum.
 func (v *verifier) messages(out *Verification, add func(string, int64, float64), now *scrape.Scrape, name string, done, bytes int64, r *Result) {
 	count, total, ok := now.Histogram(name)
 	if !ok && name != "ws_message_bytes" && now.Families["ws_frames_total"] == nil {
@@ -154,15 +154,15 @@ func (v *verifier) messages(out *Verification, add func(string, int64, float64),
 		add(name+"_sum", bytes, total-totalBefore)
 		return
 	}
-	out.Notes = append(out.Notes, fmt.Sprintf("%s went up by %.0f bytes, for %d before compression: this side does not know the sizes on the wire", name+"_sum", total-totalBefore, bytes))
+	out.Notes = append(out.Notes, fmt.Sprintf("%s increased by %.0f bytes, for %d bytes before compression: the run does not know the sizes on the wire", name+"_sum", total-totalBefore, bytes))
 }
 
-// note says what else happened on the server.
+// note adds notes about other use of the server.
 func (v *verifier) note(out *Verification, now *scrape.Scrape, r *Result) {
 	others := false
 	if n, _ := v.before.Sum("ws_connections_active"); n > 0 {
 		others = true
-		out.Notes = append(out.Notes, fmt.Sprintf("others had %.0f connections when the run began", n))
+		out.Notes = append(out.Notes, fmt.Sprintf("others had %.0f connections open when the run began", n))
 	}
 	a, _ := v.before.Sum("ws_connections_opened_total")
 	b, _ := now.Sum("ws_connections_opened_total")
@@ -176,7 +176,7 @@ func (v *verifier) note(out *Verification, now *scrape.Scrape, r *Result) {
 	if broken := slices.ContainsFunc(r.Errors, func(e Error) bool {
 		return strings.HasPrefix(e.Kind, "connection:") || strings.HasPrefix(e.Kind, "closed by")
 	}); broken && out.Status != Agrees {
-		out.Notes = append(out.Notes, "connections broke: messages on their way are counted on one side only")
+		out.Notes = append(out.Notes, "connections broke: messages in transit are counted on one side only")
 	}
 }
 

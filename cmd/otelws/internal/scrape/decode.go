@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// decode reads the families of a text of either format.
+// decode reads the families of a text in either format.
 func (s *Scrape) decode(text []byte) (err error) {
 	s.OpenMetrics = isOpenMetrics(text, s.ContentType)
 	if s.OpenMetrics {
@@ -46,8 +46,7 @@ func isOpenMetrics(text []byte, contentType string) bool {
 	return err == nil && media == expfmt.OpenMetricsType
 }
 
-// declare adds the family of a # TYPE line that has no sample: the decoder leaves
-// it out.
+// declare adds the family of a # TYPE line without samples, which the decoder leaves out.
 func (s *Scrape) declare(line string) {
 	rest, ok := strings.CutPrefix(line, "# TYPE ")
 	fields := strings.Fields(rest)

@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// plainText turns OpenMetrics into Prometheus's text format, line by line. It drops
-// exemplars, units and times of creation, which that format does not have.
+// plainText converts OpenMetrics to Prometheus's text format, line by line. It drops exemplars, units
+// and creation times, which the text format does not have.
 //
-// expfmt has a decoder for OpenMetrics. It takes 50 ms for a kilobyte, and refuses
-// a gauge x beside a counter x_total, which Prometheus takes and client_golang's
-// own collector has.
+// expfmt's decoder for OpenMetrics is not used: it takes 50 ms for a kilobyte, and rejects a gauge x
+// beside a counter x_total, which Prometheus accepts and client_golang's own collector has.
 func plainText(text []byte) ([]byte, error) {
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	if lines[len(lines)-1] != "# EOF" {
@@ -19,7 +18,7 @@ func plainText(text []byte) ([]byte, error) {
 	}
 	var f openMetricsFamily
 	for i, line := range lines {
-		lines[i] = "" // so that an error has the line's number
+		lines[i] = "" // keeps the line numbers for errors
 		comment, isComment := strings.CutPrefix(line, "# ")
 		if !isComment {
 			f.sampled = true
@@ -38,7 +37,7 @@ func plainText(text []byte) ([]byte, error) {
 		case "HELP":
 			f.help, f.helpAt = rest, i
 		}
-		// The help comes first as a rule, and the type decides the name.
+		// The help usually comes first, but the type decides the name.
 		if f.typ != "" && f.help != "" {
 			lines[f.helpAt] = "# HELP " + f.plainName() + " " + strings.ReplaceAll(f.help, `\"`, `"`)
 			f.help = ""
@@ -47,7 +46,7 @@ func plainText(text []byte) ([]byte, error) {
 	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
 
-// openMetricsFamily is a family as far as its lines have been read.
+// openMetricsFamily is the part of a family that has been read.
 type openMetricsFamily struct {
 	name, typ string
 	help      string
@@ -65,7 +64,7 @@ func (f *openMetricsFamily) plainName() string {
 	return f.name
 }
 
-// suffixed appends to a name that may be in quotes.
+// suffixed appends a suffix to a name, which may be in quotes.
 func suffixed(name, suffix string) string {
 	if bare, quoted := strings.CutSuffix(name, `"`); quoted {
 		return bare + suffix + `"`
@@ -95,7 +94,7 @@ func (f *openMetricsFamily) sample(line string) string {
 	return line[:end] + " " + value
 }
 
-// seriesEnd is where the name and the labels of a sample end.
+// seriesEnd returns the end of the name and the labels of a sample.
 func seriesEnd(line string) int {
 	quoted, escaped, depth := false, false, 0
 	for i, c := range line {

@@ -1,5 +1,5 @@
-// Package scrape reads metrics in Prometheus's text format and in OpenMetrics, from
-// an address, a file or standard input. It limits the size and the time.
+// Package scrape reads metrics in Prometheus's text format and in OpenMetrics, from an address, a file
+// or standard input. It limits size and time.
 package scrape
 
 import (
@@ -13,47 +13,46 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// MaxSize is the limit on the bytes of a scrape, after decompression.
+// MaxSize is the maximum size of a scrape in bytes, after decompression.
 const MaxSize = 32 << 20
 
-// Scrape has the metrics of a source at one time.
+// Scrape holds the metrics of a source at one time.
 type Scrape struct {
-	// Families are the metrics by the names that Prometheus shows. A family that
-	// is declared by a # TYPE line, and has no sample, has no metrics.
+	// Families are the metrics by their Prometheus names. A family with a # TYPE line and no sample has
+	// no metrics.
 	Families map[string]*dto.MetricFamily
 	Bytes    int
-	Took     time.Duration // until the last byte was there
-	// ContentType is the response's, and empty for a file.
+	Took     time.Duration // until the last byte
+	// ContentType is the content type of the response. It is empty for a file.
 	ContentType string
-	// OpenMetrics reports that the scrape came in that format.
+	// OpenMetrics reports whether the scrape is in that format.
 	OpenMetrics bool
 }
 
-// Parse reads metrics in the text format or in OpenMetrics, with UTF-8 names in
-// either. With an empty content type, as a file has it, the text's last line
-// tells the format.
+// Parse reads metrics in the text format or in OpenMetrics. Names may be UTF-8. Without a content
+// type, as for a file, the last line decides about the format.
 func Parse(text []byte, contentType string) (*Scrape, error) {
 	s := &Scrape{Families: map[string]*dto.MetricFamily{}, Bytes: len(text), ContentType: contentType}
 	switch start := bytes.TrimSpace(text[:min(len(text), 1024)]); {
 	case len(start) == 0:
-		return nil, errors.New("empty, without any metric")
+		return nil, errors.New("empty: there are no metrics")
 	case start[0] == '<':
 		return nil, errors.New("HTML or XML, not metrics: give the address of the metrics, often /metrics")
 	case start[0] == '{' || start[0] == '[':
 		return nil, errors.New("JSON, not metrics: give the address of the metrics, often /metrics")
 	case bytes.IndexByte(start, 0) >= 0:
-		return nil, errors.New("binary data, not metrics in text form")
+		return nil, errors.New("binary data, not metrics as text: give the address of the metrics, often /metrics")
 	}
 	if err := s.decode(text); err != nil {
-		return nil, fmt.Errorf("no valid metrics: %s", oneLine(err))
+		return nil, fmt.Errorf("invalid metrics: %s", oneLine(err))
 	}
 	if len(s.Families) == 0 {
-		return nil, errors.New("only comments, without any metric")
+		return nil, errors.New("only comments: there are no metrics")
 	}
 	return s, nil
 }
 
-// oneLine shortens an error that may quote its input.
+// oneLine shortens an error, which may quote its input.
 func oneLine(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > 200 {
@@ -72,7 +71,7 @@ func (s *Scrape) Names() []string {
 	return names
 }
 
-// Series is the number of time series of the scrape.
+// Series returns the number of time series of the scrape.
 func (s *Scrape) Series() int {
 	n := 0
 	for _, f := range s.Families {
@@ -81,8 +80,8 @@ func (s *Scrape) Series() int {
 	return n
 }
 
-// Series is the number of time series of metrics of family f. A histogram has one
-// for each bucket, and two more.
+// Series returns the number of time series of metrics of family f. A histogram has one for each
+// bucket, and two more.
 func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
 	n := 0
 	for _, m := range metrics {
@@ -98,7 +97,7 @@ func Series(f *dto.MetricFamily, metrics ...*dto.Metric) int {
 	return n
 }
 
-// Value is the value of a gauge, a counter or a sample without a type.
+// Value returns the value of a gauge, a counter, or a sample without a type.
 func Value(m *dto.Metric) float64 {
 	switch {
 	case m.GetGauge() != nil:
@@ -109,8 +108,8 @@ func Value(m *dto.Metric) float64 {
 	return m.GetUntyped().GetValue()
 }
 
-// Sum adds up the series of a family that have the labels, and is false if there is
-// none. Labels are names and values by turns.
+// Sum returns the sum over all series of a family with the given labels. labels are alternating names
+// and values. ok is false if there are no such series.
 func (s *Scrape) Sum(name string, labels ...string) (sum float64, ok bool) {
 	for _, m := range s.Families[name].GetMetric() {
 		if has(m, labels) {
@@ -121,7 +120,7 @@ func (s *Scrape) Sum(name string, labels ...string) (sum float64, ok bool) {
 	return sum, ok
 }
 
-// Histogram adds up the counts and sums of a histogram's series.
+// Histogram returns the sums of the counts and of the sums over all series of a histogram.
 func (s *Scrape) Histogram(name string) (count uint64, sum float64, ok bool) {
 	for _, m := range s.Families[name].GetMetric() {
 		count += m.GetHistogram().GetSampleCount()
@@ -140,7 +139,7 @@ func has(m *dto.Metric, labels []string) bool {
 	return true
 }
 
-// Label is the value of a label, and empty without that label.
+// Label returns the value of a label. It is empty if the label is missing.
 func Label(m *dto.Metric, name string) string {
 	for _, l := range m.GetLabel() {
 		if l.GetName() == name {

@@ -17,25 +17,22 @@ import (
 	"github.com/prometheus/common/config"
 )
 
-// accept asks for the names that Prometheus 3 asks for, UTF-8 included, and for the
-// text format, which every endpoint has.
+// accept requests the text format, which every endpoint has, with UTF-8 names, like Prometheus 3.
 const accept = "text/plain;version=1.0.0;escaping=allow-utf-8;q=1,text/plain;version=0.0.4;escaping=allow-utf-8;q=0.9," +
 	"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1"
 
-// Client scrapes. It is safe for concurrent use.
+// Client scrapes sources. It is safe for concurrent use.
 type Client struct {
 	HTTP *http.Client
-	// Timeout limits a scrape.
+	// Timeout is the time limit of a scrape.
 	Timeout time.Duration
-	// Authorized says that requests carry credentials. An endpoint that answers them
-	// may refuse others.
+	// Authorized reports whether requests carry credentials. The endpoint may then refuse other requests.
 	Authorized bool
 	stdin      io.Reader
 }
 
-// NewClient returns a client with the credentials and TLS settings of a file in the
-// format of Prometheus's http_config. An empty name means no settings. The client
-// reads "-" from stdin.
+// NewClient returns a client with the credentials and TLS settings in configFile, which has the format
+// of Prometheus's http_config. An empty name means no settings. The source "-" is read from stdin.
 func NewClient(configFile string, timeout time.Duration, stdin io.Reader) (*Client, error) {
 	hc, authorized, err := NewHTTPClient(configFile)
 	if err != nil {
@@ -44,8 +41,8 @@ func NewClient(configFile string, timeout time.Duration, stdin io.Reader) (*Clie
 	return &Client{HTTP: hc, Timeout: timeout, Authorized: authorized, stdin: stdin}, nil
 }
 
-// NewHTTPClient returns a client for HTTP/1.1 with the settings of a file in the
-// format of Prometheus's http_config, and reports whether it has credentials.
+// NewHTTPClient returns a client for HTTP/1.1 with the settings in configFile, which has the format of
+// Prometheus's http_config. It also reports whether the settings have credentials.
 func NewHTTPClient(configFile string) (*http.Client, bool, error) {
 	cfg := config.DefaultHTTPClientConfig
 	if configFile != "" {
@@ -55,7 +52,7 @@ func NewHTTPClient(configFile string) (*http.Client, bool, error) {
 		}
 		cfg = *read
 	}
-	// A WebSocket takes its connection with it, and needs HTTP/1.1.
+	// WebSockets need HTTP/1.1, and a connection of their own.
 	hc, err := config.NewClientFromConfig(cfg, "otelws",
 		config.WithHTTP2Disabled(), config.WithKeepAlivesDisabled(), config.WithUserAgent("otelws"))
 	if err != nil {
@@ -74,12 +71,11 @@ func unpathed(err error) error {
 	return err
 }
 
-// hostPort is an address without its scheme, as Prometheus's targets are.
+// hostPort matches an address without a scheme, like a target of Prometheus.
 var hostPort = regexp.MustCompile(`^(localhost|[\w.-]+:\d+|\[[0-9a-fA-F:.]+\](:\d+)?|\d+(\.\d+){3})(/.*)?$`)
 
-// Address completes the address of an endpoint as Prometheus does: the scheme is
-// http, and the path is /metrics, unless the address says otherwise. Files and
-// "-" stay as they are.
+// Address completes the address of an endpoint as Prometheus does: the default scheme is http, and the
+// default path /metrics. It does not change files and "-".
 func Address(source string) string {
 	if _, err := os.Stat(source); !IsURL(source) && (err == nil || !hostPort.MatchString(source)) {
 		return source
@@ -99,7 +95,7 @@ func IsURL(source string) bool {
 	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
 }
 
-// Name is the name of a source in messages, without a password.
+// Name returns the name of a source for messages, without a password.
 func Name(source string) string {
 	if source == "-" {
 		return "standard input"
@@ -120,7 +116,7 @@ func (c *Client) Get(ctx context.Context, source string) (*Scrape, error) {
 	case IsURL(source):
 		s, err = c.fetch(ctx, source)
 	case strings.Contains(source, "://"):
-		err = errors.New("no address of metrics: use http:// or https://")
+		err = errors.New("not an address of metrics: use http:// or https://")
 	case source == "-":
 		s, err = c.readStdin(ctx)
 	default:
@@ -133,7 +129,7 @@ func (c *Client) Get(ctx context.Context, source string) (*Scrape, error) {
 	return s, nil
 }
 
-// readStdin abandons the read when ctx ends, since nothing can end it.
+// readStdin abandons the read when ctx is done, because a read of stdin cannot be cancelled.
 func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 	done := make(chan struct{})
 	go func() {
@@ -151,7 +147,7 @@ func (c *Client) readStdin(ctx context.Context) (s *Scrape, err error) {
 func readFile(path string) (*Scrape, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("%w; if it is an address, write http://%s", unpathed(err), path)
+		return nil, fmt.Errorf("%w: for an address, write http://%s", unpathed(err), path)
 	}
 	if err != nil {
 		return nil, unpathed(err)
@@ -180,7 +176,7 @@ func (c *Client) fetch(ctx context.Context, address string) (*Scrape, error) {
 	}
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return nil, fmt.Errorf("%sanswered %s: credentials go in --http.config.file", where, resp.Status)
+		return nil, fmt.Errorf("%sanswered %s: give credentials in --http.config.file", where, resp.Status)
 	case resp.StatusCode/100 == 3:
 		return nil, fmt.Errorf("%sanswered %s to %q: give that address", where, resp.Status, resp.Header.Get("Location"))
 	case resp.StatusCode == http.StatusNotFound:
@@ -191,7 +187,7 @@ func (c *Client) fetch(ctx context.Context, address string) (*Scrape, error) {
 	body := io.Reader(resp.Body)
 	if resp.Header.Get("Content-Encoding") == "gzip" {
 		if body, err = gzip.NewReader(resp.Body); err != nil {
-			return nil, fmt.Errorf("%sanswered no valid gzip: %w", where, err)
+			return nil, fmt.Errorf("%sanswered invalid gzip data: %w", where, err)
 		}
 	}
 	s, err := read(body, resp.Header.Get("Content-Type"))
@@ -208,15 +204,15 @@ func prefixed(where string, err error) error {
 	return fmt.Errorf("%sanswered %w", where, err)
 }
 
-// explain makes the errors of net/http shorter, and a deadline's clearer.
+// explain shortens errors of net/http, and explains a timeout.
 func (c *Client) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("not answered within %v", c.Timeout)
+		return fmt.Errorf("no answer within %v", c.Timeout)
 	}
 	return bare(err)
 }
 
-// bare is an error without the request's method and address.
+// bare returns the error without the method and address of the request.
 func bare(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

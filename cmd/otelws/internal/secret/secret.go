@@ -1,5 +1,5 @@
-// Package secret keeps what addresses hold of secrets out of what is printed: the
-// user and password, the values of parameters, and the fragment.
+// Package secret removes secrets in URLs from output: the user and password, the values of query
+// parameters, and the fragment.
 package secret
 
 import (
@@ -13,15 +13,15 @@ import (
 const hidden = "REDACTED"
 
 var (
-	// address is a URL with whatever may be wrong with it.
+	// address matches a URL, even a malformed one.
 	address = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^\s"'<>` + "`" + `]+`)
-	// user is what stands before a host where somebody left out the scheme.
+	// user matches a user and password in an address without a scheme.
 	user = regexp.MustCompile(`[^\s"'=/@:?&]+:[^\s"'@]*@`)
-	// query is of an address without a scheme, or a path.
+	// query matches the query of a path, or of an address without a scheme.
 	query = regexp.MustCompile(`\?[^\s"'<>` + "`" + `]+`)
 )
 
-// Hide returns text without the secrets of the addresses in it.
+// Hide returns text without the secrets of the URLs in it.
 func Hide(text string) string {
 	if !strings.ContainsAny(text, "@?#&") {
 		return text
@@ -37,7 +37,7 @@ func Hide(text string) string {
 	return b.String()
 }
 
-// hideElsewhere is for what has no scheme.
+// hideElsewhere hides secrets in text without a scheme.
 func hideElsewhere(text string) string {
 	text = user.ReplaceAllString(text, hidden+"@")
 	return query.ReplaceAllStringFunc(text, func(s string) string {
@@ -61,14 +61,14 @@ func hideAddress(s string) string {
 	if i := strings.LastIndexByte(host, '@'); i >= 0 {
 		host = hidden + host[i:]
 	} else if i := strings.LastIndexByte(rest, '@'); i >= 0 && !hasPort(host) {
-		// A password with a slash in it that was not escaped.
+		// The password contains an unescaped slash.
 		host, path = hidden+rest[i:], ""
 	}
 	s = scheme + "://" + host + path
 	if hasQuery {
 		s += "?" + hideQuery(query)
 	}
-	// A ? or # that was not escaped is part of a password that goes on behind it.
+	// An unescaped ? or # may be in the middle of a password.
 	if hasFragment {
 		if strings.ContainsRune(fragment, '@') && !strings.ContainsRune(host, '@') {
 			return scheme + "://" + hidden
@@ -81,7 +81,7 @@ func hideAddress(s string) string {
 	return s
 }
 
-// hasPort says whether what stands behind a colon can be a port, or there is none.
+// hasPort reports whether the text after the last colon of host can be a port, or host has no colon.
 func hasPort(host string) bool {
 	i := strings.LastIndexByte(host, ':')
 	return i < 0 || strings.HasSuffix(host, "]") || strings.Trim(host[i+1:], "0123456789") == ""
@@ -100,7 +100,7 @@ func hideQuery(query string) string {
 	return strings.Join(params, "&")
 }
 
-// Attr hides in the attributes of log records, as [slog.HandlerOptions] has it.
+// Attr hides secrets in attributes of log records. It is a ReplaceAttr of [slog.HandlerOptions].
 func Attr(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case string:
@@ -111,16 +111,16 @@ func Attr(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// Writer hides in what is written through it, line by line.
+// Writer hides secrets in the text that is written through it, line by line.
 type Writer struct {
 	w    io.Writer
-	line []byte // the last one, so far
+	line []byte // the incomplete last line
 }
 
-// NewWriter returns a Writer to w, which is to be flushed at the end.
+// NewWriter returns a Writer to w. Call Flush at the end.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
-// Unwrap returns what is written to.
+// Unwrap returns the underlying writer.
 func (w *Writer) Unwrap() io.Writer { return w.w }
 
 func (w *Writer) Write(p []byte) (int, error) {
@@ -137,7 +137,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush writes a last line that has no end.
+// Flush writes the last line, if it has no newline.
 func (w *Writer) Flush() error {
 	_, err := io.WriteString(w.w, Hide(string(w.line)))
 	w.line = nil

@@ -1,7 +1,6 @@
-// Package load is the clients: one and the same for every server, and as cheap
-// as can be, since they share the machine with it. Messages are masked once and
-// written as they are, and of those received the header is read and the rest
-// is passed over.
+// Package load has the clients. They are the same for every server, and as cheap as possible,
+// because they share the machine with the server. Messages are masked once and written as they are.
+// Of received messages, only the header is read, and the payload is skipped.
 package load
 
 import (
@@ -27,12 +26,12 @@ const (
 	closeNormal = 1000
 )
 
-// errClosed is what Receive returns for a close frame.
+// errClosed is the error of Receive for a close frame.
 var errClosed = errors.New("the server closed the connection")
 
 var mask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// appendFrame appends a client's frame.
+// appendFrame appends a client frame.
 func appendFrame(b []byte, opcode byte, payload []byte) []byte {
 	b = append(b, final|opcode)
 	switch n := len(payload); {
@@ -59,13 +58,14 @@ func Message(n int) []byte {
 	return appendFrame(nil, opBinary, payload)
 }
 
-// Conn is one client. One goroutine may send and one receive.
+// Conn is one client. One goroutine may send while another one receives.
 type Conn struct {
 	net.Conn
 	br *bufio.Reader
 }
 
-// dialLimit is for what happens once a connection, handshake or end.
+// dialLimit is the time limit of everything that happens once for a connection: dial, handshake,
+// close.
 const dialLimit = 10 * time.Second
 
 // Dial opens a connection for messages of about size bytes.
@@ -103,7 +103,7 @@ func (c *Conn) handshake(address, path string) error {
 	return c.SetDeadline(time.Time{})
 }
 
-// Receive reads one message and returns its length. Pings are answered.
+// Receive reads one message and returns its length. It answers pings.
 func (c *Conn) Receive() (int, error) {
 	for {
 		opcode, n, err := c.header()
@@ -131,7 +131,7 @@ func (c *Conn) Receive() (int, error) {
 	}
 }
 
-// header reads that of an unfragmented, unmasked frame.
+// header reads the header of an unfragmented, unmasked frame.
 func (c *Conn) header() (opcode byte, n int, err error) {
 	b, err := c.br.Peek(2)
 	if err != nil {
@@ -161,8 +161,8 @@ func (c *Conn) header() (opcode byte, n int, err error) {
 	return first & 0xf, n, err
 }
 
-// SayClose begins the close handshake. The connection is then to be received
-// from until it fails, by AwaitClose or by who receives anyway.
+// SayClose starts the close handshake. Then the connection must be read until it fails, by
+// AwaitClose or by another receiver.
 func (c *Conn) SayClose() error {
 	if err := c.SetDeadline(time.Now().Add(dialLimit)); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (c *Conn) SayClose() error {
 	return err
 }
 
-// AwaitClose receives until the server has closed, and closes.
+// AwaitClose reads until the server has closed, and then closes the connection.
 func (c *Conn) AwaitClose() error {
 	defer c.Close()
 	for {
@@ -182,7 +182,7 @@ func (c *Conn) AwaitClose() error {
 		if !errors.Is(err, errClosed) {
 			return fmt.Errorf("failed to close a connection: %w", err)
 		}
-		// The server closes the transport first, so that the ports that wait are its own.
+		// The server closes the transport first, so that the ports in TIME_WAIT are its own.
 		_, _ = c.br.ReadByte()
 		return nil
 	}

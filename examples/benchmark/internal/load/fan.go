@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// fan has a goroutine receive from each of many connections.
+// fan receives from many connections, with one goroutine for each.
 type fan struct {
 	all      sync.WaitGroup
 	round    atomic.Pointer[round]
@@ -16,7 +16,7 @@ type fan struct {
 	failed   chan error
 }
 
-// round is one message on its way to everybody.
+// round is one message that is being sent to all connections.
 type round struct {
 	bytes   int
 	sent    time.Time
@@ -39,7 +39,7 @@ func newFan(conns []*Conn) *fan {
 	return f
 }
 
-// receive returns why it cannot go on.
+// receive receives until it fails, and returns the reason.
 func (f *fan) receive(c *Conn, i int) error {
 	for {
 		n, err := c.Receive()
@@ -76,5 +76,5 @@ func (f *fan) run(c *Clients, end time.Time, times *recorder) error {
 	}
 }
 
-// wait returns once every connection has ended.
+// wait waits until every connection has ended.
 func (f *fan) wait() { f.all.Wait() }

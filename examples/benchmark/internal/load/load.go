@@ -10,39 +10,37 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Kind says what the clients do.
+// Kind is the kind of work of the clients.
 type Kind int
 
 const (
-	// Echo has each client send a message and wait for it to come back. A
-	// message is a round trip.
+	// Echo: each client sends a message and waits for its echo. A message is a round trip.
 	Echo Kind = iota
-	// FanOut has one client send a message and wait until all have it. A message
-	// is one received.
+	// FanOut: one client sends a message and waits until all have received it. A message is a
+	// received message.
 	FanOut
-	// Churn has each client connect, have one message echoed, and close. A
-	// message is such a life.
+	// Churn: each client connects, gets one message echoed, and closes. A message is one such
+	// cycle.
 	Churn
-	// Idle has clients connect and say nothing.
+	// Idle: clients connect and send nothing.
 	Idle
 )
 
-// Load is what one server is measured under.
+// Load describes the load for one measurement.
 type Load struct {
 	Kind  Kind
 	Conns int // open at once
 	Bytes int // of a message
 }
 
-// Result is what one run came to.
+// Result is the result of one run.
 type Result struct {
 	Messages int64
 	Elapsed  time.Duration
 	Latency  *hdrhistogram.Histogram // in microseconds
 }
 
-// Counts are what the clients have done so far: what a server's metrics must
-// agree with, to the message.
+// Counts are the counts of the clients. A server's metrics must agree with them exactly.
 type Counts struct {
 	Connections int64 // opened, and closed with 1000
 	Sent        int64 // messages
@@ -69,9 +67,9 @@ type Clients struct {
 const (
 	echoPath = "/echo"
 	roomPath = "/room"
-	// grace is how long after its end a run may wait for answers.
+	// grace is how long after its end a run waits for answers.
 	grace = 10 * time.Second
-	// atOnce is how many connections are opened at a time.
+	// atOnce is the number of connections that are opened concurrently.
 	atOnce = 64
 )
 
@@ -113,12 +111,11 @@ func (c *Clients) dial(ctx context.Context) error {
 	})
 }
 
-// Counts are those of all runs so far.
+// Counts returns the counts of all runs so far.
 func (c *Clients) Counts() Counts { return c.counts }
 
-// Run puts the load on the server for d, and at least one message of each
-// client, however late that has its turn. It returns once everything that was
-// sent is answered, so that no work is left over to the next run.
+// Run loads the server for d, with at least one message for each client. It returns when all
+// messages have been answered, so that no work remains for the next run.
 func (c *Clients) Run(ctx context.Context, d time.Duration) (Result, error) {
 	start := time.Now()
 	end := start.Add(d)
@@ -159,8 +156,7 @@ func (c *Clients) echo(end time.Time, r *recorder) error {
 	})
 }
 
-// repeat does one thing until end, at least once, and records how long each
-// took.
+// repeat calls a function until end, at least once, and records the duration of each call.
 func repeat(end time.Time, times *part, do func() error) error {
 	for sent := time.Now(); ; {
 		if err := do(); err != nil {
@@ -222,7 +218,7 @@ func (c *Clients) Close() error {
 	return errors.Join(errs...)
 }
 
-// parallel calls f n times at once, and returns the first error.
+// parallel calls f n times concurrently, and returns the first error.
 func parallel(n int, f func(i int) error) error {
 	var all sync.WaitGroup
 	var once sync.Once

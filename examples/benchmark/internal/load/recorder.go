@@ -9,13 +9,13 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Times are recorded from a microsecond to a minute, to three digits.
+// Times are recorded from a microsecond to a minute, with three digits.
 const (
 	maxTime = time.Minute
 	digits  = 3
 )
 
-// recorder is a histogram of times in parts, so that connections rarely meet.
+// recorder is a histogram of times, in several parts, so that connections rarely contend.
 type recorder struct {
 	next  atomic.Uint32
 	parts []*part
@@ -46,7 +46,7 @@ func (p *part) record(d time.Duration) {
 	_ = p.h.RecordValue(min(max(d, time.Microsecond), maxTime).Microseconds())
 }
 
-// total is called once nobody records.
+// total returns the sum of the parts. Nobody may record at the same time.
 func (r *recorder) total() *hdrhistogram.Histogram {
 	h := newHistogram()
 	for _, p := range r.parts {

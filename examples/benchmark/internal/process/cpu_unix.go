@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cpuTime is that of this process, to the microsecond.
+// cpuTime returns the CPU time of this process, in microseconds precision.
 func cpuTime() (time.Duration, error) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

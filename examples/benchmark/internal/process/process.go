@@ -1,6 +1,6 @@
-// Package process runs each server in a process of its own, so that its CPU
-// time and its memory are its own, and asks it for them over its standard input
-// and output: a JSON line once it listens, then one for each command line.
+// Package process runs each server in a process of its own, to measure its CPU time and memory
+// separately. It controls the server over its standard input and output: the server writes a JSON
+// line when it listens, and one for each command line that it reads.
 package process
 
 import (
@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// Listening is what a server says first.
+// Listening is the first line of a server.
 type Listening struct {
 	Address string `json:"address"`
-	// Metrics is the URL to scrape, empty where there is none.
+	// Metrics is the URL to scrape, or empty.
 	Metrics string `json:"metrics"`
-	// Versions are those of what a server is made of beside Go modules.
+	// Versions are the versions of a server's parts that are not Go modules.
 	Versions map[string]string `json:"versions,omitempty"`
 }
 
-// Usage is what a server has used since its start. What it cannot tell is 0.
+// Usage is the resource usage of a server since its start. Unknown values are 0.
 type Usage struct {
 	CPU     time.Duration `json:"cpu_ns"` // user and system time of all threads
 	Mallocs uint64        `json:"mallocs,omitempty"`
@@ -38,10 +38,10 @@ const (
 	cmdGC    = "gc" // collects garbage first
 )
 
-// stopLimit is how long a server may take to end.
+// stopLimit is the time limit for a server to end.
 const stopLimit = 5 * time.Second
 
-// Process is a running server. Its methods are for one goroutine.
+// Process is a running server. Its methods must be called from one goroutine.
 type Process struct {
 	Listening
 	cmd   *exec.Cmd
@@ -72,13 +72,13 @@ func Start(ctx context.Context, env []string, name string, args ...string) (*Pro
 	return p, nil
 }
 
-// PID is the process's id.
+// PID returns the process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Usage asks for what has been used so far.
+// Usage returns the usage so far.
 func (p *Process) Usage() (Usage, error) { return p.ask(cmdUsage) }
 
-// GC has garbage collected, and asks for what is then in use.
+// GC runs a garbage collection, and returns the usage after it.
 func (p *Process) GC() (Usage, error) { return p.ask(cmdGC) }
 
 func (p *Process) ask(command string) (u Usage, err error) {

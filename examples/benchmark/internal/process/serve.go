@@ -18,8 +18,8 @@ import (
 
 const metricsPath = "/metrics"
 
-// Serve is the process of a server in Go. It serves s on loopback, answers the
-// commands on in, and returns at their end.
+// Serve runs a Go server in this process. It serves s on loopback, answers the commands from in,
+// and returns at the end of in.
 func Serve(s *servers.Server, in io.Reader, out io.Writer) error {
 	signal.Ignore(os.Interrupt) // the parent decides
 	var listening Listening
@@ -68,7 +68,7 @@ func answer(in io.Reader, enc *json.Encoder) error {
 		switch c := commands.Text(); c {
 		case cmdUsage:
 		case cmdGC:
-			// Twice: what a finalizer or a pool held goes with the second.
+			// Twice: finalizers and pools release memory only at the second collection.
 			runtime.GC()
 			runtime.GC()
 		default:
@@ -82,7 +82,7 @@ func answer(in io.Reader, enc *json.Encoder) error {
 			return err
 		}
 	}
-	// An interrupted parent closes the pipe in whatever way.
+	// A parent that is interrupted may close the pipe at any time.
 	if err := commands.Err(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package servers has one small WebSocket application, and the ways to have
-// metrics of it: one file each, to be read side by side.
+// Package servers has one small WebSocket application with several kinds of metrics: one file for
+// each, to compare.
 package servers
 
 import (
@@ -11,34 +11,34 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Conn is what the application uses of a connection. *websocket.Conn is one.
+// Conn has the methods of a connection that the application uses. *websocket.Conn implements it.
 type Conn interface {
 	Read(context.Context) (websocket.MessageType, []byte, error)
 	Write(context.Context, websocket.MessageType, []byte) error
 	CloseNow() error
 }
 
-// Server is the application with one kind of instrumentation, or with none.
+// Server is the application with one kind of instrumentation, or without.
 type Server struct {
-	// Accept upgrades the request of a handler. It has answered it where it
-	// returns an error. The handler calls CloseNow of the connection once, last.
+	// Accept upgrades a request. If it returns an error, it has answered the request. The handler
+	// calls CloseNow of the connection once, at the end.
 	Accept func(http.ResponseWriter, *http.Request) (Conn, error)
-	// Wrap, where it is set, goes around the application's handler.
+	// Wrap wraps the application's handler, if it is not nil.
 	Wrap func(http.Handler) http.Handler
-	// Metrics, where it is set, answers scrapes.
+	// Metrics serves scrapes, if it is not nil.
 	Metrics http.Handler
-	// Shutdown, where it is set, ends what the server started.
+	// Shutdown stops what the server started, if it is not nil.
 	Shutdown func(context.Context) error
 }
 
-// Options are those of every server.
+// Options are the options of every server.
 type Options struct {
-	// Heartbeat is the time between pings. There are none where it is 0.
+	// Heartbeat is the interval of the pings. 0 means none.
 	Heartbeat time.Duration
 }
 
-// Handler returns the application: /echo sends back what it receives, /room
-// sends it to everybody in the room.
+// Handler returns the application: /echo echoes messages, and /room sends each message to all
+// members of the room.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", s.echo)

@@ -8,7 +8,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// newBare is coder/websocket alone.
+// newBare returns bare coder/websocket.
 func newBare(opts Options) (*Server, error) {
 	return &Server{
 		Accept: func(w http.ResponseWriter, r *http.Request) (Conn, error) {
@@ -26,8 +26,8 @@ func newBare(opts Options) (*Server, error) {
 	}, nil
 }
 
-// every calls ping at an interval, which is also its limit, until it fails or
-// the handler returns.
+// every calls ping at an interval, which is also the time limit of a ping. It returns when a ping
+// fails or the handler returns.
 func every(ctx context.Context, interval time.Duration, ping func(context.Context) error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// The bounds of the buckets, as the README has them.
+// The bucket bounds, the same as in the README.
 var (
 	sizeBounds      = []float64{64, 256, 1024, 4096, 16384, 65536, 262144}
 	rttBounds       = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5}
@@ -19,10 +19,10 @@ var (
 	handshakeBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 )
 
-// abnormal is the code of a connection that ended without a close frame.
+// abnormal is the code of a connection without a close frame.
 const abnormal = "1006"
 
-// closeCode is the label for the error that ended the reading of a connection.
+// closeCode returns the label for the error that ended the reading of a connection.
 func closeCode(err error) string {
 	code := websocket.CloseStatus(err)
 	switch {
@@ -34,7 +34,7 @@ func closeCode(err error) string {
 	return strconv.Itoa(int(code))
 }
 
-// closePayload is the size of a close frame's payload.
+// closePayload returns the payload size of a close frame.
 func closePayload(frame websocket.CloseError) int {
 	if frame.Code == websocket.StatusNoStatusRcvd {
 		return 0
@@ -42,11 +42,10 @@ func closePayload(frame websocket.CloseError) int {
 	return 2 + len(frame.Reason)
 }
 
-// pingPayload is the size of that of coder/websocket's pings: a number, most of
-// them of one digit.
+// pingPayload is the payload size of coder/websocket's pings: a number, usually of one digit.
 const pingPayload = 1
 
-// frameBytes is the size on the wire of a frame with a payload of n bytes.
+// frameBytes returns the size on the wire of a frame with a payload of n bytes.
 func frameBytes(n int, masked bool) int {
 	size := 2 + n
 	if masked {
@@ -61,7 +60,7 @@ func frameBytes(n int, masked bool) int {
 	return size
 }
 
-// statusWriter keeps the status of a refused handshake.
+// statusWriter records the status of a refused handshake.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

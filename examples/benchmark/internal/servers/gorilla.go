@@ -12,19 +12,19 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// newGorilla is gorilla/websocket alone. It writes a message that is larger than
-// its buffer of 4 KiB by one vectored write.
+// newGorilla returns bare gorilla/websocket. A message that is larger than its buffer of 4 KiB
+// takes one vectored write.
 func newGorilla(Options) (*Server, error) { return gorillaServer(0), nil }
 
-// newGorillaBuffered has a buffer that holds every message, from a pool, so that
-// an idle connection has none.
+// newGorillaBuffered has a buffer for every message, from a pool, so that an idle connection holds
+// none.
 func newGorillaBuffered(Options) (*Server, error) { return gorillaServer(gorillaBuffer), nil }
 
-// newGorillaOtelws is newGorilla with this library: beneath the tap, as beneath
-// TLS, a vectored write is two.
+// newGorillaOtelws is newGorilla with otelws. On the tap, as with TLS, a vectored write becomes two
+// writes.
 func newGorillaOtelws(Options) (*Server, error) { return watchedGorilla(0) }
 
-// newGorillaBufferedOtelws is newGorillaBuffered with this library.
+// newGorillaBufferedOtelws is newGorillaBuffered with otelws.
 func newGorillaBufferedOtelws(Options) (*Server, error) { return watchedGorilla(gorillaBuffer) }
 
 const gorillaBuffer = 16<<10 + 512

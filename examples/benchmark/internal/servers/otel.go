@@ -13,9 +13,8 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// otelMetrics are the series of allMetrics by hand on the OpenTelemetry API, in
-// the way of its documentation: synchronous instruments, with attributes made
-// at each call.
+// otelMetrics are the series of allMetrics, by hand with the OpenTelemetry API, as its
+// documentation shows: synchronous instruments, with attributes created in each call.
 type otelMetrics struct {
 	active         metric.Int64UpDownCounter
 	opened, closed metric.Int64Counter
@@ -46,8 +45,7 @@ func newOtelMetrics(meter metric.Meter) (*otelMetrics, error) {
 	return &m, errors.Join(errs[:]...)
 }
 
-// newOtel is coder/websocket with otelMetrics, the SDK and the Prometheus
-// exporter.
+// newOtel returns coder/websocket with otelMetrics, the SDK and the Prometheus exporter.
 func newOtel(opts Options) (*Server, error) {
 	exp, err := exporter.New()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// newOtelws is this library, with the SDK and the Prometheus exporter.
+// newOtelws returns otelws with the SDK and the Prometheus exporter.
 func newOtelws(opts Options) (*Server, error) {
 	exp, err := exporter.New()
 	if err != nil {
@@ -31,7 +31,7 @@ func newOtelws(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// newNoop is this library with its metrics turned off.
+// newNoop returns otelws with metrics turned off.
 func newNoop(opts Options) (*Server, error) {
 	return watched(noop.NewMeterProvider(), opts)
 }
@@ -58,8 +58,8 @@ func watched(mp metric.MeterProvider, opts Options) (*Server, error) {
 	}, nil
 }
 
-// newSampled is newOtelws where every handshake has a sampled span, so that
-// histograms keep exemplars.
+// newSampled returns newOtelws with a sampled span for every handshake, so that histograms keep
+// exemplars.
 func newSampled(opts Options) (*Server, error) {
 	s, err := newOtelws(opts)
 	if err != nil {
@@ -78,7 +78,7 @@ func newSampled(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// newTwoReaders is newOtelws with a second reader, as one that pushes would be.
+// newTwoReaders returns newOtelws with a second reader, as a push would need.
 func newTwoReaders(opts Options) (*Server, error) {
 	exp, err := exporter.New(exporter.WithReader(func(producer exporter.ProducerFunc) (sdkmetric.Reader, error) {
 		push := discard{}
@@ -96,7 +96,7 @@ func newTwoReaders(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// discard is an exporter that sends nothing anywhere.
+// discard is an exporter that discards everything.
 type discard struct{}
 
 func (discard) Temporality(k sdkmetric.InstrumentKind) metricdata.Temporality {

@@ -12,11 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// allMetrics are the series that otelws has, as far as a handler can have them
-// by hand on client_golang. Beyond its reach are how a message was cut into
-// frames, which counts as one here, and violations of the protocol, which the
-// library reports as text. Bytes are computed from the lengths of messages, and
-// control frames are those that the library's callbacks show.
+// allMetrics are the series of otelws, as far as a handler can record them by hand with
+// client_golang. A handler cannot see how a message was divided into frames; here it counts as one.
+// It cannot see protocol violations, which the library reports as text. Bytes are computed from
+// message lengths, and control frames come from the library's callbacks.
 type allMetrics struct {
 	*fiveMetrics
 	sent      prometheus.Histogram
@@ -28,7 +27,7 @@ type allMetrics struct {
 	received, transmitted direction
 }
 
-// direction has the series of one direction, resolved once. Data frames are by
+// direction has the series of one direction, resolved once. Data frames are indexed by
 // websocket.MessageType.
 type direction struct {
 	data              [3]prometheus.Counter
@@ -71,7 +70,7 @@ func newAllMetrics(reg prometheus.Registerer) *allMetrics {
 	}
 }
 
-// newPrometheusAll is coder/websocket with allMetrics.
+// newPrometheusAll returns coder/websocket with allMetrics.
 func newPrometheusAll(opts Options) (*Server, error) {
 	reg, err := newRegistry()
 	if err != nil {
@@ -160,8 +159,8 @@ func (c *allConn) Write(ctx context.Context, typ websocket.MessageType, message 
 	return nil
 }
 
-// ended takes note of the error that ended the reading. A close frame is
-// answered with its like.
+// ended records the error that ended the reading. The library answers a close frame with the same
+// code.
 func (c *allConn) ended(err error) {
 	c.initiator = "peer"
 	c.code = closeCode(err)

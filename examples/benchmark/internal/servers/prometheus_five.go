@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// fiveMetrics are those that a team begins with, as one writes them by hand on
-// client_golang: connections, received messages and round trips.
+// fiveMetrics are the metrics with which a team usually begins, written by hand with client_golang:
+// connections, received messages and round trips.
 type fiveMetrics struct {
 	active   prometheus.Gauge
 	opened   prometheus.Counter
@@ -36,7 +36,7 @@ func newFiveMetrics(reg prometheus.Registerer) *fiveMetrics {
 	}
 }
 
-// newPrometheusFive is coder/websocket with fiveMetrics.
+// newPrometheusFive returns coder/websocket with fiveMetrics.
 func newPrometheusFive(opts Options) (*Server, error) {
 	reg, err := newRegistry()
 	if err != nil {

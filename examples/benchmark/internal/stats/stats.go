@@ -1,4 +1,4 @@
-// Package stats sums up repeated measurements.
+// Package stats summarises repeated measurements.
 package stats
 
 import (
@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Summary is what repeated measurements of one thing came to.
+// Summary is the summary of repeated measurements of one value.
 type Summary struct {
 	N      int     `json:"n"`
 	Min    float64 `json:"min"`
@@ -42,8 +42,8 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + part*(sorted[i+1]-sorted[i])
 }
 
-// Ratios divides what was measured in the same round. Rounds are by their place
-// in both; those that either lacks, or whose divisor is 0, are left out.
+// Ratios divides measurements of the same round. Rounds have the same index in both slices. It
+// skips rounds that are missing in one of them, or whose divisor is 0.
 func Ratios(of, to []float64) []float64 {
 	var r []float64
 	for i := range min(len(of), len(to)) {
@@ -54,9 +54,9 @@ func Ratios(of, to []float64) []float64 {
 	return r
 }
 
-// Order returns the order in which n contenders are measured in a round:
-// shuffled, and in each second round that of the round before it backwards, so
-// that what drifts evenly weighs on all alike. perm is rand.Perm, or its like.
+// Order returns the order in which n contenders are measured in a round. Odd rounds are shuffled,
+// and even rounds have the reverse order of the round before, so that a steady drift affects all
+// contenders equally. perm is rand.Perm or a similar function.
 func Order(round int, before []int, n int, perm func(int) []int) []int {
 	if round%2 == 0 || len(before) != n {
 		return perm(n)

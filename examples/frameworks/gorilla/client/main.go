@@ -1,6 +1,6 @@
-// Command client prints what a server sends, and reconnects when it goes away.
-// gorilla/websocket dials without net/http: a DialContext watches its connections,
-// as ws_client_ metrics, and their heartbeat finds a server that is gone.
+// Command client prints the messages of a server, and reconnects when the connection ends.
+// gorilla/websocket dials without net/http, so DialContext watches its connections. Their metrics
+// are named ws_client_..., and their heartbeat detects a server that vanished.
 package main
 
 import (
@@ -42,7 +42,7 @@ type client struct {
 	dialer *websocket.Dialer
 	url    string
 	got    func(message []byte)
-	pause  time.Duration // before a new dial, on average
+	pause  time.Duration // average pause before the next dial
 }
 
 func newClient(ws *otelws.Instrumentation, url string, got func([]byte)) *client {
@@ -54,7 +54,7 @@ func newClient(ws *otelws.Instrumentation, url string, got func([]byte)) *client
 	return &client{ws, dialer, url, got, time.Second}
 }
 
-// run stays connected until ctx is done, and then says goodbye.
+// run stays connected until ctx is done, and then closes the connection with a close frame.
 func (c *client) run(ctx context.Context) error {
 	over := make(chan struct{})
 	go func() {

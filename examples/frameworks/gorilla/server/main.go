@@ -1,6 +1,6 @@
-// Command server is an echo server with gorilla/websocket whose heartbeat is
-// otelws's, not its own: no goroutine and no ticker a connection. When it is told to
-// stop, it says goodbye to its clients.
+// Command server is an echo server with gorilla/websocket. otelws sends its heartbeats, so it needs
+// no goroutine and no ticker for each connection. At shutdown, it sends a close frame to each
+// client.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 		log.Fatal(err)
 	}
 	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()), otelws.WithHeartbeat(),
-		otelws.WithDrain(otelws.DrainSpread(5*time.Second))) // so that clients do not come back at once
+		otelws.WithDrain(otelws.DrainSpread(5*time.Second))) // so that clients do not all reconnect at once
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func serve(ctx context.Context, l net.Listener, ws *otelws.Instrumentation) erro
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err := srv.Shutdown(deadline) // leaves WebSocket connections alone
+	err := srv.Shutdown(deadline) // does not close WebSocket connections
 	return errors.Join(err, ws.Drain(deadline))
 }
 

@@ -1,5 +1,5 @@
-// Package drill tests the examples: a client talks to a server until that shuts
-// down, and the metrics are what the two said.
+// Package drill tests the examples: a client talks to a server until the server shuts down, and the
+// metrics must agree with what they sent.
 package drill
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// Heartbeat is one for tests: its pings are many, and no delay ends a connection.
+// Heartbeat is a heartbeat for tests. It pings often, and no delay ends a connection.
 var Heartbeat = otelws.WithHeartbeat(otelws.Every(5*time.Millisecond), otelws.Misses(1<<30))
 
-// Server has a client talk to serve, an echo server on the listener which it is
-// given, until its context is done, by which the server is to say goodbye. It
-// returns what was recorded.
+// Server makes a client talk to an echo server. serve must serve on the given listener until its
+// context is done, and then close all connections with a close frame. Server returns the recorded
+// metrics.
 func Server(t *testing.T, path string, serve func(context.Context, net.Listener, *otelws.Instrumentation) error, opts ...otelws.Option) *otelwstest.Metrics {
 	t.Helper()
 	m := otelwstest.NewMetrics(t)
@@ -89,7 +89,7 @@ func Await(t *testing.T, m *otelwstest.Metrics, sample string, n float64) {
 	}
 }
 
-// Closed waits until one connection has ended by 1001, and none is open.
+// Closed waits until one connection has ended with 1001, and none is open.
 func Closed(t *testing.T, m *otelwstest.Metrics, prefix, labels string) {
 	t.Helper()
 	more, braces := "", ""

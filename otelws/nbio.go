@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/otel"
 )
 
-// ofEngine says whether nc belongs to nbio's own engine, which reads the socket
-// itself and hands what it reads to a library that knows nc by its type. With
-// another connection in its place the library has nothing to read.
+// ofEngine reports whether nc belongs to nbio's own engine. The engine reads the socket itself, and
+// passes the data to a library that recognises nc by its type. With a wrapper around nc, the library
+// would get no data.
 func ofEngine(nc net.Conn) bool {
 	t := reflect.TypeOf(nc)
 	if t == nil {
@@ -27,8 +27,8 @@ func ofEngine(nc net.Conn) bool {
 
 const engines = "github.com/lesismal/"
 
-// calledByEngine says whether that engine accepts a connection. It closes those that
-// are none of the system's own.
+// calledByEngine reports whether nbio's engine accepts a connection. The engine closes connections
+// of other types than the standard library's.
 func calledByEngine() bool {
 	var callers [16]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
@@ -43,7 +43,7 @@ func calledByEngine() bool {
 	}
 }
 
-var errEngine = errors.New("otelws: the connections of nbio's own engine cannot be watched: serve them by net/http, which nbio's Upgrader takes too")
+var errEngine = errors.New("otelws: connections of nbio's own engine cannot be watched: use nbio's Upgrader in a net/http server")
 
-// tellOfEngine tells once that connections pass unwatched.
+// tellOfEngine reports once that connections pass unwatched.
 var tellOfEngine = sync.OnceFunc(func() { otel.Handle(errEngine) })

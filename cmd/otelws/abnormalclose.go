@@ -7,7 +7,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxCutForm is enough for a request that names all connections of a page.
+// maxCutForm limits a request. It has room for the names of all connections of a page.
 const maxCutForm = 16 << 10
 
 // cutter ends connections without a close frame. A browser cannot do that: it
@@ -61,9 +61,8 @@ func (cu *cutter) find(ids []string) []*websocket.Conn {
 	return found
 }
 
-// vanisher returns a handler that sends in a client of s. The client gets one
-// answer, and vanishes without a close frame. The server counts 1006 with the
-// initiator peer.
+// vanisher returns a handler that makes a client of s connect, get one answer, and vanish without a
+// close frame. The server counts 1006 with the initiator peer.
 func vanisher(s *simulation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := visit{simulation: s, leaving: r.Context()}

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// lateHandler answers with a handler that is known only after its server has
-// started. Until then it answers 503.
+// lateHandler is a handler whose content is set after its server has started. Until then, it answers
+// 503.
 type lateHandler struct{ handler atomic.Value }
 
 func (r *lateHandler) set(h http.Handler) { r.handler.Store(&h) }
@@ -16,5 +16,5 @@ func (r *lateHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		(*h).ServeHTTP(w, req)
 		return
 	}
-	http.Error(w, "Not ready: starting", http.StatusServiceUnavailable)
+	http.Error(w, "Not ready: the server is starting", http.StatusServiceUnavailable)
 }
