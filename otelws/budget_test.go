@@ -94,7 +94,7 @@ func TestBudget(t *testing.T) {
 		{
 			"kinds beyond the limit",
 			[]otelws.Option{otelws.WithMessageKinds(messagekind.JSONMember("type"), values(998)...)},
-			[]string{"2000 attribute sets of one instrument are more than the 1999", "ws.messages: 2 network.io.direction × 1000 kind × 1 series = 2000"},
+			[]string{"an instrument has 2000 attribute sets, but the SDK keeps at most 1999", "ws.messages: 2 network.io.direction × 1000 kind × 1 series = 2000"},
 		},
 		{
 			"more sets than the SDK keeps apart",

@@ -84,6 +84,9 @@ type TCP struct {
 	PeerWindow uint32
 	// LastReceived is the time since the kernel last received data.
 	LastReceived time.Duration
+	// PeerGone is true if the peer has closed or reset the connection. If the connection is still
+	// open then, the application does not read, or has forgotten to close it.
+	PeerGone bool
 }
 
 // State is the state of a connection's close handshake.

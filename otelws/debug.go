@@ -30,6 +30,8 @@ import (
 //   - role is server or client.
 //   - filter is a substring of an address, a subprotocol, a trace ID or an attribute's value. It
 //     may also be name=value, where name is an attribute, id, state, subprotocol or trace.
+//     state=peer_gone selects the open connections whose peer has left, as far as the kernel knows.
+//     It asks the kernel about each connection.
 //
 // The handler makes one response at a time; further requests wait. With 100,000 connections, a
 // response takes tens of milliseconds. It does not block traffic.
@@ -166,6 +168,9 @@ func (f *filter) matches(c *Connection, addresses bool) bool {
 	case "id":
 		return strconv.FormatUint(c.ID, 10) == f.value
 	case "state":
+		if f.value == statePeerGone {
+			return peerGone(c)
+		}
 		return c.State.String() == f.value
 	case "subprotocol":
 		return c.Subprotocol == f.value

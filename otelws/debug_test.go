@@ -141,3 +141,39 @@ func TestDebugUnsent(t *testing.T) {
 		return false
 	})
 }
+
+// A handler that does not read keeps the connection of a client that has left. The
+// kernel knows which ones these are.
+func TestDebugPeerGone(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the kernel is asked on Linux")
+	}
+	ws, _ := newInstrumentation(t)
+	done := make(chan struct{})
+	defer close(done)
+	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		<-done // and read nothing
+	})))
+	var clients []*websocket.Conn
+	for range 3 {
+		c, _, err := websocket.Dial(context.Background(), url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		clients = append(clients, c)
+	}
+	_ = clients[1].CloseNow()
+	h := ws.DebugHandler(nil)
+	eventually(t, "the one that has left is found", func() bool { return debug(t, h, "?filter=state=peer_gone").Matching == 1 })
+	for _, c := range debug(t, h, "?sort=age").Connections {
+		if want := map[bool]string{false: "open", true: "peer_gone"}[c.ID == 2]; c.State != want {
+			t.Errorf("connection %d is %s, want %s", c.ID, c.State, want)
+		}
+	}
+}

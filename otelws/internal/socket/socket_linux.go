@@ -91,6 +91,7 @@ func TCPOf(transport any) (t TCP, ok bool) {
 			Acked:        info.Bytes_acked,
 			PeerWindow:   info.Snd_wnd,
 			LastReceived: time.Duration(info.Last_data_recv) * time.Millisecond,
+			PeerGone:     peerGone(info.State),
 		}
 		if info.Min_rtt != math.MaxUint32 { // otherwise it is not measured yet
 			t.MinRTT = time.Duration(info.Min_rtt) * time.Microsecond
@@ -98,6 +99,15 @@ func TCPOf(transport any) (t TCP, ok bool) {
 		ok = true
 	})
 	return t, ok
+}
+
+// peerGone reports whether a socket in state is one that the peer has closed or reset.
+func peerGone(state uint8) bool {
+	switch state {
+	case unix.BPF_TCP_CLOSE, unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING, unix.BPF_TCP_TIME_WAIT:
+		return true
+	}
+	return false
 }
 
 // room is more than a control frame needs in a send buffer.

@@ -262,7 +262,7 @@ func (m *screen) table() []string {
 
 func (m *screen) footer() string {
 	if m.typing {
-		return "Filter: " + clean(m.typed) + "_  " + faintStyle.Styled("address, plan=pro, state=close_sent, id=7; enter, esc")
+		return "Filter: " + clean(m.typed) + "_  " + faintStyle.Styled("address, plan=pro, state=peer_gone, id=7; enter, esc")
 	}
 	var keys []string
 	for i, sort := range Sorts {
