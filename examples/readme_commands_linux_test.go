@@ -29,7 +29,7 @@ var readmeCommands = []struct {
 }{
 	{"go install ./cmd/otelws", func(s *shell, c string) { s.run(c) }},
 	{"go run ./cmd/otelws demo --clients 20", func(s *shell, c string) { s.start(c, "localhost:8080") }},
-	{"curl -s localhost:9091/metrics | grep ^ws_", func(s *shell, c string) {
+	{"curl -s localhost:9091/metrics | grep ^ws_ | grep -v _bucket", func(s *shell, c string) {
 		s.until(c, "ws_connections_active")
 	}},
 	{"otelws healthcheck", func(s *shell, c string) { s.run(c) }},

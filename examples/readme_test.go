@@ -3,6 +3,7 @@ package examples_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,12 +27,12 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-func instrument(ctx context.Context, yourHandler http.Handler, failed chan error) error {
+func instrument(yourHandler http.Handler, failed chan error) error {
 	exp, err := exporter.New()
 	if err != nil {
 		return err
 	}
-	go func() { failed <- exp.ListenAndServe(ctx) }()
+	go func() { failed <- exp.ListenAndServe(context.Background()) }()
 
 	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
 	if err != nil {
@@ -39,6 +40,11 @@ func instrument(ctx context.Context, yourHandler http.Handler, failed chan error
 	}
 	http.Handle("/ws", ws.Handler(yourHandler))
 	return nil
+}
+
+func shutDown(ctx context.Context, srv *http.Server, ws *otelws.Instrumentation, exp *exporter.Exporter) (err error) {
+	err = errors.Join(srv.Shutdown(ctx), ws.Drain(ctx), exp.Shutdown(ctx))
+	return err
 }
 
 func speaking(exp *exporter.Exporter) (*otelws.Instrumentation, error) {
@@ -174,4 +180,4 @@ func pages(t *testing.T) (texts []string) {
 	return texts
 }
 
-var _ = []any{instrument, speaking, ownProvider, ownRegistry, trace, kinds, push}
+var _ = []any{shutDown, instrument, speaking, ownProvider, ownRegistry, trace, kinds, push}

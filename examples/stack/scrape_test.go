@@ -39,7 +39,7 @@ func TestFleetOfTwo(t *testing.T) {
 		drop(t, ws[0])
 	}
 	prom.await(`sum(ws_connections_active)`, equals(5))
-	prom.await(`sum(ws_connections_active{tier="realtime"})`, equals(5))
+	prom.await(`sum(ws_connections_active{team="chat"})`, equals(5))
 
 	// What dashboards ask, with the window that 15 times faster scrapes ask for.
 	ask := func(query string) string { return stack.Faster(query, fast) }
