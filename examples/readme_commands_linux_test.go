@@ -60,6 +60,7 @@ var readmeCommands = []struct {
 	{"go run ./examples/benchmark -npm-install -json cost.json", func(s *shell, c string) {
 		s.run("go run ./examples/benchmark -h 2>&1", "-npm-install", "-json")
 	}},
+	{"go run ./examples/benchmark proxies", func(s *shell, c string) { s.run(c+" -h 2>&1", "-rounds") }},
 	{"cd examples/stack && go run .", func(s *shell, c string) { s.run("cd examples/stack && go list .", "stack") }},
 	{"go test ./...", func(*shell, string) {}},                      // is running
 	{"go get github.com/otelws/otelws-go", func(*shell, string) {}}, // fetches what is published
