@@ -70,11 +70,11 @@ func readConfigFile(path string, flags *pflag.FlagSet) error {
 	var file, more yaml.Node
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
 	switch err := d.Decode(&file); {
-	case err == io.EOF: // an empty file, which sets nothing
+	case errors.Is(err, io.EOF): // an empty file, which sets nothing
 		return nil
 	case err != nil:
 		return err
-	case d.Decode(&more) != io.EOF:
+	case !errors.Is(d.Decode(&more), io.EOF):
 		return errors.New("there is a second document: use one")
 	}
 	settings := file.Content[0]
