@@ -55,14 +55,22 @@ func suggest(typed string, names []string) string {
 	return ""
 }
 
-// webSocketAddress adds a missing scheme, and accepts only ws and wss.
+// webSocketAddress adds a missing scheme. It returns http and https as ws and wss, and accepts no other scheme.
 func webSocketAddress(address string) (string, error) {
 	full := address
 	if !strings.Contains(full, "://") {
 		full = "ws://" + full
 	}
+	scheme, rest, _ := strings.Cut(full, "://")
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "http":
+		scheme = "ws"
+	case "https":
+		scheme = "wss"
+	}
+	full = scheme + "://" + rest
 	u, err := url.Parse(full)
-	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+	if err != nil || u.Host == "" || scheme != "ws" && scheme != "wss" {
 		return "", fmt.Errorf("%s: use an address such as ws://localhost:8080/ws", address)
 	}
 	return full, nil

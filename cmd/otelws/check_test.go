@@ -61,7 +61,7 @@ func TestCheckExitCodes(t *testing.T) {
 		{[]string{"--format", "xml", ok}, 2, "--format"},
 		{[]string{"--interval", "-1s", ok}, 2, "--interval"},
 		{[]string{"--timeout", "0s", ok}, 2, "--timeout"},
-		{[]string{"--websocket", "http://localhost", ok}, 2, "--websocket"},
+		{[]string{"--websocket", "ftp://localhost", ok}, 2, "--websocket"},
 		{[]string{"--http.config.file", "no/such.yml", ok}, 2, "--http.config.file no/such.yml"},
 		{[]string{"--colour", ok}, 2, "--colour"},
 	} {

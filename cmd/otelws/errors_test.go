@@ -35,11 +35,15 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"nothing to check", []string{"check"}, []string{"http://localhost:9091/metrics"}},
 		{"nothing to load", []string{"load"}, []string{"ws://localhost:8080/echo"}},
 		{"nothing to probe", []string{"probe"}, []string{"wss://example.com/ws"}},
-		{"probe of no WebSocket", []string{"probe", "http://localhost"}, []string{"http://localhost", "ws://"}},
+		{"probe of no WebSocket", []string{"probe", "ftp://localhost"}, []string{"ftp://localhost", "ws://"}},
+		{"probe of the address of a page", []string{"probe", "--no-ladder", "http://127.0.0.1:1/a"}, []string{"ws://127.0.0.1:1/a: none of 10 handshakes succeeded"}},
+		{"load of the address of a page", []string{"load", "-n", "1", "-q", "HTTPS://127.0.0.1:1/a"}, []string{"wss://127.0.0.1:1/a: none of "}},
+		{"check of a dead port", []string{"check", "127.0.0.1:1"}, []string{"http://127.0.0.1:1/metrics: ", "connection refused: ", "start the server"}},
+		{"top of a dead port", []string{"top", "--once", "127.0.0.1:1"}, []string{"http://127.0.0.1:1/debug/ws: ", "connection refused: ", "start the server"}},
 		{"probe for too short", []string{"probe", "--max", "10ms", "localhost"}, []string{"--max 10ms", "1s or more"}},
 		{"probe too seldom", []string{"probe", "--max", "2s", "--every", "2s", "localhost"}, []string{"--every 2s", "half of --max"}},
 		{"probe without time", []string{"probe", "--timeout", "0s", "localhost"}, []string{"--timeout 0s"}},
-		{"probe of nobody", []string{"probe", "--no-ladder", "127.0.0.1:1"}, []string{"ws://127.0.0.1:1: none of 10 handshakes succeeded: dial: refused (10)"}},
+		{"probe of nobody", []string{"probe", "--no-ladder", "127.0.0.1:1"}, []string{"ws://127.0.0.1:1: none of 10 handshakes succeeded: dial: refused (10): is the server running, and is this its port?"}},
 		{"two to load", []string{"load", "a", "b"}, []string{`"b"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

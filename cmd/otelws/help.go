@@ -75,7 +75,11 @@ func newHelpCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(rest) > 0 {
+			switch {
+			case len(rest) > 0 && found.HasParent():
+				return fmt.Errorf("unexpected argument %q: %s has no commands, so use %s help %s",
+					rest[0], found.CommandPath(), cmd.Root().Name(), found.Name())
+			case len(rest) > 0:
 				return knownCommand(cmd, rest)
 			}
 			found.InitDefaultHelpFlag()

@@ -97,7 +97,7 @@ func TestSuggestions(t *testing.T) {
 		{[]string{"lo"}, "did you mean load?"},
 		{[]string{"help", "demoo"}, "did you mean demo?"},
 		{[]string{"help", "nonsense"}, `unknown command "nonsense"`},
-		{[]string{"help", "load", "demo"}, `unknown command "demo"`},
+		{[]string{"help", "load", "demo"}, `unexpected argument "demo": otelws load has no commands, so use otelws help load`},
 		{[]string{"demo", "--client", "3"}, "did you mean --clients?"},
 		{[]string{"load", "--verfy", "x"}, "did you mean --verify?"},
 		{[]string{"load", "--log.levl", "x"}, "did you mean --log.level?"},

@@ -96,7 +96,7 @@ func newLoadCommand() *cobra.Command {
 	f.Float64Var(&c.Slow, "slow", 0, "`share` of connections that read slowly, from 0 to 1")
 	f.DurationVar(&c.SlowPause, "slow.pause", 100*time.Millisecond, "`pause` of slow readers after each message")
 	c.add(cmd)
-	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "time limit of a handshake, of a pong, and of the end of the run")
+	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "time limit of a handshake, of an echo, of a pong, and of the end of the run")
 	f.StringVar(&c.Verify, "verify", "", "`address` of the server's metrics, to compare with the run")
 	f.StringVar(&c.config, "verify.http.config.file", "", "`file` with credentials and TLS settings for the metrics, as Prometheus's http_config")
 	f.DurationVar(&c.VerifyTimeout, "verify.timeout", 10*time.Second, "time limit until the metrics must agree")

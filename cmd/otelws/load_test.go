@@ -88,7 +88,7 @@ func TestLoadErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{}, "give the address"},
-		{[]string{"http://127.0.0.1:1"}, "http://127.0.0.1:1"},
+		{[]string{"ftp://127.0.0.1:1"}, "ftp://127.0.0.1:1: use an address such as ws://"},
 		{[]string{"--connections", "0", url}, "--connections 0"},
 		{[]string{"--connections", "many", url}, "--connections"},
 		{[]string{"--ramp", "-1s", url}, "--ramp -1s"},

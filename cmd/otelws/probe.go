@@ -65,6 +65,7 @@ func newProbeCommand() *cobra.Command {
 		Short: "Find the limits of the proxies on the way to a WebSocket server",
 		Long:  probeHelp,
 		Example: `  otelws probe wss://example.com/ws
+  otelws probe --max 20s localhost:8080/ws
   otelws probe --max 11m -H 'Origin: https://example.com' wss://example.com/ws
   otelws probe --subprotocol chat.v1 --message '{"type":"ping"}' example.com/ws
   otelws probe --max 75s --format json localhost:8080/ws | jq .heartbeat`,

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
+	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
 )
@@ -121,7 +123,7 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	defer logNetHTTP(logger)()
 	current := p
 	defer onReload(func() { current = current.reload(gateway, logger) }, logger)()
-	p.announce(ctx, stdout, gateway, front, metrics)
+	defer p.announce(ctx, stdout, logger, gateway, front, metrics)()
 
 	// The metrics end last, so that the drain can be watched.
 	return runGroup(ctx,
@@ -130,19 +132,50 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	)
 }
 
-func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, gateway *proxy.Proxy, public, metrics net.Listener) {
+// announce prints where the proxy serves. If the backend does not answer yet, it logs later that it does,
+// until the caller calls stop.
+func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, logger *slog.Logger, gateway *proxy.Proxy, public, metrics net.Listener) (stop func()) {
 	scheme := "http"
 	if p.config.ServerTLS.Cert != "" {
 		scheme = "https"
 	}
 	fmt.Fprintf(stdout, "Proxy:   %s://%s to %s\n", scheme, reachable(public, p.listen), p.config.Backend)
 	fmt.Fprintf(stdout, "Metrics: %s\n", metricsURL(metrics, p.metrics, p.webConfig))
+	stop = func() {}
 	if err := gateway.Ready(ctx); err != nil {
+		stop = logWhenReady(ctx, gateway, logger.With("backend", secret.Hide(p.config.Backend)))
 		fmt.Fprintf(stdout, "Backend: does not answer yet: %v\n", err)
 	} else {
 		fmt.Fprintln(stdout, "Backend: takes connections")
 	}
 	fmt.Fprintf(stdout, "Ctrl-C closes the connections within %v, and a second one ends it at once.\n", p.config.DrainTimeout)
+	return stop
+}
+
+// logWhenReady logs once that the backend answers. The caller must call stop, which waits for the end.
+func logWhenReady(ctx context.Context, gateway *proxy.Proxy, logger *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if gateway.Ready(ctx) == nil {
+				logger.Info("the backend takes connections now")
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // gatewayConfig is what the flags say.

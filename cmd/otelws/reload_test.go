@@ -3,10 +3,14 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -110,6 +114,43 @@ func TestProxyLoop(t *testing.T) {
 	}
 }
 
+// The log says once that a backend answers which did not at the start, and at the end
+// what the drain has closed.
+func TestProxyLogsBackendAndDrain(t *testing.T) {
+	t.Parallel()
+	late := listenLocal(t)
+	address := late.Addr().String()
+	late.Close()
+	var log lockedBuffer
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	out, w := io.Pipe()
+	cmd := newProxyCommand(&globalFlags{})
+	cmd.SetArgs([]string{"--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", "http://" + address})
+	cmd.SetOut(w)
+	cmd.SetErr(&log)
+	result := make(chan error, 1)
+	go func() {
+		result <- cmd.ExecuteContext(ctx)
+		w.Close()
+	}()
+	readProxyPlaces(t, out)
+	l, err := net.Listen("tcp", address)
+	check(t, err)
+	defer l.Close()
+	const answers = "the backend takes connections now"
+	for end := time.Now().Add(waitLimit); !strings.Contains(log.String(), answers); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the log lacks %q:\n%s", answers, log.String())
+		}
+	}
+	cancel()
+	check(t, <-result)
+	if text := log.String(); strings.Count(text, answers) != 1 || !strings.HasSuffix(text, "closed=0 cut=0\n") {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
 // At the start one line says whether the backend is there.
 func TestProxySaysOfBackend(t *testing.T) {
 	t.Parallel()
@@ -125,4 +166,22 @@ func TestProxySaysOfBackend(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

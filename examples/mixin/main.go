@@ -22,7 +22,7 @@ func main() {
 	if *config != "" && *out == rendered {
 		log.Fatalf("-config wants -o: %s has what the mixin renders without", rendered)
 	}
-	files, err := Render(withConfig(*config))
+	files, err := Render(*config)
 	if err != nil {
 		log.Fatal(err)
 	}

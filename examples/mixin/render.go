@@ -43,15 +43,13 @@ type rule struct {
 	Annotations   map[string]string `json:"annotations" yaml:"annotations,omitempty"`
 }
 
-// withConfig is the mixin with fields of its configuration overridden.
-func withConfig(fields string) string {
-	return `(import 'mixin.libsonnet') + { _config+:: { ` + fields + ` } }`
-}
-
-// Render evaluates an expression that is a mixin, and returns its files by their
-// path under rendered.
-func Render(expression string) (map[string][]byte, error) {
-	m, err := evaluate(expression)
+// Render returns the files of the mixin, with fields of its configuration overridden,
+// by their path under rendered.
+func Render(fields string) (map[string][]byte, error) {
+	if err := checkFields(fields); err != nil {
+		return nil, err
+	}
+	m, err := evaluate(withConfig(fields))
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +69,7 @@ func Render(expression string) (map[string][]byte, error) {
 }
 
 func evaluate(expression string) (m mixin, err error) {
-	vm := jsonnet.MakeVM()
-	vm.Importer(&jsonnet.FileImporter{JPaths: []string{"."}})
-	text, err := vm.EvaluateAnonymousSnippet("mixin", `
+	text, err := newVM().EvaluateAnonymousSnippet("mixin", `
 		local m = (`+expression+`);
 		{ [f]: m[f] for f in ['prometheusRules', 'prometheusAlerts', 'grafanaDashboards'] }
 	`)
@@ -84,6 +80,12 @@ func evaluate(expression string) (m mixin, err error) {
 		return m, fmt.Errorf("failed to read the mixin: %w", err)
 	}
 	return m, nil
+}
+
+func newVM() *jsonnet.VM {
+	vm := jsonnet.MakeVM()
+	vm.Importer(&jsonnet.FileImporter{JPaths: []string{"."}})
+	return vm
 }
 
 func toYAML(v any) ([]byte, error) {

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-func render(t *testing.T, expression string) map[string][]byte {
+func render(t *testing.T, fields string) map[string][]byte {
 	t.Helper()
-	files, err := Render(expression)
+	files, err := Render(fields)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func render(t *testing.T, expression string) map[string][]byte {
 
 // What is committed for those who only import is what the mixin renders.
 func TestRenderedFilesAreCurrent(t *testing.T) {
-	for name, want := range render(t, withConfig("")) {
+	for name, want := range render(t, "") {
 		got, err := os.ReadFile(filepath.Join(rendered, name))
 		if err != nil {
 			t.Fatal(err)
@@ -43,11 +43,16 @@ func TestConfig(t *testing.T) {
 		"no native histograms":          {`nativeHistograms: false`, `ws_message_bytes_count`, `histogram_(count|fraction)`},
 		"no names of jobs":              {`jobNames: ''`, `instance:ws_server:seen`, `websocket\.\*`},
 		"jobs that must be there":       {`requiredJobs: ['prod/chat']`, `absent\(ws_connections_active{job="prod/chat"}\)`, `prod/room`},
+		"a job that the selector names": {`selector: 'job="chat"', requiredJobs: ['chat']`, `"job", "chat", "", ""`, `prod/room`},
+		"thresholds without a plus":     {`thresholds: { descriptors: 0.9 }`, `process_max_fds > 0.9\n`, `process_max_fds > 0.8`},
+		"thresholds by super":           {`thresholds: super.thresholds + { descriptors: 0.9 }`, `process_max_fds > 0.9\n`, `process_max_fds > 0.8`},
+		"more names of jobs":            {`jobNames: super.jobNames + '|prod/chat'`, `up{job=~"\(\?i\).*websocket.*\|prod/chat"}`, `prod/room`},
+		"idle limits of one's own":      {`idleLimits: { '42': [40, 44] }`, `42`, `le=~"345`},
 		"a threshold, others untouched": {`thresholds+: { descriptors: 0.9 }`, `process_max_fds > 0.9\n`, `process_max_fds > 0.8`},
 		"runbooks elsewhere":            {`runbookURL: 'https://wiki.example.com/ws'`, `runbook_url: https://wiki.example.com/ws#websocketchurn`, `github.com/otelws/otelws-go/blob`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := render(t, withConfig(tt.config))
+			files := render(t, tt.config)
 			rules := files["rules.yml"]
 			if !regexp.MustCompile(tt.want).Match(rules) {
 				t.Errorf("nothing is %s", tt.want)
@@ -59,6 +64,46 @@ func TestConfig(t *testing.T) {
 			}
 			checkRules(t, rules)
 		})
+	}
+}
+
+// A field that config.libsonnet does not have is a mistake, of which the error says
+// what may be meant.
+func TestConfigRefusesUnknownFields(t *testing.T) {
+	for fields, want := range map[string]string{
+		`requiredJob: ['chat']`:                         `unknown field requiredJob: did you mean requiredJobs?`,
+		`thresholds+: { abnormall: 0.5 }`:               `unknown field thresholds.abnormall: did you mean thresholds.abnormal?`,
+		`thresholds: { abnormall: 0.5 }`:                `unknown field thresholds.abnormall: did you mean thresholds.abnormal?`,
+		`abnormal: 0.5`:                                 `unknown field abnormal: did you mean thresholds.abnormal?`,
+		`colour:: 'red'`:                                `unknown field colour: see config.libsonnet`,
+		`selector: '', foo: 1, thresholds+: { bar: 2 }`: `unknown field foo: see config.libsonnet; unknown field thresholds.bar: see config.libsonnet`,
+		`thresholds: 0.5`:                               `thresholds: use an object, such as { abnormal: 0.5 }`,
+	} {
+		_, err := Render(fields)
+		if err == nil || err.Error() != "-config: "+want {
+			t.Errorf("%s: got %v, want %s", fields, err, want)
+		}
+	}
+}
+
+// The alert of a required job has its label, whatever the selector is.
+func TestRequiredJobHasItsLabel(t *testing.T) {
+	for _, selector := range []string{``, `job="chat"`, `job=~"chat|room"`, `job!=""`, `environment="production"`} {
+		rules := render(t, "requiredJobs: ['chat'], selector: '"+selector+"'")["rules.yml"]
+		output, ok := runTests(t, rules, `
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series: [{ series: 'up{job="other"}', values: 1x10 }]
+    promql_expr_test:
+      - expr: 'group by (alertname, job) (ALERTS{alertstate="firing"})'
+        eval_time: 9m
+        exp_samples: [{ labels: '{alertname="WebSocketTargetsMissing", job="chat"}', value: 1 }]
+`)
+		if !ok {
+			t.Errorf("selector %s:\n%s", selector, output)
+		}
 	}
 }
 
@@ -170,7 +215,7 @@ type panel struct {
 
 func TestPanelsHaveRoom(t *testing.T) {
 	var d struct{ Panels []panel }
-	if err := json.Unmarshal(render(t, withConfig(""))["grafana/dashboards/websockets.json"], &d); err != nil {
+	if err := json.Unmarshal(render(t, "")["grafana/dashboards/websockets.json"], &d); err != nil {
 		t.Fatal(err)
 	}
 	ids := make(map[int]string)

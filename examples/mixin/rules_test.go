@@ -76,7 +76,7 @@ func matrix(t *testing.T) map[string]string {
 }
 
 func TestEachAlert(t *testing.T) {
-	rules := render(t, withConfig(""))["rules.yml"]
+	rules := render(t, "")["rules.yml"]
 	for name, test := range matrix(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +88,7 @@ func TestEachAlert(t *testing.T) {
 }
 
 func TestSituations(t *testing.T) {
-	rules := render(t, withConfig(""))["rules.yml"]
+	rules := render(t, "")["rules.yml"]
 	paths, err := filepath.Glob("tests/*.yml")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no tests", err)

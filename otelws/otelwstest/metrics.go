@@ -64,7 +64,8 @@ func (m *Metrics) Value(sample string) (float64, bool) {
 }
 
 // WaitDiff waits until [Metrics.Diff] returns no difference. After ten seconds it fails the test
-// with the last difference.
+// with the last difference. It compares all samples, buckets and bytes included; use [Metrics.Wait]
+// for a few of them.
 func (m *Metrics) WaitDiff(tb testing.TB, want string) {
 	tb.Helper()
 	for deadline := time.Now().Add(waiting); ; time.Sleep(time.Millisecond) {
@@ -79,7 +80,7 @@ func (m *Metrics) WaitDiff(tb testing.TB, want string) {
 }
 
 // waiting is the time limit of waits. It only matters for tests that fail.
-const waiting = 10 * time.Second
+var waiting = 10 * time.Second
 
 // Wait waits until a sample has the given value. After ten seconds it fails the test. Use it to
 // wait for the end of a connection, which happens on another goroutine.
@@ -93,7 +94,7 @@ func (m *Metrics) Wait(tb testing.TB, sample string, value float64) {
 		}
 		if time.Now().After(deadline) {
 			if !ok {
-				tb.Fatalf("otelwstest: there is no sample %s; there are:\n%s", sample, m.Changed())
+				tb.Fatalf("otelwstest: there is no sample %s%s; there are:\n%s", sample, m.didYouMean(sample), m.Changed())
 			}
 			tb.Fatalf("otelwstest: sample %s is %v, and did not become %v", sample, got, value)
 		}
@@ -112,7 +113,8 @@ func (m *Metrics) Changed() string {
 
 // Diff compares [Metrics.Changed] with want. It returns "" if they are equal. Otherwise it returns
 // the different lines: missing lines are marked with -, unexpected lines with +. The order of
-// lines, empty lines, and spaces around lines do not matter.
+// lines, empty lines, and spaces around lines do not matter. It compares all samples, buckets and
+// bytes included; use [Metrics.Wait] for a few of them.
 func (m *Metrics) Diff(want string) string {
 	wanted, got := lines(want), lines(m.Changed())
 	var diff []string

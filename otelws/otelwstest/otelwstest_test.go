@@ -2,7 +2,9 @@ package otelwstest_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +95,48 @@ func TestDiff(t *testing.T) {
 	got := m.Diff(strings.Replace(want, "ws_connections_active 1", "ws_connections_active 2", 1))
 	if want := "+ ws_connections_active 1\n- ws_connections_active 2\n"; got != want {
 		t.Errorf("got diff\n%swant\n%s", got, want)
+	}
+}
+
+// failing records the failure of a test, and ends its goroutine.
+type failing struct {
+	testing.TB
+	text string
+}
+
+func (f *failing) Helper() {}
+
+func (f *failing) Fatalf(format string, args ...any) {
+	f.text = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// A failed wait suggests the name that was probably meant.
+func TestWaitSuggests(t *testing.T) {
+	otelwstest.ShortenWaits(t, time.Millisecond)
+	m := otelwstest.NewMetrics(t)
+	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	otelwstest.Pair(t, ws, nil, nil)
+	for sample, want := range map[string]string{
+		"ws_connection_active":        "did you mean ws_connections_active?",
+		"ws_connections_opened":       "did you mean ws_connections_opened_total?",
+		`ws_connections_active{a=""}`: "did you mean ws_connections_active?",
+		`ws_handshake_duration_seconds_count{http_response_status_code="200"}`: `did you mean ws_handshake_duration_seconds_count{http_response_status_code="101"}?`,
+		"http_requests_total": "there is no sample http_requests_total; there are:",
+	} {
+		f := &failing{TB: t}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			m.Wait(f, sample, 1)
+		}()
+		<-done
+		if !strings.Contains(f.text, want) {
+			t.Errorf("%s: got %q, want %q", sample, f.text, want)
+		}
 	}
 }
 

@@ -3,6 +3,12 @@
 function(a)
   local up = a.metric('up');
   // All labels of the target stay.
+  // absent has a label only if one matcher alone is about it. label_replace keeps the
+  // job, whatever the selector is.
+  local missing(job) = 'or\nlabel_replace(\n  absent(%s),\n  "job", %s, "", ""\n)\n' % [
+    a.metric('ws_connections_active', 'job=' + std.escapeStringJson(job)),
+    std.escapeStringJson(std.strReplace(job, '$', '$$')),
+  ];
   local down = '%s == 0 and on (%s) instance:ws_server:info' % [up, a.instance];
   local targetDown(severity, expr) = a.alert(
     'WebSocketTargetDown',
@@ -36,7 +42,7 @@ function(a)
           unless on (%(S)s) job:ws_server_down:ratio > 0
           unless on (%(S)s) instance:ws_vanished_connections_active:sum
       ||| % { window: a.t.missingFor, S: a.service }
-      + std.join('', ['or\nabsent(%s)\n' % a.metric('ws_connections_active', 'job="%s"' % job) for job in a.config.requiredJobs]),
+      + std.join('', std.map(missing, a.config.requiredJobs)),
       'No instance of {{ $labels.job }} shows WebSocket metrics any more; there were {{ $value }}.',
       |||
         No other alert can fire for this service. If it was taken out of service, silence this for the six hours that

@@ -60,7 +60,7 @@ func judgeLast(i *Item, last []cut, role string) bool {
 			adviceOnSilence(at), role+idleName)
 		return true
 	}
-	if at, n = common(values(func(c cut) float64 { return c.age })); float64(n) >= .8*float64(len(last)) {
+	if at, n = common(values(func(c cut) float64 { return c.age })); float64(n) >= mostAged*float64(len(last)) {
 		i.add(Warning, fmt.Sprintf("%d of the last %d connections that ended with 1006 were %s s old, and not silent: a hop between ends them at that age%s",
 			n, len(last), tenths(at), knownFor(hops.Life, at)),
 			adviceOnAge, role+durationName)

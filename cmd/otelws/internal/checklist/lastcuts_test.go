@@ -52,9 +52,9 @@ func TestLastCuts(t *testing.T) {
 		{"dialed", times(12, end{"client", 1006, "peer", 3, 9}), checklist.OK, "no silence and no age in common"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bounds := []float64{5, 28}
+			bounds := []float64{5, 28, 54, 97, 345}
 			metrics := sound(t) + "# HELP ws_connection_idle_seconds x\n# TYPE ws_connection_idle_seconds histogram\n" +
-				histogramText("ws_connection_idle_seconds", "1006", "peer", bounds, []float64{1, 7, 30})
+				histogramText("ws_connection_idle_seconds", "1006", "peer", bounds, []float64{1, 7, 30, 70, 200})
 			mux := http.NewServeMux()
 			mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, metrics) })
 			mux.HandleFunc("GET /debug/ws", func(w http.ResponseWriter, _ *http.Request) {

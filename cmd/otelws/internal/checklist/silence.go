@@ -1,6 +1,7 @@
 package checklist
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -11,14 +12,18 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// most is the part of the connections that makes a verdict.
-const most = 0.5
+// The parts of the connections that make a verdict: mostAged is for an age in
+// common, and most for a silence.
+const (
+	most     = 0.5
+	mostAged = 0.8
+)
 
 // checkSilence says where 1006 comes from, if it comes after the same silence or at
 // the same age: then something between the peers cuts. What is known of the last
 // connections that ended is exact, and that is asked for first.
 func checkSilence(ctx context.Context, s *subject, i *Item) {
-	judged := 0
+	judged, untold := 0, ""
 	last := s.lastCuts(ctx)
 	for _, role := range s.roles {
 		idle, life := cuts(s.now, role+idleName, "peer"), cuts(s.now, role+durationName, "peer")
@@ -30,12 +35,17 @@ func checkSilence(ctx context.Context, s *subject, i *Item) {
 		if dropped || judgeLast(i, last[role], role) {
 			continue
 		}
-		if !idle.judgeSilence(i) {
-			life.judgeLife(i)
+		if idle.judgeSilence(i) || life.judgeLife(i) || len(last[role]) >= enough {
+			continue // of the last connections, exact times are known
 		}
+		untold = cmp.Or(untold, idle.untold(most, "had been silent for"), life.untold(mostAged, "were, at their end, of an age of"))
 	}
 	if judged == 0 {
 		i.skip("too few connections have ended with 1006 to tell after what silence")
+		return
+	}
+	if untold != "" {
+		i.skip(untold)
 		return
 	}
 	i.ok("the connections that ended with 1006 had no silence and no age in common")
@@ -78,32 +88,108 @@ func (s *subject) judgeMissed(i *Item, role string) bool {
 	return true
 }
 
-// fullest returns the bounds of the bucket with the most, and how many those are.
-// The last one is without an upper bound.
-func (d *distribution) fullest() (low, high float64, n uint64) {
+// bucket has n of the connections, above low and up to high.
+type bucket struct {
+	low, high float64
+	n         uint64
+	pair      bool // of neighbours
+}
+
+// buckets are those of the histogram. The last one is without an upper bound.
+func (d *distribution) buckets() (all []bucket) {
 	last, before := 0.0, uint64(0)
-	consider := func(bound float64, cumulative uint64) {
-		if cumulative > before+n || n == 0 && cumulative > before {
-			low, high, n = last, bound, cumulative-before
-		}
-		last, before = bound, max(cumulative, before)
+	add := func(bound float64, cumulative uint64) {
+		cumulative = max(cumulative, before)
+		all = append(all, bucket{low: last, high: bound, n: cumulative - before})
+		last, before = bound, cumulative
 	}
 	for k, bound := range d.bounds {
-		consider(bound, d.counts[k])
+		add(bound, d.counts[k])
 	}
-	consider(math.Inf(1), d.count)
-	return low, high, n
+	add(math.Inf(1), d.count)
+	return all
+}
+
+// pairs are each two neighbours among the buckets, as one. The times at which a hop
+// cuts spread a little, and may do so around a bound.
+func (d *distribution) pairs() (all []bucket) {
+	single := d.buckets()
+	for k, b := range single[1:] {
+		all = append(all, bucket{single[k].low, b.high, single[k].n + b.n, true})
+	}
+	return all
+}
+
+func fullest(some []bucket) (b bucket) {
+	for _, other := range some {
+		if other.n > b.n {
+			b = other
+		}
+	}
+	return b
+}
+
+// fullest returns the bucket with the most. That is two neighbours as one where no
+// bucket has a share of all, and the two together are narrow enough to mean one time.
+func (d *distribution) fullest(share float64) bucket {
+	single, pair := fullest(d.buckets()), fullest(d.pairs())
+	enough := share * float64(d.count)
+	if float64(single.n) < enough && float64(pair.n) >= enough && pair.high-pair.low <= pair.low/2 {
+		return pair
+	}
+	return single
+}
+
+// shortest is the least limit of a hop, in seconds: peers leave at any time before.
+const shortest = 1
+
+// untold says which buckets may hide that a share of the connections has one time in
+// common. It is empty if no bucket can: if fewer are in it, or if the sum of all
+// times is too small for so many.
+func (d *distribution) untold(share float64, had string) string {
+	if d.count < enough {
+		return ""
+	}
+	k := math.Ceil(share * float64(d.count))
+	single, least := d.buckets(), 0.0
+	for _, b := range single {
+		least += float64(b.n) * b.low
+	}
+	for _, b := range single {
+		needed := least + k*max(0, shortest-b.low)
+		if float64(b.n) >= k && b.high >= shortest && needed <= d.sum {
+			return d.cannotTell(b, had)
+		}
+	}
+	for n, b := range d.pairs() {
+		lower, upper := single[n], float64(single[n+1].n)
+		needed := least + max(0, k-upper)*(lower.high-lower.low)
+		if float64(b.n) >= k && lower.high >= shortest && needed <= d.sum {
+			return d.cannotTell(b, had)
+		}
+	}
+	return ""
+}
+
+func (d *distribution) cannotTell(b bucket, had string) string {
+	between := fmt.Sprintf("%s to %s s", number(b.low), number(b.high))
+	if math.IsInf(b.high, 1) {
+		between = fmt.Sprintf("more than %s s", number(b.low))
+	}
+	return fmt.Sprintf("%d of %d connections that ended with 1006 %s %s: the buckets are too wide to tell whether a hop cuts there. otelws probe tells, and so does this check by an address of metrics beside which there is /debug/ws",
+		b.n, d.count, had, between)
 }
 
 // judgeSilence says whether it has a verdict.
 func (d *distribution) judgeSilence(i *Item) bool {
-	low, high, n := d.fullest()
+	b := d.fullest(most)
+	low, high, n := b.low, b.high, b.n
 	if float64(n) < most*float64(d.count) || low == 0 {
 		return false // a peer that leaves may leave in the middle of anything
 	}
 	share := fmt.Sprintf("%.0f %% of %d connections that ended with 1006 had been silent for", 100*float64(n)/float64(d.count), d.count)
 	for _, l := range hops.Idle {
-		if low < l.Seconds && l.Seconds < high && high-low < l.Seconds/2 {
+		if !b.pair && low < l.Seconds && l.Seconds < high && high-low < l.Seconds/2 {
 			i.add(Warning, fmt.Sprintf("%s %s s: a hop between cuts there (known for it: %s)", share, number(l.Seconds), l.Known),
 				adviceOnSilence(l.Seconds), d.name)
 			return true
@@ -121,17 +207,20 @@ func (d *distribution) judgeSilence(i *Item) bool {
 	return true
 }
 
-func (d *distribution) judgeLife(i *Item) {
+// judgeLife says whether it has a verdict.
+func (d *distribution) judgeLife(i *Item) bool {
 	if d.count < enough {
-		return
+		return false
 	}
-	low, high, n := d.fullest()
+	b := fullest(d.buckets())
+	low, high, n := b.low, b.high, b.n
 	for _, l := range hops.Life {
-		if float64(n) >= .8*float64(d.count) && low < l.Seconds*1.02 && l.Seconds <= high && math.Abs(d.mean()-l.Seconds) < .05*l.Seconds {
+		if float64(n) >= mostAged*float64(d.count) && low < l.Seconds*1.02 && l.Seconds <= high && math.Abs(d.mean()-l.Seconds) < .05*l.Seconds {
 			i.add(Warning, fmt.Sprintf("%d of %d connections that ended with 1006 were %s s old, and not silent: a hop between ends them at that age (known for it: %s)",
 				n, d.count, number(l.Seconds), l.Known),
 				adviceOnAge, d.name)
-			return
+			return true
 		}
 	}
+	return false
 }

@@ -40,6 +40,27 @@ func Handshake(resp *http.Response, err error) string {
 	return "handshake: no valid answer"
 }
 
+// Advise adds to the kinds of errors for which handshakes failed, as [Handshake]
+// says them, what to look at.
+func Advise(kinds string) string {
+	switch {
+	case strings.Contains(kinds, "answered 200 "), strings.Contains(kinds, "answered 404 "), strings.Contains(kinds, "answered 405 "):
+		return kinds + ": is the path that of a WebSocket?"
+	case strings.Contains(kinds, "dial: refused"):
+		return kinds + ": is the server running, and is this its port?"
+	}
+	return kinds
+}
+
+// AdviseMetrics adds to the error of a request for metrics what to do where nothing
+// listens.
+func AdviseMetrics(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%w: start the server, or use the host and port of its metrics", err)
+	}
+	return err
+}
+
 // Network says in few words what err of a dial or an open connection is. It says
 // nothing that a peer wrote.
 func Network(err error) string {

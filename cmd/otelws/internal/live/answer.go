@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
 // Answer is the JSON of /debug/ws. Durations are in seconds.
@@ -183,7 +185,7 @@ func (s *Source) explain(ctx context.Context, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return fmt.Errorf("%s: %w", s, err)
+	return fmt.Errorf("%s: %w", s, dial.AdviseMetrics(err))
 }
 
 // clean makes text that peers have chosen safe for a terminal.

@@ -40,7 +40,8 @@ type Config struct {
 	Slow      float64       // share of connections that read slowly
 	SlowPause time.Duration // of slow readers after each message
 
-	// Timeout is the time limit of a handshake, of a pong, and of the end of the run.
+	// Timeout is the time limit of a handshake, of an echo, of a pong, and of the end of the run. Where
+	// Rate is not 0, or Duration is not 0 and the server has sent an echo before, an echo may take longer.
 	Timeout time.Duration
 
 	// Verify is the address of the server's metrics, or empty. VerifyTimeout is the time limit until the

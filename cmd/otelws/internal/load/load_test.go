@@ -325,6 +325,8 @@ func TestNoHandshake(t *testing.T) {
 		http.Error(w, "no", http.StatusServiceUnavailable)
 	}))
 	defer refusing.Close()
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	defer page.Close()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -335,6 +337,7 @@ func TestNoHandshake(t *testing.T) {
 		timeout   time.Duration
 	}{
 		{"ws" + strings.TrimPrefix(refusing.URL, "http"), "handshake: answered 503 Service Unavailable (10)", 10 * time.Second},
+		{"ws" + strings.TrimPrefix(page.URL, "http"), "handshake: answered 200 OK (10): is the path that of a WebSocket?", 10 * time.Second},
 		{"ws://127.0.0.1:1", "dial: refused (10)", 10 * time.Second},
 		{"ws://" + silent.Addr().String(), "dial: timed out (10)", 100 * time.Millisecond},
 	} {

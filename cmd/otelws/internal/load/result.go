@@ -128,6 +128,9 @@ func (r *Result) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "%8d  %s%s\n", e.Count, e.Kind, example)
 	}
+	if r.Settings.Echo && r.Messages.Sent > 0 && r.Messages.Received == 0 {
+		fmt.Fprintln(w, "\nthe server did not echo: use an address that sends each message back, or --no-echo")
+	}
 	if r.Verification != nil {
 		return r.Verification.writeText(w)
 	}

@@ -99,7 +99,7 @@ func (r *runner) nothing(ctx context.Context) error {
 	for _, e := range r.errors.sorted() {
 		kinds = append(kinds, fmt.Sprintf("%s (%d)", e.Kind, e.Count))
 	}
-	return fmt.Errorf("%s: none of %d handshakes succeeded: %s", r.cfg.URL, r.refused.Load(), strings.Join(kinds, ", "))
+	return fmt.Errorf("%s: none of %d handshakes succeeded: %s", r.cfg.URL, r.refused.Load(), dial.Advise(strings.Join(kinds, ", ")))
 }
 
 // run opens all connections, and waits until they have ended.

@@ -36,6 +36,7 @@ type session struct {
 	breaks  sync.Once
 	code    string // close code of a broken connection
 	failed  int    // writes that returned an error
+	gaveUp  bool   // an echo did not come within the timeout
 }
 
 // open performs the handshake, and returns nil if it fails.
@@ -185,13 +186,7 @@ func (s *session) wait(timer *time.Timer, due time.Time) bool {
 	}
 	switch {
 	case s.window != nil:
-		select {
-		case s.window <- struct{}{}:
-			return true
-		case <-s.over.Done():
-		case <-s.broken:
-		}
-		return false
+		return s.waitForWindow(timer)
 	case s.cfg.Rate == 0:
 		return true
 	}
@@ -203,6 +198,32 @@ func (s *session) wait(timer *time.Timer, due time.Time) bool {
 	case <-s.broken:
 	}
 	return false
+}
+
+// waitForWindow waits until the echoes allow the next message. It gives up after the timeout, unless
+// the server has sent echoes before and the run has an end of its own: then the wait shows as a long
+// round trip.
+func (s *session) waitForWindow(timer *time.Timer) bool {
+	limit := s.cfg.Timeout
+	if s.slow {
+		limit += s.cfg.SlowPause
+	}
+	for {
+		timer.Reset(limit)
+		select {
+		case s.window <- struct{}{}:
+			return true
+		case <-s.over.Done():
+			return false
+		case <-s.broken:
+			return false
+		case <-timer.C:
+			if s.cfg.Duration == 0 || s.received.Load() == 0 {
+				s.gaveUp = true
+				return false
+			}
+		}
+	}
 }
 
 func (s *session) content(m message) []byte { return s.text[m.start : m.start+m.size] }
@@ -298,7 +319,7 @@ func (s *session) ping() {
 func (s *session) finish() {
 	t := time.NewTimer(s.cfg.Timeout)
 	defer t.Stop()
-	for s.cfg.Echo && s.pending.len() > 0 {
+	for s.cfg.Echo && !s.gaveUp && s.pending.len() > 0 {
 		select {
 		case <-s.echoed:
 		case <-s.broken:

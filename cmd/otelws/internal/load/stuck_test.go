@@ -2,6 +2,7 @@ package load_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,50 @@ import (
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 )
+
+// A run without a duration ends where echoes stay away, from the first on or later.
+func TestServerStopsEchoing(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		echoes int
+		rate   float64
+		slow   float64
+		hint   bool
+	}{
+		{"never", 0, 0, 0, true},
+		{"never, at a rate", 0, 1000, 0, true},
+		{"never, read slowly", 0, 0, 1, true},
+		{"after two", 2, 0, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t, serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+				for n := 0; ; n++ {
+					typ, b, err := c.Read(ctx)
+					if err != nil {
+						return
+					}
+					if n < tt.echoes {
+						_ = c.Write(ctx, typ, b)
+					}
+				}
+			}))
+			c.Verify, c.Messages, c.Connections, c.Rate, c.Slow, c.Timeout = "", 100, 3, tt.rate, tt.slow, 100*time.Millisecond
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			r, err := load.Run(ctx, c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Interrupted || !strings.Contains(kinds(r), "message: not echoed") {
+				t.Errorf("interrupted is %v, errors are %q", r.Interrupted, kinds(r))
+			}
+			if got := strings.Contains(text(t, r), "the server did not echo: "); got != tt.hint {
+				t.Errorf("hint is %v, want %v:\n%s", got, tt.hint, text(t, r))
+			}
+		})
+	}
+}
 
 // A server that reads nothing, so that a write hangs, does not keep a run from
 // ending.

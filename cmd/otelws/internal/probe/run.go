@@ -65,7 +65,7 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: interrupted before a handshake succeeded", cfg.URL)
 		}
-		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %w", cfg.URL, len(plan), errors.New(refusals(outcomes)))
+		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %w", cfg.URL, len(plan), errors.New(dial.Advise(refusals(outcomes))))
 	}
 	result := &Result{
 		URL: cfg.URL, Max: cfg.Max.Seconds(), Every: cfg.Every.Seconds(), Interrupted: ctx.Err() != nil,

@@ -113,7 +113,7 @@ func (l *Limit) ending() string {
 func (r *Result) limitTexts() (texts []string) {
 	silence, life := false, false
 	for _, l := range r.Limits {
-		text := ""
+		var text string
 		if l.On == OnSilence {
 			silence = true
 			text = fmt.Sprintf("A limit on silence: %s. %s", l, l.ending())

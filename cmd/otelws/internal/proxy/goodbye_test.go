@@ -241,7 +241,7 @@ func TestDrainOfSilentClient(t *testing.T) {
 	g.Wait(t, `ws_client_drain_connections_total{outcome="closed"}`, 1)
 	g.Wait(t, `ws_connections_active`, 0)
 	g.Wait(t, `ws_client_connections_active`, 0)
-	g.wantLog(t, "cut off WebSockets")
+	g.wantLog(t, "cut off WebSockets", "drained the WebSockets of clients and to the backend\" closed=1 cut=1\n")
 }
 
 // A WebSocket whose handshake ends during the drain is told at once, the client by

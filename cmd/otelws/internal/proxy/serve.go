@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/otelws/otelws-go/otelws"
 )
 
 const (
@@ -62,13 +65,18 @@ func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
 	drained := make(chan error, 1)
-	go func() { drained <- p.cfg.WebSockets.Drain(grace, s.drain...) }()
+	var progress otelws.DrainProgress
+	opts := append(slices.Clip(s.drain), otelws.OnDrainProgress(func(p otelws.DrainProgress) { progress = p }))
+	go func() { drained <- p.cfg.WebSockets.Drain(grace, opts...) }()
 	// The server has ended when its handlers have, which those of WebSockets
 	// have not.
 	_ = srv.Shutdown(grace)
 	if err := <-drained; err != nil {
 		p.cfg.Logger.Warn("cut off WebSockets", "err", err)
 	}
+	defer func() {
+		p.cfg.Logger.Info("drained the WebSockets of clients and to the backend", "closed", progress.Closed, "cut", progress.Cut)
+	}()
 	if p.active.wait(grace) {
 		return
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/config"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
 // accept requests the text format, which every endpoint has, with UTF-8 names, like Prometheus 3.
@@ -209,7 +211,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", c.Timeout)
 	}
-	return bare(err)
+	return dial.AdviseMetrics(bare(err))
 }
 
 // bare returns the error without the method and address of the request.
