@@ -86,9 +86,9 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
 		return fmt.Errorf("--route: %w", err)
 	}
-	var ready, live lateHandler
+	var ready lateHandler
 	tel, err := newTelemetry(ctx, "otelws-proxy", p.webConfig, logger,
-		exporter.WithReadiness(&ready), debugPage(&live), exporter.WithPageHosts(p.debugHosts...))
+		exporter.WithReadiness(&ready), exporter.WithPageHosts(p.debugHosts...))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,9 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if c.WebSockets, err = p.instrument(tel, public, logger); err != nil {
 		return err
 	}
-	live.set(c.WebSockets.DebugHandler(exporter.MayIdentify))
+	if err := tel.addDebugPage(c.WebSockets); err != nil {
+		return err
+	}
 	c.Logger, c.MeterProvider = logger, tel.MeterProvider()
 	if gateway, err = proxy.New(c); err != nil {
 		return fmt.Errorf("proxy: %w", err)
