@@ -95,7 +95,7 @@ func (p *proxyCommand) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&p.webConfig, "web.config.file", "", "`file` with TLS and authentication for the metrics, as Prometheus exporters take it")
 	f.DurationVar(&p.heartbeats.clients, "heartbeat", 0, "time from one ping of the proxy's to the next, for each client, 0 for none")
 	f.DurationVar(&p.heartbeats.backend, "backend.heartbeat", 0, "the same for each connection to the backend")
-	f.DurationVar(&c.DrainTimeout, "drain.timeout", 25*time.Second, "time for connections to end after a signal; orchestrators kill after 30 s as a rule")
+	f.DurationVar(&c.DrainTimeout, "drain.timeout", 25*time.Second, "time for connections to end after a signal; orchestrators usually kill after 30 s")
 	f.DurationVar(&p.drain.spread, "drain.spread", 10*time.Second, "part of that time over which clients are told, one after the other; at most half of it unless set")
 	f.IntVar(&p.drain.code, "drain.code", int(websocket.StatusServiceRestart), "close `code` that they are told: 1001, 1012 or one from 3000 to 4999")
 	f.BoolVar(&p.logConnections, "log.connections", false, "log each connection when it has ended")
