@@ -25,7 +25,7 @@ type Exporter struct {
 	sdk      *sdkmetric.MeterProvider
 	provider metric.MeterProvider     // wraps sdk, and accepts counted histograms
 	front    *sdkmetric.MeterProvider // collects for the scrape
-	handler  http.Handler
+	router   *router
 	reserve  reserve
 
 	shutdownOnce sync.Once
@@ -59,7 +59,7 @@ func New(opts ...Option) (*Exporter, error) {
 		return nil, err
 	}
 	// This comes before all other collectors, because promhttp panics if its names are taken.
-	handler, err := newHandler(&gatherer{collected: collected, instruments: instruments, translator: translator}, collected, cfg, res)
+	router, err := newRouter(&gatherer{collected: collected, instruments: instruments, translator: translator}, collected, cfg, res)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func New(opts ...Option) (*Exporter, error) {
 		sdkOpts = append(sdkOpts, sdkmetric.WithReader(r))
 	}
 	sdk := sdkmetric.NewMeterProvider(sdkOpts...)
-	return &Exporter{cfg: cfg, sdk: sdk, front: front, provider: histograms.Wrap(sdk), handler: handler}, nil
+	return &Exporter{cfg: cfg, sdk: sdk, front: front, provider: histograms.Wrap(sdk), router: router}, nil
 }
 
 // exponential selects the same exponential histograms as the OTLP exporters do for
@@ -130,13 +130,13 @@ func (e *Exporter) MeterProvider() metric.MeterProvider { return e.provider }
 //   - /metrics, the scrape;
 //   - /-/healthy, which always answers 200;
 //   - /-/ready, if [WithReadiness] is given;
-//   - the paths of [WithPage];
+//   - the paths of [WithPage] and [Exporter.AddPage];
 //   - /, a page with links to the others.
 //
 // It answers 404 for every other path, and 405 for methods other than GET and HEAD. All servers of
 // one Exporter share the scrape timeout and the limit of concurrent scrapes. The caller's server is
 // responsible for TLS, authentication, and limits on connections and headers.
-func (e *Exporter) Handler() http.Handler { return e.handler }
+func (e *Exporter) Handler() http.Handler { return e.router }
 
 // Shutdown flushes and shuts down the MeterProvider and the readers of [WithReader], within ctx.
 // Afterwards the instruments record nothing, and a scrape shows only the metrics of the runtime and

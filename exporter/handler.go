@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,11 +22,21 @@ const (
 	readyPath   = "/-/ready"
 )
 
-// routes serves exact paths. Unlike http.ServeMux, it never redirects.
-type routes map[string]http.Handler
+// router serves exact paths. Unlike http.ServeMux, it never redirects. Pages may be added while it
+// serves.
+type router struct {
+	cfg config
+	res *resource.Resource
 
-func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h, ok := rs[r.URL.Path]
+	mu     sync.RWMutex
+	routes map[string]http.Handler
+	pages  []page
+}
+
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rt.mu.RLock()
+	h, ok := rt.routes[r.URL.Path]
+	rt.mu.RUnlock()
 	if !ok {
 		http.NotFound(w, r)
 		return
@@ -37,24 +49,40 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func newHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (http.Handler, error) {
-	landing, err := newLandingPage(res, cfg)
-	if err != nil {
+func newRouter(g prometheus.Gatherer, reg prometheus.Registerer, cfg config, res *resource.Resource) (*router, error) {
+	rt := &router{cfg: cfg, res: res, routes: map[string]http.Handler{
+		metricsPath: newMetricsHandler(g, reg, cfg),
+		healthyPath: http.HandlerFunc(healthy),
+	}}
+	if cfg.ready != nil {
+		rt.routes[readyPath] = cfg.ready
+	}
+	if err := rt.add(cfg.pages...); err != nil {
 		return nil, err
 	}
-	metrics := newMetricsHandler(g, reg, cfg)
-	rs := routes{
-		"/":         landing,
-		metricsPath: metrics,
-		healthyPath: http.HandlerFunc(healthy),
+	return rt, nil
+}
+
+// add adds pages, and makes the landing page again. If it returns an error, it adds none.
+func (rt *router) add(pages ...page) error {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	all := slices.Clone(rt.pages)
+	for _, p := range pages {
+		if err := p.validate(all); err != nil {
+			return err
+		}
+		all = append(all, p)
 	}
-	if cfg.ready != nil {
-		rs[readyPath] = cfg.ready
+	landing, err := newLandingPage(rt.res, rt.cfg, all)
+	if err != nil {
+		return err
 	}
-	for _, p := range cfg.pages {
-		rs[p.path] = &pageGuard{next: p.handler, hosts: cfg.pageHosts, webConfigFile: cfg.webConfigFile}
+	rt.pages, rt.routes["/"] = all, landing
+	for _, p := range pages {
+		rt.routes[p.path] = &pageGuard{next: p.handler, hosts: rt.cfg.pageHosts, webConfigFile: rt.cfg.webConfigFile}
 	}
-	return rs, nil
+	return nil
 }
 
 // newMetricsHandler returns the handler of scrapes, with cfg's limits on time and concurrency.
@@ -86,7 +114,7 @@ func newMetricsHandler(g prometheus.Gatherer, reg prometheus.Registerer, cfg con
 	return promhttp.InstrumentMetricHandler(reg, http.TimeoutHandler(h, cfg.scrapeTimeout, late))
 }
 
-func newLandingPage(res *resource.Resource, cfg config) (http.Handler, error) {
+func newLandingPage(res *resource.Resource, cfg config, pages []page) (http.Handler, error) {
 	links := []web.LandingLinks{
 		{Address: metricsPath, Text: "Metrics"},
 		{Address: healthyPath, Text: "Health"},
@@ -94,7 +122,7 @@ func newLandingPage(res *resource.Resource, cfg config) (http.Handler, error) {
 	if cfg.ready != nil {
 		links = append(links, web.LandingLinks{Address: readyPath, Text: "Readiness"})
 	}
-	for _, p := range cfg.pages {
+	for _, p := range pages {
 		links = append(links, web.LandingLinks{Address: p.path, Text: template.HTMLEscapeString(p.text)})
 	}
 	page, err := web.NewLandingPage(web.LandingConfig{

@@ -102,7 +102,7 @@ func (c *config) validate() error {
 			return errors.New("invalid collector: it is nil")
 		}
 	}
-	if err := c.validatePages(); err != nil {
+	if err := c.validatePageHosts(); err != nil {
 		return err
 	}
 	return validateWebConfig(c.webConfigFile)

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// page is a page of WithPage.
+// page is a page of WithPage or AddPage.
 type page struct {
 	path, text string
 	handler    http.Handler
@@ -31,13 +31,29 @@ type page struct {
 // must show data that identifies a person, such as a client's address, only if [MayIdentify]
 // returns true.
 //
-// h may be a handler whose content is set after [New]. It should answer 503 until then.
+// A page that needs the Exporter's MeterProvider cannot exist before [New]. For such a page, use
+// [Exporter.AddPage]. The page of otelws is an example.
 func WithPage(path, text string, h http.Handler) Option {
 	return optionFunc(func(c *config) { c.pages = append(c.pages, page{path, text, h}) })
 }
 
-// WithPageHosts names further hosts, without ports, whose requests for the pages of [WithPage] need
-// no authentication. An example is ws-1.internal. Everybody who can reach the listener can send
+// AddPage adds a page to an Exporter that exists already. It is like [WithPage] in everything else.
+// Use it for the page with the open connections, because that page needs the MeterProvider:
+//
+//	exp, err := exporter.New()
+//	...
+//	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
+//	...
+//	err = exp.AddPage("/debug/ws", "WebSockets", ws.DebugHandler(exporter.MayIdentify))
+//
+// Call it before [Exporter.ListenAndServe], so that the page is there from the start. A later call
+// is safe, too. If AddPage returns an error, it has added nothing.
+func (e *Exporter) AddPage(path, text string, h http.Handler) error {
+	return e.router.add(page{path, text, h})
+}
+
+// WithPageHosts names further hosts, without ports, whose requests for the pages need no
+// authentication. An example is ws-1.internal. Everybody who can reach the listener can send
 // such a Host header, and then sees everything that an operator sees, including data that
 // identifies persons.
 func WithPageHosts(hosts ...string) Option {
@@ -61,22 +77,23 @@ func MayIdentify(r *http.Request) bool {
 
 var pagePath = regexp.MustCompile(`^/debug(/[a-zA-Z0-9_-]+)+$`)
 
-// validatePages also normalizes the hosts, for comparisons.
-func (c *config) validatePages() error {
-	var taken []string
-	for _, p := range c.pages {
-		switch {
-		case !pagePath.MatchString(p.path):
-			return fmt.Errorf("invalid page path %q: use /debug/ and a name of letters, digits, _ and -", p.path)
-		case slices.Contains(taken, p.path):
-			return fmt.Errorf("invalid page path %q: another page has the same path", p.path)
-		case strings.TrimSpace(p.text) == "":
-			return fmt.Errorf("invalid page %s: give it a text for its link on the landing page", p.path)
-		case p.handler == nil:
-			return fmt.Errorf("invalid page %s: its handler is nil", p.path)
-		}
-		taken = append(taken, p.path)
+// validate returns an error if p is invalid, or if one of others has its path.
+func (p page) validate(others []page) error {
+	switch {
+	case !pagePath.MatchString(p.path):
+		return fmt.Errorf("invalid page path %q: use /debug/ and a name of letters, digits, _ and -", p.path)
+	case slices.ContainsFunc(others, func(o page) bool { return o.path == p.path }):
+		return fmt.Errorf("invalid page path %q: another page has the same path", p.path)
+	case strings.TrimSpace(p.text) == "":
+		return fmt.Errorf("invalid page %s: give it a text for its link on the landing page", p.path)
+	case p.handler == nil:
+		return fmt.Errorf("invalid page %s: its handler is nil", p.path)
 	}
+	return nil
+}
+
+// validatePageHosts also normalizes the hosts, for comparisons.
+func (c *config) validatePageHosts() error {
 	for i, host := range c.pageHosts {
 		name := normalHost(host)
 		if name == "" || strings.ContainsAny(host, ":/ ") {

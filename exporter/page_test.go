@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
@@ -47,6 +48,42 @@ func TestPage(t *testing.T) {
 	}
 	if exporter.MayIdentify(httptest.NewRequest("GET", pagePath, nil)) {
 		t.Error("a request from elsewhere may identify")
+	}
+}
+
+// A page can also be added later, even while scrapes are served.
+func TestAddPage(t *testing.T) {
+	exp := newExporter(t, exporter.WithPage("/debug/first", "First", identity))
+	base := "http://" + serve(t, exp, nil).addr
+	if got := do(t, "GET", base+pagePath); got.status != 404 {
+		t.Errorf("before AddPage, the page is %d", got.status)
+	}
+	if err := exp.AddPage("/debug/first", "Again", identity); err == nil || !strings.Contains(err.Error(), "another page") {
+		t.Errorf("a path that has a page: error %v", err)
+	}
+	if err := exp.AddPage(pagePath, "", identity); err == nil || !strings.Contains(err.Error(), "give it a text") {
+		t.Errorf("no text: error %v", err)
+	}
+	var group sync.WaitGroup
+	group.Go(func() { do(t, "GET", base+"/") })
+	check(t, exp.AddPage(pagePath, "Things", identity))
+	group.Wait()
+	if got := do(t, "GET", base+pagePath); got.status != 200 || got.body != shown {
+		t.Errorf("the page is %d %q", got.status, got.body)
+	}
+	req, err := http.NewRequest("GET", base+pagePath, nil)
+	check(t, err)
+	req.Host = "evil.example"
+	resp, err := newClient(t, &http.Transport{}).Do(req)
+	check(t, err)
+	if got := readResponse(t, resp); got.status != http.StatusForbidden {
+		t.Errorf("the page is %d to a hostile site", got.status)
+	}
+	landing := do(t, "GET", base+"/").body
+	for _, link := range []string{"/debug/first", pagePath} {
+		if strings.Count(landing, `"`+link+`"`) != 1 {
+			t.Errorf("the landing page does not have one link to %s:\n%s", link, landing)
+		}
 	}
 }
 

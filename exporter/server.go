@@ -83,7 +83,7 @@ func (e *Exporter) newServer() *http.Server {
 	timeout := e.cfg.scrapeTimeout
 	connLog := &errorLog{logger: e.cfg.logger, msg: "failed to serve a connection"}
 	return &http.Server{
-		Handler:        e.reserve.handle(e.handler),
+		Handler:        e.reserve.handle(e.router),
 		BaseContext:    func(net.Listener) context.Context { return context.WithValue(context.Background(), servedKey{}, true) },
 		ErrorLog:       log.New(connLog, "", 0),
 		MaxHeaderBytes: maxHeaderBytes,

@@ -149,22 +149,28 @@ func (e *enum) evaluate(h *handshake) (i int) {
 	return e.fold(e.of(h))
 }
 
-// checkLabels returns an error where two attributes would meet in one
-// Prometheus label.
+// checkLabels returns an error if two attributes would have the same Prometheus label.
 func (c *config) checkLabels() error {
-	used := slices.Clone(reservedLabels)
+	users := make(map[string]string) // by label
+	for _, l := range reservedLabels {
+		users[l] = "Prometheus itself"
+	}
 	if c.kinds != nil {
-		used = append(used, label(keyKind))
+		users[label(keyKind)] = "WithMessageKinds"
 	}
 	for _, k := range []attribute.Key{keyCode, keyInitiator, keyOpcode, keyDirection, keyErrorType, keyOutcome, keyStatus} {
-		used = append(used, label(k))
+		users[label(k)] = fmt.Sprintf("the attribute %s of otelws", k)
 	}
 	for _, e := range c.enums {
 		l := label(e.key)
-		if slices.Contains(used, l) {
-			return fmt.Errorf("attribute %s: the Prometheus label %s is already in use: choose another name", e.key, l)
+		switch user := "your attribute " + string(e.key); users[l] {
+		case "":
+			users[l] = user
+		case user:
+			return fmt.Errorf("attribute %s is declared twice: declare it once, with all its values", e.key)
+		default:
+			return fmt.Errorf("attribute %s: its Prometheus label %s is already in use by %s: choose another name", e.key, l, users[l])
 		}
-		used = append(used, l)
 	}
 	return nil
 }

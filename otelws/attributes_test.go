@@ -222,8 +222,8 @@ func TestSetAttribute(t *testing.T) {
 	for i, want := range []string{
 		"",
 		"otelws: failed to set plan: declare it with WithEnum",
-		"otelws: failed to set tier: the handshake has already been answered",
-		"otelws: failed to set tier: the context does not belong to a WebSocket request inside a Handler",
+		"otelws: failed to set tier: the handshake has already been answered: call SetAttribute before Accept, Upgrade or WriteHeader",
+		"otelws: failed to set tier: the context does not belong to a WebSocket request inside a Handler: put Handler outside the middleware that calls SetAttribute",
 	} {
 		if got := fmt.Sprint(errs[i]); got != want && (want != "" || errs[i] != nil) {
 			t.Errorf("error %q, want %q", got, want)

@@ -86,8 +86,8 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 	return o
 }
 
-// payloadOf returns what finds the application's part of a message, nil where that is
-// all of it.
+// payloadOf returns a function that finds the part of a message that belongs to the application. It
+// returns nil if that is the whole message.
 func payloadOf(subprotocol string) func([]byte) []byte {
 	if tracing.ApplicationSubprotocol(subprotocol) == subprotocol {
 		return nil

@@ -17,7 +17,12 @@ import (
 
 // DebugHandler returns a handler that shows the open connections, and the last 256 that ended. A
 // browser gets a page; other clients, or format=json in the query, get JSON. Serve it on the
-// listener of the metrics, never to the public, because it shows how the service is used.
+// listener of the metrics, never to the public, because it shows how the service is used. With an
+// Exporter of package exporter, this takes one line, before its ListenAndServe:
+//
+//	err := exp.AddPage("/debug/ws", "WebSockets", ws.DebugHandler(exporter.MayIdentify))
+//
+// On a server of your own, serve it at the path /debug/ws, because otelws top asks for that path.
 //
 // Addresses of clients are shown only to requests for which showAddresses returns true. With nil,
 // they are never shown. For the listener of package exporter, pass exporter.MayIdentify.

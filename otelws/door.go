@@ -109,12 +109,13 @@ func (r role) door() string {
 
 func (d *door) Fault(v any) { d.side.fault(v) }
 
-// SetAttributeOn is like [SetAttribute], for a connection instead of a context. nc may be a
+// SetAttributeOn is like [SetAttribute]. Use it if you have the [net.Conn], but not the context of
+// the request. nc may be a
 // connection of [Instrumentation.Listener], [Instrumentation.Conn] or
 // [Instrumentation.DialContext], a connection that Hijack returned, or a connection of a WebSocket
 // library on top of these.
 //
-//	err := otelws.SetAttributeOn(c.RequestCtx().Conn(), "tier", tier)        // in a handler of fiber
+//	err := otelws.SetAttributeOn(c.RequestCtx().Conn(), "plan", plan)        // in a handler of fiber
 //
 // It returns an error, and changes nothing, if nc is not watched, if nc carries no handshake, if no
 // [WithEnum] declares name, or if the handshake has been answered.
@@ -130,11 +131,11 @@ func SetAttributeOn(nc net.Conn, name, value string) error {
 	}
 	switch {
 	case !watched:
-		return fmt.Errorf("otelws: failed to set %s: the connection is not watched, or carries no WebSocket handshake", name)
+		return fmt.Errorf("otelws: failed to set %s: the connection is not watched, or carries no WebSocket handshake: pass a connection of Listener, Conn, DialContext or Hijack", name)
 	case !declared:
 		return fmt.Errorf("otelws: failed to set %s: declare it with WithEnum", name)
 	case !set:
-		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered", name)
+		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered: call SetAttributeOn before the response", name)
 	}
 	return nil
 }

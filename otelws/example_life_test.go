@@ -168,14 +168,24 @@ func ExampleInstrumentation_Connections() {
 	// 1 ended by StatusNormalClosure
 }
 
-// DebugHandler shows the same to a browser and to otelws top. It belongs on the
-// listener of the metrics, never on the public one.
+// DebugHandler shows the same to a browser and to otelws top. It belongs on the listener of the
+// metrics, never on the public one. It needs the Instrumentation, which needs the Exporter. So it is
+// added last.
 func ExampleInstrumentation_DebugHandler() {
-	ws, _ := watched()
-	exp, err := exporter.New(exporter.WithPage("/debug/ws", "WebSockets", ws.DebugHandler(exporter.MayIdentify)))
+	exp, err := exporter.New()
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer exp.Shutdown(context.Background())
+	ws, err := otelws.New(otelws.WithMeterProvider(exp.MeterProvider()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := exp.AddPage("/debug/ws", "WebSockets", ws.DebugHandler(exporter.MayIdentify)); err != nil {
+		log.Fatal(err)
+	}
+	// A program calls exp.ListenAndServe(ctx) here.
+
 	url, stop := start(ws.Handler(http.HandlerFunc(greet)))
 	ctx := context.Background()
 	c, _, err := websocket.Dial(ctx, url, nil)

@@ -20,14 +20,12 @@ import "net/http"
 // counts as open. Neither net/http nor coder/websocket closes the transport when a read fails. So
 // every handler should call defer c.CloseNow(), or the like in another library.
 //
-// If the application loses all references to a connection, the garbage collector finds it and
-// closes its descriptor. The connection then counts as closed by this side. This does not work for
-// coder/websocket, whose connections the garbage collector never finds.
+// If nothing refers to a connection any more, the garbage collector closes it, and it counts as
+// ended by this side. This never happens with coder/websocket: its leaked connections stay open.
 //
-// The [net.Conn] that Hijack returns has a method NetConn, like [crypto/tls.Conn]. It returns the
-// underlying connection. The tap does not see Read, Write and Close calls on the underlying
-// connection. Keep the outer connection, too: if it becomes unreachable, the garbage collector
-// closes both.
+// The [net.Conn] that Hijack returns has a method NetConn, like [crypto/tls.Conn]. otelws does not
+// see what you do on the connection that NetConn returns. If you keep only that connection, otelws
+// treats it as abandoned, and the garbage collector closes it.
 //
 // A Handler inside another Handler of the same MeterProvider does nothing.
 func (i *Instrumentation) Handler(next http.Handler) http.Handler {

@@ -146,16 +146,17 @@ func (h *handshake) pass(r *http.Request) {
 
 // SetAttribute sets the value of an attribute for the connection of the request with context ctx.
 // Use it for values that are known only after authentication. [WithEnum] must declare the
-// attribute. A value that is not declared is recorded as [OtherValue]. If Handlers of several
-// providers are around a handler, it applies to all that declare the attribute.
+// attribute. A value that is not declared is recorded as [OtherValue]. If Instrumentations with
+// different MeterProviders wrap the handler, the value is set in each one that declares name.
 //
 // Call SetAttribute before the response to the handshake. Then the attributes are final. It returns
 // an error, and changes nothing, if the handshake has been answered, if no WithEnum declares name,
-// or if ctx does not come from a request inside an [Instrumentation.Handler].
+// or if ctx does not come from a request inside an [Instrumentation.Handler]. A middleware that
+// calls SetAttribute must therefore be inside Handler.
 func SetAttribute(ctx context.Context, name, value string) error {
 	c := connectionFrom(ctx)
 	if c == nil {
-		return fmt.Errorf("otelws: failed to set %s: the context does not belong to a WebSocket request inside a Handler", name)
+		return fmt.Errorf("otelws: failed to set %s: the context does not belong to a WebSocket request inside a Handler: put Handler outside the middleware that calls SetAttribute", name)
 	}
 	declared, set := false, false
 	for ; c != nil; c = c.handshake.outer {
@@ -168,7 +169,7 @@ func SetAttribute(ctx context.Context, name, value string) error {
 	case !declared:
 		return fmt.Errorf("otelws: failed to set %s: declare it with WithEnum", name)
 	case !set:
-		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered", name)
+		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered: call SetAttribute before Accept, Upgrade or WriteHeader", name)
 	}
 	return nil
 }

@@ -100,11 +100,11 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 //
 //   - No pong has arrived, not even one for an earlier ping.
 //   - No message has arrived, nor more than a few bytes per second.
-//   - The peer has accepted at most a few bytes per second of the data that was written before
-//     the ping.
+//   - The peer's kernel has accepted almost nothing (a few bytes per second) of the data that was
+//     written before the ping.
 //
-// On Linux, the tap asks the kernel for the last two. If the application does not read, no ping is
-// missed as long as the kernel receives data. On other systems, the tap splits writes of more than
+// On Linux, the tap asks the kernel for the last two. If your code does not read, a ping does not
+// count as missed while the kernel still receives data. On other systems, the tap splits writes of more than
 // 64 KiB, to see whether they make progress.
 //
 // Heartbeat returns an error in these cases:

@@ -34,10 +34,9 @@ import (
 //
 // # Limits
 //
-// Two kinds of handshakes are not seen: a handshake that a client pipelines behind a request that
-// is still unanswered, and a handshake after 100 Continue without a final response. If a server
-// echoes a request body while it is still arriving, a malicious body can fake a handshake in the
-// counts.
+// Two kinds of handshakes are not seen: one that is pipelined behind an unanswered request, and one
+// that directly follows a 100 Continue. If a server echoes a request body while it is still
+// arriving, a malicious body can fake a handshake in the counts.
 //
 // Connections have the method CloseWrite if the connections of l have it, and ConnectionState if l
 // accepts TLS connections. They have no ReadFrom and no SyscallConn, and they are not of type

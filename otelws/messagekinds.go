@@ -13,29 +13,28 @@ import (
 
 const keyKind = attribute.Key("kind")
 
-// WithMessageKinds adds the counters ws.messages and ws.messages.size, of messages
-// and of the bytes of their payload, by direction and kind. reader reads the kind of
-// each message from its first bytes; package messagekind has one for each common
-// protocol. kinds are those that are counted by their names, beside those that the
-// protocol of the reader defines. All others are [messagekind.Other], and messages
-// without a kind are [messagekind.None], so that no peer can add a series.
+// WithMessageKinds adds the counters ws.messages and ws.messages.size. They count messages, and the
+// bytes of their payloads, by direction and kind. reader reads the kind from the first bytes of a
+// message; package messagekind has a reader for each common protocol.
 //
-// It is for accepted and dialed connections. Where [WithAttributesOn] has
-// MessageInstruments carry the attributes of the application, these counters do.
-// Sizes are those of ws.message and ws.message.sent.
+// kinds are the kinds to count by name, in addition to the kinds that the protocol of the reader
+// defines. All other kinds are recorded as [messagekind.Other], and messages without a kind as
+// [messagekind.None]. So no peer can add a time series.
 //
-// With this option, and only with it, payloads are looked at: the first 512 bytes of
-// a message, or as many as [messagekind.Reader.Within] says. They are kept no longer
-// than it takes to read the kind. A message that is whole in one frame, and one Read
-// or Write, costs some 100 ns, and allocates nothing.
+// The option applies to accepted and dialed connections. The counters belong to
+// [MessageInstruments]. The sizes are the same as in ws.message and ws.message.sent.
 //
-// Compressed messages (permessage-deflate) are inflated as far as the kind needs it.
-// Where the handshake has agreed on context takeover for a direction, a message may
-// copy from those before it: then all of its messages are inflated, and the last 32
-// KiB of them are kept from the first compressed message on, or as much as the
-// window that was agreed on has. A connection that has negotiated no_context_takeover
-// for both directions, or no compression, takes some 600 bytes in all. A compressed
-// message of 200 bytes costs some 3 to 5 µs.
+// Only this option makes the tap read payloads: the first 512 bytes of a message, or as many as
+// [messagekind.Reader.Within] says. It keeps them only until it has read the kind. A message that
+// arrives in one frame and one Read, or leaves in one Write, costs about 100 ns, and allocates
+// nothing.
+//
+// A compressed message (permessage-deflate) is decompressed only as far as the kind needs. However,
+// if the handshake negotiated context takeover for a direction, a message may refer to earlier
+// messages. Then all messages of that direction are decompressed, and the connection keeps the last
+// 32 KiB of them, or less if a smaller window was negotiated. A compressed message of 200 bytes
+// costs about 3 to 5 µs. A connection without compression, or with no_context_takeover for both
+// directions, needs about 600 bytes of memory.
 func WithMessageKinds(reader messagekind.Reader, kinds ...string) Option {
 	return optionFunc(func(c *config) {
 		declared, err := messagekind.Declare(reader, kinds...)
@@ -50,22 +49,21 @@ func WithMessageKinds(reader messagekind.Reader, kinds ...string) Option {
 	})
 }
 
-// WithSizesByKind has ws.message and ws.message.sent carry the kind of
-// [WithMessageKinds] too. Each kind is a histogram of its own then: about ten time
-// series in each direction.
+// WithSizesByKind adds the kind of [WithMessageKinds] to ws.message and ws.message.sent, too. Each
+// kind then has its own histogram: about ten time series in each direction.
 func WithSizesByKind() Option {
 	return optionFunc(func(c *config) { c.sizesByKind = true })
 }
 
-// checkKinds returns an error where the options for kinds do not fit each other.
+// checkKinds returns an error if the options for kinds do not fit each other.
 func (c *config) checkKinds() error {
 	if c.sizesByKind && c.kinds == nil {
-		return errors.New("WithSizesByKind has no kinds: declare them by WithMessageKinds")
+		return errors.New("WithSizesByKind has no kinds: declare them with WithMessageKinds")
 	}
 	return nil
 }
 
-// kindNames returns the names of all kinds, nil where none are declared.
+// kindNames returns the names of all kinds, or nil if none are declared.
 func (c *config) kindNames() []string {
 	if c.kinds == nil {
 		return nil
@@ -73,8 +71,7 @@ func (c *config) kindNames() []string {
 	return c.kinds.Names()
 }
 
-// newKindOptions returns the options of the counters by kind, for a series of
-// messages with attrs.
+// newKindOptions returns the options of the counters by kind, for a series of messages with attrs.
 func newKindOptions(attrs []attribute.KeyValue, kinds []string) (all [count.Directions][]options) {
 	for d, direction := range directionNames {
 		for _, kind := range kinds {

@@ -264,8 +264,8 @@ func TestMessageKindsRefused(t *testing.T) {
 		{[]otelws.Option{otelws.WithMessageKinds(messagekind.JSONMember("type"))}, "message kinds: JSONMember has no kinds of its own: declare"},
 		{[]otelws.Option{otelws.WithMessageKinds(messagekind.Reader{}, "a")}, "message kinds: the zero Reader"},
 		{[]otelws.Option{byType, byType}, "message kinds are declared twice"},
-		{[]otelws.Option{otelws.WithSizesByKind()}, "WithSizesByKind has no kinds: declare them by WithMessageKinds"},
-		{[]otelws.Option{byType, otelws.WithEnum("kind", nil, "a")}, "the Prometheus label kind is"},
+		{[]otelws.Option{otelws.WithSizesByKind()}, "WithSizesByKind has no kinds: declare them with WithMessageKinds"},
+		{[]otelws.Option{byType, otelws.WithEnum("kind", nil, "a")}, "label kind is already in use by WithMessageKinds"},
 	} {
 		m := otelwstest.NewMetrics(t)
 		_, err := otelws.New(append(tt.options, otelws.WithMeterProvider(m.MeterProvider()))...)

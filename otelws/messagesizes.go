@@ -68,8 +68,8 @@ func (s *side) newSizeSeries(attrs ...attribute.KeyValue) sizeSeries {
 	return z
 }
 
-// newMessages makes the histograms of message sizes: where the meter observes
-// histograms, out of what the series count, else as instruments of the API.
+// newMessages makes the histograms of message sizes. If the meter can observe histograms, it
+// observes the counts of the series. Otherwise, ordinary instruments record the messages.
 func (s *side) newMessages(meter metric.Meter) error {
 	f := factory{role: s.role}
 	observer, _ := meter.(histogramObserver)
@@ -108,7 +108,7 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 	return true
 }
 
-// histogram returns what the series at place k in sizes counts.
+// histogram returns the counts of the series with index k in sizes.
 func (m *messageSeries) histogram(d count.Direction, k int) *count.Histogram {
 	if len(m.sizes) == 1 {
 		return count.Messages(m.counts, d)

@@ -26,14 +26,14 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-// InstrumentGroup is a group of instruments that carry the application's attributes only if
-// [WithAttributesOn] requests it.
+// InstrumentGroup names instruments that have your attributes only if you ask for it with
+// [WithAttributesOn].
 type InstrumentGroup uint8
 
-// The groups of instruments. An attribute on MessageInstruments costs some 50
-// ns a message; on the others it costs series.
+// The groups of instruments. Attributes on MessageInstruments cost about 50 ns per message.
+// Attributes on the other groups only add time series.
 const (
-	// MessageInstruments are ws.message and ws.message.sent and, by [WithMessageKinds],
+	// MessageInstruments are ws.message and ws.message.sent and, with [WithMessageKinds],
 	// ws.messages and ws.messages.size.
 	MessageInstruments InstrumentGroup = 1 << iota
 	// HeartbeatInstruments are ws.heartbeat.rtt and ws.heartbeat.missed.
@@ -63,7 +63,7 @@ type config struct {
 	public     func(*http.Request) bool
 	decoded    bool
 	tcp        bool
-	kinds      *messagekind.Kinds // nil where they are not read
+	kinds      *messagekind.Kinds // nil if they are not read
 	errs       []error
 
 	sizesByKind bool
@@ -107,8 +107,8 @@ func (c *config) addEnum(key attribute.Key, of func(*handshake) string, values [
 // WithMeterProvider sets the provider of the instruments. The default, also for nil, is the global
 // provider. A no-op provider turns metrics off.
 //
-// If the global provider is set later, counters and gauges then include everything from before.
-// Histograms contain only values from after that time.
+// If the global provider is set after New, the counts from before are kept and reported. Histogram
+// observations from before it are lost.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) { c.provider = mp })
 }
@@ -135,8 +135,9 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 
 // WithTraceContextFromQuery also accepts the parent of an accepted handshake from the URL's query,
 // such as ?traceparent=00-..., if its headers have none. It is for browsers, which cannot set
-// headers on a WebSocket. Note that anybody who can write a link to the server can then choose its
-// trace.
+// headers on a WebSocket.
+//
+// Warning: anybody who can make a user open a link can then choose the trace ID.
 func WithTraceContextFromQuery() Option {
 	return optionFunc(func(c *config) { c.queryTrace = true })
 }
@@ -156,26 +157,28 @@ func WithPublicEndpoint(public func(*http.Request) bool) Option {
 	return optionFunc(func(c *config) { c.public = public })
 }
 
-// WithEnum adds an attribute with a fixed set of values. of returns the value of a connection. A
-// value that is not among values is recorded as [OtherValue].
+// WithEnum adds an attribute with a fixed set of values. valueOf returns the value of a connection.
+// Any other value that it returns is recorded as [OtherValue].
 //
-// of is called once for each connection, when its handshake succeeds or fails. For an
+// valueOf is called once for each connection, when its handshake succeeds or fails. For an
 // accepted connection, it gets the request that [Instrumentation.Handler] passes to its handler, or
 // that [Instrumentation.Accept] receives. For a dialed connection, it gets the request that is
-// sent. If a middleware inside Handler copies the request, of does not see the context of the copy.
+// sent. If a middleware inside Handler copies the request, valueOf does not see the context of the
+// copy.
 //
-// of must be safe for concurrent use. If it panics, the value is OtherValue. A value from
-// [SetAttribute] takes precedence over of. If SetAttribute always gives the value, of may be nil.
+// valueOf must be safe for concurrent use. If it panics, the value is OtherValue. A value from
+// [SetAttribute] takes precedence over valueOf. If SetAttribute always gives the value, valueOf may
+// be nil.
 //
 // The instruments ws.connections.active, opened and closed, and ws.handshake.duration, carry the
 // attribute. For other instruments, use [WithAttributesOn]. If the scrape configuration adds a
 // label of the same name to its targets, Prometheus stores this attribute as exported_ and its
 // name.
-func WithEnum(name string, of func(*http.Request) string, values ...string) Option {
+func WithEnum(name string, valueOf func(*http.Request) string, values ...string) Option {
 	return optionFunc(func(c *config) {
 		var get func(*handshake) string
-		if of != nil {
-			get = func(h *handshake) string { return of(h.request) }
+		if valueOf != nil {
+			get = func(h *handshake) string { return valueOf(h.request) }
 		}
 		e := c.addEnum(attribute.Key(name), get, values)
 		if e != nil {
@@ -189,8 +192,16 @@ func WithEnum(name string, of func(*http.Request) string, values ...string) Opti
 // Methods and hosts in patterns are ignored.
 //
 // If a middleware between Handler and the mux copies the request, Handler cannot see the pattern.
-// In this case, put Handler inside the middleware. For a router that does not set
-// [http.Request.Pattern], use [WithEnum].
+// In this case, put Handler inside the middleware.
+//
+// echo 5 sets [http.Request.Pattern] like http.ServeMux. So does chi 5, but it copies the request:
+// use r.With(ws.Handler) there, on the routes of WebSockets, or r.Use(ws.Handler). Other routers,
+// such as gin, echo 4 and gorilla/mux, do not set it. For these, use [WithEnum] and [SetAttribute],
+// as here in a handler of gin:
+//
+//	otelws.WithEnum("http.route", nil, "/room/:id")
+//	...
+//	err := otelws.SetAttribute(c.Request.Context(), "http.route", c.FullPath())
 func WithRoutes(patterns ...string) Option {
 	return optionFunc(func(c *config) {
 		routes := make([]string, len(patterns))
@@ -268,7 +279,8 @@ func WithSeriesBudget(n int) Option {
 	})
 }
 
-// WithCardinalityLimit declares the SDK's limit of attribute sets for each instrument. [New]
+// WithCardinalityLimit declares the SDK's limit of attribute sets for each instrument. You need
+// this only with a MeterProvider of your own whose limit is not the default of 2000. [New]
 // returns an error if the configuration can exceed it, because the SDK would record all further
 // sets in one series without attributes. n is the argument of sdkmetric.WithCardinalityLimit, or
 // the limit of a reader; 0 means no limit.
@@ -305,8 +317,9 @@ func WithOnClose(f func(context.Context, Summary)) Option {
 }
 
 // WithHeartbeat gives every connection a heartbeat from its opening to its end; see
-// [Instrumentation.Heartbeat]. It applies to accepted and dialed connections. With [AcceptedOnly]
-// or [DialedOnly] it applies only to these, and a second WithHeartbeat may configure the others.
+// [Instrumentation.Heartbeat]. It applies to accepted and dialed connections. With [AcceptedOnly],
+// it applies only to accepted connections; with [DialedOnly], only to dialed connections. You may
+// give WithHeartbeat twice, once for each.
 func WithHeartbeat(opts ...HeartbeatOption) Option {
 	return optionFunc(func(c *config) {
 		h, err := newHeartbeatConfig(opts)

@@ -34,7 +34,7 @@ type Instrumentation struct {
 	client   *side
 	spans    *tracing.Connections
 
-	kinds *tap.Kinds // nil where they are not read
+	kinds *tap.Kinds // nil if they are not read
 
 	table    table.Table[*connection]    // the open connections
 	ended    table.Ring[EndedConnection] // the last connections that ended

@@ -69,8 +69,8 @@ type Summary struct {
 
 	// Client is true for a dialed connection.
 	Client bool
-	// Request is the request of the handshake, as the handler saw it. Its body must not be read,
-	// and its context may be cancelled.
+	// Request is the request of the handshake, as the handler saw it. Do not read its body.
+	// Its context may be cancelled.
 	Request *http.Request
 }
 

@@ -49,12 +49,12 @@ func (i *Instrumentation) declare(kinds *messagekind.Kinds) {
 	}
 }
 
-// SetMessageKind says what kind the message is that is being handled: ctx is what
-// [Conn.Serve] or [Messages.StartReceive] gave its handler. A kind that is not declared
-// is recorded as [messagekind.Other].
+// SetMessageKind sets the kind of a received message while its handler runs. ctx must be the context
+// from [Conn.Serve] or [Messages.StartReceive]. A kind that is not declared is recorded as
+// [messagekind.Other].
 //
-// It returns an error, and changes nothing, where ctx is no such context, or no
-// [WithMessageKinds] declares kinds. It does nothing once the message has been handled.
+// It returns an error, and changes nothing, if ctx is another context, or if no [WithMessageKinds]
+// declares kinds. After the message has been handled, it does nothing.
 func SetMessageKind(ctx context.Context, kind string) error {
 	m, _ := ctx.Value(kindedKey{}).(*kinded)
 	if m == nil {
@@ -72,7 +72,7 @@ func SetMessageKind(ctx context.Context, kind string) error {
 type kinded struct {
 	context.Context
 	in   *Instrumentation
-	span trace.Span // nil where it was suppressed
+	span trace.Span // nil if it was suppressed
 	kind atomic.Int32
 }
 

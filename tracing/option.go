@@ -22,7 +22,7 @@ type config struct {
 	meterProvider  metric.MeterProvider
 	policies       []Policy
 
-	kinds *messagekind.Kinds // nil where they are not read
+	kinds *messagekind.Kinds // nil if they are not read
 	errs  []error
 
 	policy Policy

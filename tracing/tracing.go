@@ -24,7 +24,7 @@ type Instrumentation struct {
 	instruments *instruments
 	broadcast   *Messages
 
-	kinds     *messagekind.Kinds                // nil where they are not read
+	kinds     *messagekind.Kinds                // nil if they are not read
 	kindAttrs []attribute.KeyValue              // by place in kinds
 	processed [][outcomes][]metric.RecordOption // by place in kinds, one without these
 }

@@ -87,8 +87,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	if err := d.validate(); err != nil {
 		return err
 	}
-	var live lateHandler
-	tel, err := newTelemetry(ctx, "otelws-demo", d.webConfig, logger, debugPage(&live))
+	tel, err := newTelemetry(ctx, "otelws-demo", d.webConfig, logger)
 	if err != nil {
 		return err
 	}
@@ -97,7 +96,9 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	live.set(ws.DebugHandler(exporter.MayIdentify))
+	if err := tel.addDebugPage(ws); err != nil {
+		return err
+	}
 
 	// Listen on both before anything starts.
 	wsListener, err := listen("listen", d.listen)

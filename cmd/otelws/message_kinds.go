@@ -86,8 +86,8 @@ func (m *messageKinds) Set(text string) error {
 	return nil
 }
 
-// options are those of the flag, whose reader gets prefix bytes, the default where
-// that is 0.
+// options returns the options of the flag. Its reader gets prefix bytes, or the default if prefix is
+// 0.
 func (m *messageKinds) options(prefix int) []otelws.Option {
 	if m.text == "" {
 		return nil

@@ -19,76 +19,77 @@ import (
 
 const proxyHelp = `Run a proxy in front of any WebSocket server, and watch its connections.
 
-Bytes pass untouched: extensions and subprotocols are negotiated by the two ends, Host, Origin and
-Authorization reach the backend as they came, and plain HTTP is passed through as well, streams
-included. Clients may use HTTP/1.1 or, for plain requests over TLS, HTTP/2; the backend is spoken
-to in HTTP/1.1. Series without a prefix (ws_connections_active) are of the clients' connections,
-those of ws_client_ of the connections to the backend.
+Bytes pass unchanged. The two ends negotiate extensions and subprotocols. The headers Host, Origin
+and Authorization reach the backend unchanged. Plain HTTP passes, too, including streams. Clients may
+use HTTP/1.1 or, for plain requests over TLS, HTTP/2. The backend gets HTTP/1.1. Series such as
+ws_connections_active describe the connections of the clients. Series with the prefix ws_client_
+describe the connections to the backend.
 
-A backend that is down or answers nonsense is a 502, one that is late a 504; both are in
-ws_handshake_duration_seconds by status, and the reason is in the log. An answer in proper HTTP is
-passed on, whatever its status.
+If the backend is down or sends no valid response, the client gets 502. If it is too slow, the client
+gets 504. ws_handshake_duration_seconds has both by status, and the log has the reason. Every valid
+response is passed on, whatever its status.
 
-WebSockets are tunnelled and nothing else is. A request for another protocol goes on as an ordinary
-one, unless --upgrade names that protocol, which is then tunnelled blindly: nothing of it is in the
-metrics. A handshake that is none, by its key, its version or for its body, is refused before the
-backend sees it.
+Only WebSockets are tunnelled. A request for another protocol is sent as an ordinary request, unless
+--upgrade names the protocol. Then it is tunnelled, and does not appear in the metrics. A handshake
+with an invalid key, an invalid version or a body is refused, and does not reach the backend.
 
-What a client says of itself does not pass as the proxy's word. The headers by which proxies tell of
-a client (X-Forwarded-For, X-Real-IP, CF-Connecting-IP and many others, however they are spelt)
-are dropped, and X-Forwarded-For, -Host and -Proto set anew, unless the connection comes from a
---trusted-proxy; a traceparent is a link of the handshake's span and not its parent. See
-cmd/otelws/SECURITY.md in the sources for all of it.
+A client cannot forge what the proxy says about it. The headers with which proxies describe a client
+(X-Forwarded-For, X-Real-IP, CF-Connecting-IP and many others, in any spelling) are dropped, and
+X-Forwarded-For, -Host and -Proto are set anew, unless the connection comes from a --trusted-proxy. A
+traceparent becomes a link of the handshake's span, not its parent. For the details, see
+cmd/otelws/SECURITY.md in the sources.
 
-The --limit flags bound what clients can take. Whoever is refused has a status that says so (429,
-503, 431, 408), and is counted in otelws_proxy_refused_total by reason; tunnels that a limit or the
-end of one side ends are in otelws_proxy_cut_total.
+The --limit flags limit what clients can use. A refused client gets a status that says why (429, 503,
+431, 408), and is counted in otelws_proxy_refused_total by reason. Tunnels that end by a limit, or
+because one side ended, are counted in otelws_proxy_cut_total.
 
---heartbeat has the proxy ping the clients, and --backend.heartbeat the backend, between two frames
-of theirs. ws_heartbeat_rtt_seconds is then there whatever either does, and who answers no two pings
-in a row and gives no other sign of life is ended, which is counted as a 1006 by timeout. The pongs
-go no further than the proxy. Pings, pongs and heartbeats of the two ends pass as ever.
+With --heartbeat, the proxy pings the clients; with --backend.heartbeat, the backend. It sends the
+pings between two frames of the other side, and the pongs stay in the proxy.
+ws_heartbeat_rtt_seconds has their round-trip times. A connection that answers no two pings in a row,
+and shows no other sign of life, is ended, and counted as 1006 by timeout. Pings, pongs and heartbeats
+of the two ends pass unchanged.
 
---message-kinds counts messages by kind, in ws_messages_total and ws_messages_size_bytes_total.
-The kind of a message is what its beginning says by the protocol that is named: the member of a JSON
-object (json:type=chat,typing), a method of json-rpc, an event of socket.io or phoenix, and what
-graphql-transport-ws, graphql-ws, engine.io, stomp, mqtt and signalr define themselves. Kinds that are
-not named are counted as other, and messages that have none as none. Compressed messages are inflated
-as far as it takes; where the two ends have negotiated context takeover, that is all of each message,
-and 32 KiB of memory a direction.
+--message-kinds counts messages by kind, in ws_messages_total and ws_messages_size_bytes_total. The
+kind comes from the beginning of the message. Its protocol is the member of a JSON object
+(json:type=chat,typing), a method of json-rpc, an event of socket.io or phoenix, or a message type of
+graphql-transport-ws, graphql-ws, engine.io, stomp, mqtt or signalr. Kinds that are not declared are
+counted as other, and messages without a kind as none. Compressed messages are decompressed as far as
+necessary. If the two ends negotiated context takeover, this means each message completely, and 32 KiB
+of memory for each direction.
 
-The listener of the metrics has /-/healthy, and /-/ready, which is 503 while the backend takes no
-connections and from the first signal on. The public listener has no path of its own.
+The listener of the metrics serves /-/healthy and /-/ready. /-/ready answers 503 while the backend
+accepts no connections, and after the first signal. The public listener has no paths of its own.
 
-On SIGTERM or Ctrl-C the proxy takes no more connections, and lets requests end. Every client gets a
-close frame, 1012 (service restart) unless --drain.code says otherwise, one after the other over
---drain.spread, so that they do not all come back at once. A frame goes between two messages. The
-client's answer passes on, and is how the backend learns of the end; backends whose client gives none
-are told by the proxy, with the same code, a second after the last client. What is left after
---drain.timeout is cut off. Both are counted in ws_drain_connections_total, by outcome.
+After SIGTERM or Ctrl-C, the proxy accepts no more connections, and lets requests end. Every client
+gets a close frame, one after the other over the time of --drain.spread, so that they do not all
+reconnect at once. Its code is 1012 (service restart), or --drain.code. The frame is sent between two
+messages. The client's answer goes to the backend, which thus learns of the end. If a client does not
+answer, the proxy sends the same code to the backend, a second after the last client got its close
+frame. After --drain.timeout, the remaining connections are cut. ws_drain_connections_total counts
+both, by outcome.
 
-SIGHUP has the proxy read --config.file, certificates and authorities again, and ends nothing. The
-file has names of flags without their hyphens, and values: limits (save those on the head and the
-time of a handshake), trusted proxies, --forwarded, --upgrade, the drain, and the paths of
-certificates. A flag is either given or in the file. What the file no longer has is as by default.
-A file that is not usable changes nothing, and the log says why.
+On SIGHUP, the proxy reads --config.file, certificates and authorities again. No connection ends. The
+file has the names of flags without their hyphens, and their values. It may have limits (except those
+for the head and the time of a handshake), trusted proxies, --forwarded, --upgrade, the drain, and the
+paths of certificates. Each flag may be given on the command line or in the file, not in both. A flag
+that was removed from the file gets its default. If the file is invalid, nothing changes, and the log
+says why.
 
   limit.client-connections: 100
   trusted-proxy: [10.0.0.0/8, 192.168.0.0/16]
 
-Metrics are pushed and traces exported by OTLP where the environment asks for it, by
-OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT. A trace goes
-on from the proxy to the backend, by the headers of the handshakes, and from a trusted client to the
-proxy.`
+If OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTLP_ENDPOINT is set, the
+proxy exports metrics and traces by OTLP. A trace continues from the proxy to the backend in the headers
+of the handshake, and from a trusted client to the proxy.`
 
 func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (err error) {
 	c := p.gatewayConfig()
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
 		return fmt.Errorf("--route: %w", err)
 	}
-	var ready, live lateHandler
+	var ready lateHandler
 	tel, err := newTelemetry(ctx, "otelws-proxy", p.webConfig, logger,
-		exporter.WithReadiness(&ready), debugPage(&live), exporter.WithPageHosts(p.debugHosts...))
+		exporter.WithReadiness(&ready), exporter.WithPageHosts(p.debugHosts...))
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,9 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	if c.WebSockets, err = p.instrument(tel, public, logger); err != nil {
 		return err
 	}
-	live.set(c.WebSockets.DebugHandler(exporter.MayIdentify))
+	if err := tel.addDebugPage(c.WebSockets); err != nil {
+		return err
+	}
 	c.Logger, c.MeterProvider = logger, tel.MeterProvider()
 	if gateway, err = proxy.New(c); err != nil {
 		return fmt.Errorf("proxy: %w", err)

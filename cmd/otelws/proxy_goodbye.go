@@ -45,7 +45,7 @@ func (g *goodbye) validate(timeout time.Duration) error {
 	case !g.spreadSet:
 		g.spread = min(g.spread, timeout/2)
 	case g.spread > 0 && g.spread >= timeout:
-		return fmt.Errorf("--drain.spread %v: those who are told last need some of --drain.timeout %v: use less", g.spread, timeout)
+		return fmt.Errorf("--drain.spread %v: the last clients need a part of --drain.timeout %v to answer: use less", g.spread, timeout)
 	}
 	return nil
 }

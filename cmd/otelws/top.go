@@ -19,7 +19,9 @@ import (
 const topHelp = `Show the open WebSocket connections of a process, and the last ones that ended.
 
 The URL is the address of the metrics of otelws demo, of otelws proxy, or of a
-service that serves DebugHandler at /debug/ws.
+service with this page:
+
+  exp.AddPage("/debug/ws", "WebSockets", ws.DebugHandler(exporter.MayIdentify))
 
 Keys:
   r s i a t u w   sort by received, sent, idle, age, round trip, unsent, writing

@@ -6,14 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// JSONMember returns a Reader of the member name of JSON objects (RFC 8259), at
-// their top level, wherever it stands there. The first member of that name counts.
+// JSONMember returns a Reader of JSON objects (RFC 8259). The kind is the value of the top-level
+// member with the given name. If several members have that name, the first counts.
 //
-// The kind is a string's text, and a number, true or false as it is written. null,
-// an empty string and a message that is no object are [None]. An object or array as
-// value is [Other]. Text and binary messages are read alike.
+// A string is the kind without its quotes. A number, true or false is the kind as it is written.
+// The kind is [None] if the value is null or an empty string, if there is no such member, or if the
+// message is not an object. It is [Other] if the value is an object or an array. It makes no
+// difference whether the message is text or binary.
 //
-// Values that stand before the member are passed over and not validated.
+// The values before the member are skipped, and not validated.
 func JSONMember(name string) Reader {
 	names := []string{name}
 	r := Reader{protocol: "JSONMember", open: true}
@@ -30,13 +31,13 @@ func JSONMember(name string) Reader {
 	return r
 }
 
-// scanner passes over JSON text that may be anything, and may end anywhere.
+// scanner skips JSON text. The text may be anything, and may end anywhere.
 type scanner struct {
 	b  []byte
 	at int
 }
 
-// presence says whether a member is there.
+// presence is whether an object has a member.
 type presence uint8
 
 const (
@@ -45,8 +46,8 @@ const (
 	absent // the object has no such member, or there is no object
 )
 
-// member goes to the value of the first top-level member whose name is one of
-// names, and returns its place there.
+// member goes to the value of the first top-level member whose name is one of names. It returns the
+// index of that name.
 func (s *scanner) member(names []string, whole bool) (int, presence) {
 	s.space()
 	if s.at == len(s.b) && !whole {
@@ -86,7 +87,7 @@ func (s *scanner) member(names []string, whole bool) (int, presence) {
 	}
 }
 
-// element goes to the value at place n of an array.
+// element goes to the value with index n of an array.
 func (s *scanner) element(n int) bool {
 	s.space()
 	if !s.take('[') {
@@ -106,8 +107,8 @@ func (s *scanner) element(n int) bool {
 	return true
 }
 
-// kind returns the kind that the value says. own has the places of the protocol's
-// kinds, nil for none.
+// kind returns the kind in the value. own has the indexes of the protocol's kinds, or is nil if
+// there are none.
 func (s *scanner) kind(k *Kinds, own map[string]int32) int32 {
 	if s.at == len(s.b) {
 		return k.other
@@ -128,7 +129,7 @@ func (s *scanner) kind(k *Kinds, own map[string]int32) int32 {
 		token = text
 	default:
 		token = s.literal()
-		if s.at == len(s.b) || len(token) == 0 { // it may go on
+		if s.at == len(s.b) || len(token) == 0 { // the token may be incomplete
 			return k.other
 		}
 		if string(token) == "null" {
@@ -160,7 +161,7 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// string passes over a string, and returns what stands between its quotes.
+// string skips a string, and returns the text between its quotes.
 func (s *scanner) string() (text []byte, escaped, ok bool) {
 	if !s.take('"') {
 		return nil, false, false
@@ -189,7 +190,7 @@ func (s *scanner) string() (text []byte, escaped, ok bool) {
 	return nil, true, false
 }
 
-// literal passes over a number, true, false, null, or what stands for one.
+// literal skips a number, true, false, null, or other text in the place of one.
 func (s *scanner) literal() []byte {
 	from := s.at
 	for s.at < len(s.b) {
@@ -202,7 +203,7 @@ func (s *scanner) literal() []byte {
 	return s.b[from:]
 }
 
-// skip passes over a value. It counts brackets, and does not look which they are.
+// skip skips a value. It counts brackets, and does not check whether their types match.
 func (s *scanner) skip() bool {
 	if s.at == len(s.b) {
 		return false
@@ -254,8 +255,8 @@ func indexOf(names []string, key []byte, escaped bool) int {
 	return -1
 }
 
-// unescape appends the text of a string to dst. ok is false where the capacity of
-// dst does not take it, or an escape is none.
+// unescape appends the text of a string to dst. ok is false if the capacity of dst is too small, or
+// if an escape is invalid.
 func unescape(dst, text []byte) (_ []byte, ok bool) {
 	for len(text) > 0 {
 		if len(dst)+utf8.UTFMax > cap(dst) && text[0] == '\\' || len(dst) == cap(dst) {

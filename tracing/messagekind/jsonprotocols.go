@@ -1,24 +1,21 @@
 package messagekind
 
-// GraphQLTransportWS returns a Reader of the message types of the subprotocol
-// graphql-transport-ws, which the library graphql-ws speaks ("GraphQL over
-// WebSocket Protocol").
+// GraphQLTransportWS returns a Reader of the message types of the subprotocol graphql-transport-ws
+// ("GraphQL over WebSocket Protocol"). The library graphql-ws uses it.
 func GraphQLTransportWS() Reader {
 	return jsonTypes("graphql-transport-ws",
 		"connection_init", "connection_ack", "ping", "pong", "subscribe", "next", "error", "complete")
 }
 
-// GraphQLWS returns a Reader of the message types of the older subprotocol
-// graphql-ws, which the library subscriptions-transport-ws speaks ("GraphQL over
-// WebSocket" of Apollo).
+// GraphQLWS returns a Reader of the message types of the older subprotocol graphql-ws ("GraphQL
+// over WebSocket" of Apollo). The library subscriptions-transport-ws uses it.
 func GraphQLWS() Reader {
 	return jsonTypes("graphql-ws",
 		"connection_init", "connection_ack", "connection_error", "ka", "connection_terminate",
 		"start", "data", "error", "complete", "stop")
 }
 
-// jsonTypes returns a Reader of the member type, of which a protocol defines all
-// values.
+// jsonTypes returns a Reader of the member type, for a protocol that defines all its values.
 func jsonTypes(protocol string, types ...string) Reader {
 	own, names := places(types), []string{"type"}
 	return Reader{protocol: protocol, own: types, read: func(k *Kinds, m Message) int32 {
@@ -33,9 +30,9 @@ func jsonTypes(protocol string, types ...string) Reader {
 	}}
 }
 
-// JSONRPC returns a Reader of the methods of JSON-RPC 2.0, which are to be
-// declared. Responses are of the kinds result and error, and a batch is of the kind
-// batch, whatever it has in it.
+// JSONRPC returns a Reader of JSON-RPC 2.0. The kind of a request is its method. Declare the
+// methods. A response has the kind result or error. A batch has the kind batch, whatever it
+// contains.
 func JSONRPC() Reader {
 	const result, failure, batch = 0, 1, 2
 	members := []string{"result", "error", "method"}
@@ -58,7 +55,7 @@ func JSONRPC() Reader {
 	}}
 }
 
-// places returns the places of a protocol's own kinds by name.
+// places returns the index of each of a protocol's own kinds, by name.
 func places(own []string) map[string]int32 {
 	m := make(map[string]int32, len(own))
 	for i, name := range own {

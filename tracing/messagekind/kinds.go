@@ -9,16 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// The kinds that are always there beside the declared ones.
+// These kinds always exist, in addition to the declared kinds.
 const (
-	// Other is the kind of a message whose kind is not declared, or cannot be read in
-	// the prefix.
+	// Other is the kind of a message whose kind is not declared, or cannot be read from the prefix.
 	Other = "other"
 	// None is the kind of a message that has no kind.
 	None = "none"
 )
 
-// maxName is the greatest length of a kind, in bytes.
+// maxName is the maximum length of a kind, in bytes.
 const maxName = 128
 
 // Kinds are the declared kinds of a [Reader]. They are safe for concurrent use.
@@ -29,8 +28,8 @@ type Kinds struct {
 	other, none int32
 }
 
-// Declare returns the Kinds of r: those of its protocol, and kinds. It returns an
-// error that says what is wrong with them.
+// Declare returns the Kinds of r: the kinds of its protocol, and the given kinds. It returns an
+// error if a kind is invalid, or if r takes no further kinds.
 func Declare(r Reader, kinds ...string) (*Kinds, error) {
 	if r.read == nil {
 		return nil, fmt.Errorf("%s reads no kinds: it has no function", cmp.Or(r.protocol, "the zero Reader"))
@@ -71,15 +70,15 @@ func (r Reader) check(name string) error {
 	return nil
 }
 
-// Names returns the names of all kinds, [Other] and [None] among them, in the order
-// of what Read and Place return. The caller must not change them.
+// Names returns the names of all kinds, including [Other] and [None]. Read and Place return indexes
+// of this slice. The caller must not change it.
 func (k *Kinds) Names() []string { return k.names }
 
-// Prefix returns how many bytes of a message Read needs, at most.
+// Prefix returns the maximum number of bytes of a message that Read uses.
 func (k *Kinds) Prefix() int { return k.reader.prefix }
 
-// Place returns the place in Names of the kind name, and of [Other] where it is not
-// declared.
+// Place returns the index of the kind name in Names. If it is not declared, Place returns the index
+// of [Other].
 func (k *Kinds) Place(name string) int {
 	if i := slices.Index(k.names, name); i >= 0 {
 		return i
@@ -87,9 +86,9 @@ func (k *Kinds) Place(name string) int {
 	return int(k.other)
 }
 
-// Read returns the place in Names of the kind of a message. It takes a time that
-// grows with the length of the prefix and no faster, allocates nothing of its own,
-// and keeps and changes nothing of m.
+// Read returns the index in Names of the kind of m. Its time is at most linear in the length of the
+// prefix. It allocates nothing, unless the function of [FirstBytes] does. It does not modify or keep
+// m.
 func (k *Kinds) Read(m Message) int {
 	if n := k.reader.prefix; len(m.Prefix) > n {
 		m.Prefix, m.Whole = m.Prefix[:n], false
@@ -97,8 +96,7 @@ func (k *Kinds) Read(m Message) int {
 	return int(k.reader.read(k, m))
 }
 
-// of returns the place of the declared kind name, else of Other. An empty name is
-// no kind.
+// of returns the index of the declared kind name, or else of Other. An empty name is None.
 func (k *Kinds) of(name []byte) int32 {
 	if len(name) == 0 {
 		return k.none
@@ -116,7 +114,7 @@ func (k *Kinds) ofText(name string) int32 {
 	return k.other
 }
 
-// orElse returns the place of the declared kind name, else other.
+// orElse returns the index of the declared kind name, or else other.
 func (k *Kinds) orElse(name []byte, other int32) int32 {
 	if i, ok := k.declared[string(name)]; ok {
 		return i

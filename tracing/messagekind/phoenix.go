@@ -9,10 +9,9 @@ var phoenixPlaces = places(phoenixKinds)
 
 const phoenixReply = 2
 
-// Phoenix returns a Reader of the events of Phoenix channels, which are to be
-// declared, by version 1 and 2 of their JSON serializer and the binary messages of
-// version 2. The events that Phoenix itself defines have kinds of their own, such as
-// phx_join and heartbeat.
+// Phoenix returns a Reader of the events of Phoenix channels. Declare the events. It reads versions
+// 1 and 2 of the JSON serializer, and the binary messages of version 2. The events that Phoenix
+// itself defines, such as phx_join and heartbeat, need no declaration.
 func Phoenix() Reader {
 	members := []string{"event"}
 	return Reader{protocol: "Phoenix", own: phoenixKinds, open: true, read: func(k *Kinds, m Message) int32 {
@@ -37,15 +36,15 @@ func Phoenix() Reader {
 	}}
 }
 
-// phoenixBinary reads the header of a binary message: its type, the sizes of its
-// fields, and these.
+// phoenixBinary reads the header of a binary message: its type, the sizes of its fields, and the
+// fields.
 func phoenixBinary(k *Kinds, m Message) int32 {
 	const push, reply, broadcast = 0, 1, 2
 	b := m.Prefix
 	if len(b) == 0 {
 		return k.none
 	}
-	fields := 0 // the last of them is the event
+	fields := 0 // the last field is the event
 	switch {
 	case b[0] == reply:
 		return phoenixReply

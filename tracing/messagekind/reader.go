@@ -11,8 +11,8 @@ import (
 type Message struct {
 	Prefix     []byte // the first bytes of the payload, decompressed, at most Kinds.Prefix of them
 	Whole      bool   // Prefix is the whole payload
-	Text       bool   // a text message, and no binary one
-	FromClient bool   // the client of the connection has sent it
+	Text       bool   // a text message, not a binary one
+	FromClient bool   // the client of the connection sent it
 }
 
 // Reader reads the kind of a message from its first bytes. The functions of this
@@ -21,22 +21,22 @@ type Message struct {
 type Reader struct {
 	protocol string
 	own      []string // the kinds that the protocol defines
-	open     bool     // kinds can be declared beside these
-	stream   bool     // messages are pieces of a stream of packets, as of MQTT
+	open     bool     // further kinds can be declared
+	stream   bool     // messages are pieces of a stream of packets, as in MQTT
 	prefix   int
-	// read returns the place of the kind of m in k.names. It keeps nothing of m.
+	// read returns the index in k.names of the kind of m. It does not keep m.
 	read func(k *Kinds, m Message) int32
 }
 
-// The bounds of the prefix of a message that a Reader gets.
+// The default and the maximum size of the prefix of a message that a Reader gets, in bytes.
 const (
 	DefaultPrefix = 512
 	MaxPrefix     = 64 << 10
 )
 
 // Within returns a Reader that reads the first n bytes of a message, from 1 to
-// [MaxPrefix], instead of [DefaultPrefix]. A kind that is not found in them is
-// [Other]. Each message that is under way in fragments takes a buffer of n bytes.
+// [MaxPrefix], instead of [DefaultPrefix]. If they do not contain the kind, it is [Other]. Each
+// fragmented message in progress needs a buffer of n bytes.
 func (r Reader) Within(n int) Reader {
 	r.prefix = n
 	return r
@@ -46,9 +46,9 @@ func (r Reader) Within(n int) Reader {
 func (r Reader) Kinds() []string { return append([]string(nil), r.own...) }
 
 // FirstBytes returns a Reader that calls f with the first bytes of each message.
-// f returns the kind, and "" where the message has none.
+// f returns the kind, or "" if the message has none.
 //
-// The bytes are a copy that is overwritten after f has returned: f cannot keep
+// The bytes are a copy that is overwritten after f has returned, so f must not keep
 // them. f must be quick and safe for concurrent use, and must not use the
 // connection. If it panics, the kind is [Other], and the first panic is reported to
 // the error handler of OpenTelemetry.

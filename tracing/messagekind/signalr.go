@@ -1,6 +1,6 @@
 package messagekind
 
-// signalRKinds are the message types of the hub protocol, each at its number less
+// signalRKinds are the message types of the hub protocol, each at the index of its number minus
 // one, and the messages of its handshake.
 var signalRKinds = []string{
 	"Invocation", "StreamItem", "Completion", "StreamInvocation", "CancelInvocation", "Ping", "Close",
@@ -13,12 +13,12 @@ const (
 	signalRHandshakeResponse = signalRTypes + 1
 )
 
-// SignalR returns a Reader of the message types of the SignalR Hub Protocol, in its
-// JSON and its MessagePack encoding. A WebSocket message that holds several hub
-// messages is of the kind of the first.
+// SignalR returns a Reader of the message types of the SignalR Hub Protocol, in its JSON and its
+// MessagePack encoding. If a WebSocket message contains several hub messages, the first one
+// determines the kind.
 //
-// The JavaScript client writes the type behind the arguments: read as much, by
-// [Reader.Within], as usual messages have.
+// The JavaScript client writes the type after the arguments. Therefore use [Reader.Within] with the
+// size of your usual messages.
 func SignalR() Reader {
 	members := []string{"type", "protocol"}
 	return Reader{protocol: "SignalR", own: signalRKinds, read: func(k *Kinds, m Message) int32 {
@@ -51,16 +51,14 @@ func (k *Kinds) hubMessage(typ int) int32 {
 	return int32(typ - 1)
 }
 
-// beginsJSON tells the messages of the handshake, which are JSON also where a binary
-// message holds them: 123 is no MessagePack array's length that a quote or a brace
-// could follow.
+// beginsJSON reports whether a message is one of the handshake. These are JSON even in a binary
+// message. It is unambiguous: in MessagePack, no quote or brace can follow a length of 123.
 func beginsJSON(b []byte) bool {
 	return len(b) >= 2 && b[0] == '{' && (b[1] == '"' || b[1] == '}')
 }
 
-// messagePackType returns the type of a message in the MessagePack encoding: after
-// the length, a VarInt, it is the first element of an array. It is 0 where there is
-// none.
+// messagePackType returns the type of a message in the MessagePack encoding, or 0 if there is none.
+// It is the first element of the array that follows the length, a VarInt.
 func messagePackType(b []byte) int {
 	const maxVarInt = 5
 	for i := 0; ; i++ {

@@ -2,7 +2,7 @@ package messagekind
 
 import "bytes"
 
-// engineTypes are the packet types of Engine.IO, each at its number.
+// engineTypes are the packet types of Engine.IO, each at the index of its number.
 var engineTypes = []string{"open", "close", "ping", "pong", "message", "upgrade", "noop"}
 
 const engineMessage = 4
@@ -16,8 +16,8 @@ func EngineIO() Reader {
 	}}
 }
 
-// enginePacket returns the number of the packet's type, and the place of Other or
-// None where it is none.
+// enginePacket returns the number of the packet's type, or the index of Other or None if it has
+// none.
 func enginePacket(k *Kinds, m Message) int32 {
 	switch {
 	case !m.Text:
@@ -31,8 +31,8 @@ func enginePacket(k *Kinds, m Message) int32 {
 	return k.other
 }
 
-// The packet types of Socket.IO follow those of Engine.IO in socketKinds, each at
-// its number and socketFirst. EVENT takes the place of message.
+// The packet types of Socket.IO come after the types of Engine.IO in socketKinds, each at the index
+// of its number plus socketFirst. EVENT takes the place of message.
 const (
 	socketEvent       = 2
 	socketBinaryEvent = 5
@@ -47,12 +47,12 @@ var socketKinds = []string{
 	"attachment",
 }
 
-// SocketIO returns a Reader of the events of the Socket.IO protocol, version 5, by
-// the names that are declared. Other events are of the kind EVENT or BINARY_EVENT.
-// The other packet types of Socket.IO have kinds of their own, as CONNECT and ACK,
-// and so have those of Engine.IO beneath, as ping and pong. An event whose name is
-// one of these is EVENT. A binary message is an attachment; the packet that it
-// belongs to has come before it.
+// SocketIO returns a Reader of the Socket.IO protocol, version 5. The kind of an event is its name.
+// Declare the names; an event with another name has the kind EVENT or BINARY_EVENT.
+//
+// Other packets have their type as the kind: types of Socket.IO, such as CONNECT and ACK, and types
+// of Engine.IO, such as ping and pong. An event with such a name has the kind EVENT. A binary
+// message is an attachment of the packet before it.
 func SocketIO() Reader {
 	return Reader{protocol: "Socket.IO", own: socketKinds, open: true, read: func(k *Kinds, m Message) int32 {
 		if !m.Text {
@@ -73,7 +73,7 @@ func SocketIO() Reader {
 	}}
 }
 
-// event returns the kind of a Socket.IO event: b follows the packet's type.
+// event returns the kind of a Socket.IO event. b is the packet without its type.
 func (k *Kinds) event(b []byte, other int32) int32 {
 	b = bytes.TrimLeft(b, "0123456789")
 	if after, ok := bytes.CutPrefix(b, []byte("-")); ok { // the number of attachments

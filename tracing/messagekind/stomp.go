@@ -9,9 +9,9 @@ var stompKinds = []string{
 
 var stompPlaces = places(stompKinds[:len(stompKinds)-1])
 
-// STOMP returns a Reader of the commands of STOMP 1.0 to 1.2. A message of
-// end-of-lines alone is a heart-beat. A message that holds several frames is of the
-// kind of the first, and one that begins within a frame is [Other].
+// STOMP returns a Reader of the commands of STOMP 1.0 to 1.2. A message that contains only
+// end-of-lines is a heart-beat. If a message contains several frames, the first one determines the
+// kind. A message that begins in the middle of a frame is [Other].
 func STOMP() Reader {
 	heartBeat := int32(len(stompKinds) - 1)
 	return Reader{protocol: "STOMP", own: stompKinds, read: func(k *Kinds, m Message) int32 {

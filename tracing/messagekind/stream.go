@@ -1,22 +1,20 @@
 package messagekind
 
-// Stream reads the kinds of the messages of one direction of one connection, where
-// these are pieces of a byte stream that may be cut anywhere, as those of MQTT are.
-// The methods are called for one message after the other. It is not safe for
-// concurrent use.
+// Stream reads the kinds of the messages of one direction of one connection, for protocols such as
+// MQTT, whose messages are arbitrary pieces of a byte stream. For each message, call Begin, Write
+// for its bytes, and End. A Stream is not safe for concurrent use.
 type Stream struct {
 	kinds *Kinds
 	kind  int32 // of the message
 
-	// Of the packet that is under way.
-	inLength bool   // its length is being read
-	length   uint32 // that is left of it, or is known of it
+	// The current packet.
+	inLength bool   // the header ends within its length
+	length   uint32 // the rest of the length, or the part that has been read
 	shift    uint8
-	lost     bool // where the next one begins is not known
+	lost     bool // the beginning of the next packet is not known
 }
 
-// Stream returns a new Stream, and nil where each message stands for itself: then
-// Read reads it.
+// Stream returns a new Stream, or nil if the protocol has no stream. Then use Read.
 func (k *Kinds) Stream() *Stream {
 	if !k.reader.stream {
 		return nil
@@ -27,11 +25,11 @@ func (k *Kinds) Stream() *Stream {
 // Begin begins a message.
 func (s *Stream) Begin() { s.kind = s.kinds.none }
 
-// Write reads the next bytes of the message. It keeps and changes nothing of them.
+// Write reads the next bytes of the message. It does not modify or keep them.
 func (s *Stream) Write(p []byte) { s.WriteMasked(p, [4]byte{}, 0) }
 
-// WriteMasked is Write for bytes as they stand in a frame that is masked with key (RFC
-// 6455 section 5.3), of whose payload offset bytes came before.
+// WriteMasked is like Write, for bytes of a frame that is masked with key (RFC 6455 section 5.3).
+// offset is the number of bytes of that frame's payload before p.
 func (s *Stream) WriteMasked(p []byte, key [4]byte, offset int64) {
 	for i := 0; i < len(p) && !s.lost; {
 		if !s.inLength && s.length > 0 { // a packet's content
@@ -69,10 +67,10 @@ func (s *Stream) header(b byte) {
 	}
 }
 
-// Lose says that bytes are missing: this message and those that follow are [Other].
+// Lose declares that bytes are missing. This message, and all that follow, are [Other].
 func (s *Stream) Lose() { s.lost = true }
 
-// End ends the message, and returns the place in Kinds.Names of its kind.
+// End ends the message, and returns the index of its kind in Kinds.Names.
 func (s *Stream) End() int {
 	if s.lost {
 		return int(s.kinds.other)

@@ -1,6 +1,6 @@
-// Package count holds what connections count and callbacks report: messages,
-// frames, bytes and the time of writes.
+// Package count holds the counts of connections, which callbacks report: messages, frames, bytes
+// and the time of writes.
 //
-// A connection adds to one [Shard], which few others share. A callback adds the
-// shards of a [Traffic] up. Nothing here takes a lock.
+// A connection adds to one [Shard], which it shares with few others. A callback adds up the shards
+// of a [Traffic]. Nothing here takes a lock.
 package count

@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// KindShard is what some connections count by the kind of their messages.
+// KindShard holds the counts of some connections by the kind of their messages.
 type KindShard struct {
 	counts [Directions][]kindCount
-	sizes  [Directions][]kindSizes // nil where they are not asked for
+	sizes  [Directions][]kindSizes // nil without sizes
 }
 
 type kindCount struct{ messages, bytes atomic.Int64 }
@@ -18,7 +18,7 @@ type kindSizes struct {
 	least, greatest atomic.Int64 // since the last observation
 }
 
-// Add counts a message of size bytes, of the kind at the place kind.
+// Add counts a message of size bytes, of the kind with index kind.
 func (s *KindShard) Add(d Direction, kind int, size int64) {
 	c := &s.counts[d][kind]
 	c.messages.Add(1)
@@ -42,16 +42,15 @@ func (k *kindSizes) add(size int64) {
 	}
 }
 
-// The bounds of what all Traffics of a side take for kinds, to 4 MiB without
-// sizes, and of a cache line for two neighbours.
+// maxKindCounts limits the memory of all Traffics of a side for kinds, to 4 MiB without sizes.
+// kindCountsLine keeps two neighbours out of the same cache line.
 const (
 	maxKindCounts  = 1 << 18
 	kindCountsLine = 8
 )
 
-// CountKinds has the Traffic, one of some number of traffics, count messages by n
-// kinds, and by their sizes where sizes is true. It is called before there are
-// connections.
+// CountKinds makes t count messages by n kinds, and their sizes if sizes is true. traffics is the
+// number of Traffics of the side. Call it before there are connections.
 func (t *Traffic) CountKinds(n int, sizes bool, traffics int) {
 	stride := (n + kindCountsLine - 1) / kindCountsLine * kindCountsLine
 	shards := len(t.shards)
@@ -76,7 +75,7 @@ func (t *Traffic) CountKinds(n int, sizes bool, traffics int) {
 	}
 }
 
-// KindShard returns the KindShard of the next connection, nil without CountKinds.
+// KindShard returns the KindShard of the next connection, or nil without CountKinds.
 func (t *Traffic) KindShard() *KindShard {
 	if len(t.kinds) == 0 {
 		return nil
@@ -84,10 +83,10 @@ func (t *Traffic) KindShard() *KindShard {
 	return &t.kinds[t.nextKinds.Add(1)%uint32(len(t.kinds))]
 }
 
-// KindTotals are the messages of one kind in one direction, and their sizes.
+// KindTotals are the number of messages of one kind in one direction, and the sum of their sizes.
 type KindTotals struct{ Messages, Bytes int64 }
 
-// KindsOf returns the totals of all in one direction, by the place of the kind.
+// KindsOf returns the totals of all in one direction, by the index of the kind.
 func KindsOf(all []*Traffic, d Direction, kinds int) []KindTotals {
 	sum := make([]KindTotals, kinds)
 	for _, t := range all {
@@ -102,7 +101,7 @@ func KindsOf(all []*Traffic, d Direction, kinds int) []KindTotals {
 	return sum
 }
 
-// MessagesOfKind is Messages for one kind, where CountKinds was asked for sizes.
+// MessagesOfKind is like Messages, for one kind. CountKinds must have asked for sizes.
 func MessagesOfKind(all []*Traffic, d Direction, kind int) *Histogram {
 	h := &Histogram{Least: math.MaxInt64, Greatest: math.MinInt64}
 	for _, t := range all {

@@ -11,37 +11,36 @@ import (
 // SizeBounds are the bounds of the buckets of message sizes, in bytes.
 var SizeBounds = [...]float64{64, 256, 1024, 4096, 16384, 65536, 262144}
 
-// Shard is what some connections count, each direction in cache lines of its own.
+// Shard holds the counts of some connections. Each direction has its own cache lines.
 type Shard struct {
 	single [Directions][len(singleOpcodes)]Singles
 	other  [Directions]others
 }
 
-// singleOpcodes are the opcodes of Singles, by place.
+// singleOpcodes are the opcodes of Singles, by index.
 var singleOpcodes = [...]frame.Opcode{frame.Text, frame.Binary}
 
-// MaxSingle is the greatest payload of a message that Singles counts.
+// MaxSingle is the maximum payload of a message that Singles counts.
 const MaxSingle = 4096
 
-// Singles counts the messages of up to MaxSingle bytes that were one frame with
-// the shortest header, and one Read or Write: as most are. The number of them in
-// each class, and the sum of their sizes, tell the frames, the bytes on the wire
-// and the histogram. It fills a cache line.
+// Singles counts messages of up to MaxSingle bytes that are one frame with the shortest header, and
+// pass in one Read or Write. Most messages are like this. The number of messages in each class, and
+// the sum of their sizes, determine the number of frames, the bytes on the wire and the histogram.
+// A Singles fills one cache line.
 type Singles struct {
 	count    [len(singleClasses)]atomic.Int64
 	sum      atomic.Int64
 	extremes extremes
-	writing  Writing // of this direction, where it is Transmit
+	writing  Writing // the writes in progress, if the direction is Transmit
 }
 
-// singleClasses are the sizes up to which the messages of a class go: each class
-// is in one bucket of SizeBounds and has one size of header.
+// singleClasses are the classes of messages. most is the maximum size in a class. All messages of a
+// class are in one bucket of SizeBounds, and have one size of header.
 var singleClasses = [...]struct{ most, bucket, header int }{
 	{64, 0, 2}, {125, 1, 2}, {256, 1, 4}, {1024, 2, 4}, {4096, 3, 4},
 }
 
-// Singles returns what counts the single messages of opcode o, [frame.Text] or
-// [frame.Binary].
+// Singles returns the Singles of opcode o, which is [frame.Text] or [frame.Binary].
 func (s *Shard) Singles(d Direction, o frame.Opcode) *Singles {
 	return &s.single[d][(o-singleOpcodes[0])&1]
 }
@@ -57,48 +56,48 @@ func (w *Singles) Add(size int) {
 	w.extremes.add(uint32(size))
 }
 
-// AddBytes counts n bytes on the wire that belong to no single message.
+// AddBytes counts n bytes on the wire that do not belong to a message in Singles.
 func (s *Shard) AddBytes(d Direction, n int) { s.other[d].bytes.Add(int64(n)) }
 
-// AddFrame counts a frame that belongs to no single message.
+// AddFrame counts a frame that is not a message in Singles.
 func (s *Shard) AddFrame(d Direction, o frame.Opcode) {
 	s.other[d].frames[opcodeIndex[o&0xf]].Add(1)
 }
 
-// AddMessage counts a message of size bytes whose frames AddFrame counts.
+// AddMessage counts a message of size bytes. AddFrame counts its frames.
 func (s *Shard) AddMessage(d Direction, size int64) { s.other[d].addMessage(size) }
 
-// AddCompressed counts the payload of a compressed message, before and after.
+// AddCompressed counts the payload of a compressed message, before and after decompression.
 func (s *Shard) AddCompressed(d Direction, wire, decoded int64) {
 	s.other[d].wire.Add(wire)
 	s.other[d].decoded.Add(decoded)
 }
 
-// BeginWrite counts a write in progress, by the Singles w.
+// BeginWrite counts the start of a write in w.
 func (s *Shard) BeginWrite(w *Singles, begun clock.Instant) { w.writing.Begin(begun) }
 
 // EndWrite counts the end of a write that BeginWrite counted.
 func (s *Shard) EndWrite(w *Singles, begun, at clock.Instant) {
-	// In this order: a collection between the two must not see the write twice.
+	// In this order, because a collection between the two must not count the write twice.
 	w.writing.End(begun)
 	if at > begun {
 		s.other[Transmit].written.Add(int64(at - begun))
 	}
 }
 
-// others counts in one direction all that Singles does not. It fills three lines.
+// others holds all counts of one direction that are not in Singles. It fills three cache lines.
 type others struct {
 	bytes  atomic.Int64
 	frames [len(Opcodes)]atomic.Int64
 
-	// Of the messages that end with one of these frames.
+	// The messages that end with one of these frames.
 	sum      atomic.Int64
 	buckets  [len(SizeBounds) + 1]atomic.Int64
 	least    atomic.Int64 // since the last observation
 	greatest atomic.Int64
 
 	wire, decoded atomic.Int64 // of compressed messages
-	written       atomic.Int64 // ns, of all writes that have ended
+	written       atomic.Int64 // the time of all writes that have ended, in ns
 	_             [24]byte
 }
 
@@ -123,13 +122,13 @@ func (o *others) addMessage(size int64) {
 	}
 }
 
-// resetExtremes begins a new observation of the extremes, and returns the last.
+// resetExtremes returns the extremes, and resets them.
 func (o *others) resetExtremes() (least, greatest int64) {
 	return o.least.Swap(math.MaxInt64), o.greatest.Swap(math.MinInt64)
 }
 
-// extremes are the least and the greatest size since the last observation, each
-// kept so that it only grows, and from 0.
+// extremes are the least and the greatest size since the last observation. Both are stored so that
+// they begin at 0 and only grow.
 type extremes struct{ word atomic.Uint64 }
 
 func (e *extremes) add(size uint32) {
@@ -142,8 +141,8 @@ func (e *extremes) add(size uint32) {
 	}
 }
 
-// reset begins a new observation, and returns the extremes of the last. They are
-// in the wrong order where there was no size.
+// reset returns the extremes, and resets them. If there was no size, least is greater than
+// greatest.
 func (e *extremes) reset() (least, greatest int64) {
 	word := e.word.Load()
 	if word != 0 {

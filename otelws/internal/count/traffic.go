@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Traffic is the shards of one attribute set: what its connections count.
+// Traffic holds the counts of the connections with one attribute set.
 type Traffic struct {
 	masked [Directions]bool // whether frames are masked
 	shards []Shard
@@ -16,8 +16,8 @@ type Traffic struct {
 	nextKinds atomic.Uint32
 }
 
-// NewTraffic returns the Traffic of accepted connections, or else of dialed ones,
-// with n shards, as ShardsFor gives them.
+// NewTraffic returns the Traffic of accepted or dialed connections, with n shards. ShardsFor
+// returns n.
 func NewTraffic(accepted bool, n int) *Traffic {
 	t := &Traffic{shards: make([]Shard, n)}
 	t.masked[Receive], t.masked[Transmit] = accepted, !accepted
@@ -29,11 +29,11 @@ func NewTraffic(accepted bool, n int) *Traffic {
 	return t
 }
 
-// maxShards bounds the shards of all Traffics of a side together, to 5 MB.
+// maxShards limits the number of shards of all Traffics of a side together, to 5 MB.
 const maxShards = 8192
 
-// ShardsFor returns how many shards each of n Traffics is given: a few for each
-// core, unless the Traffics are so many that they spread the load themselves.
+// ShardsFor returns the number of shards for each of n Traffics. It is a few for each core, or
+// fewer if there are many Traffics, because these already spread the load.
 func ShardsFor(n int) int {
 	shards := 4
 	for shards < 4*runtime.GOMAXPROCS(0) && shards < 256 {
@@ -45,8 +45,7 @@ func ShardsFor(n int) int {
 	return shards
 }
 
-// Shard returns the shard of the next connection, so that connections of
-// different cores rarely meet on one.
+// Shard returns the shard of the next connection. Connections on different cores rarely share one.
 func (t *Traffic) Shard() *Shard {
 	return &t.shards[t.next.Add(1)%uint32(len(t.shards))]
 }
@@ -94,11 +93,11 @@ func (s *Shard) addTo(sum *Totals, d Direction, masked bool) {
 	}
 }
 
-// Histogram is the messages of one direction, by SizeBounds.
+// Histogram counts the messages of one direction, by SizeBounds.
 type Histogram struct {
 	Counts          [len(SizeBounds) + 1]uint64
 	Sum             int64
-	Least, Greatest int64 // since the last call, in the wrong order where there was none
+	Least, Greatest int64 // since the last call; without a message, Least is greater than Greatest
 }
 
 // Messages returns the histogram of the message sizes of all.

@@ -7,14 +7,13 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 )
 
-// Writing is the number of writes in progress and the sum of their starts, in
-// one word so that both are read together: 18 bits of number, two that a user of
-// the word may set, and above them 44 bits of units of 2^20 ns, a millisecond,
-// whose differences are taken modulo 2^44.
+// Writing is the number of writes in progress and the sum of their start times. Both are in one
+// word, to be read together: 18 bits for the number, two flags for the user of the word, and 44
+// bits for the sum, in units of 2^20 ns (about a millisecond), modulo 2^44.
 type Writing struct{ word atomic.Uint64 }
 
-// The flags of a Writing. They stand beside the number, so that a write learns of
-// them, and whoever sets them of the writes, by one atomic operation.
+// The flags of a Writing. They share the word with the number. So one atomic operation tells a
+// write about the flags, and the code that sets a flag about the writes.
 const (
 	FlagHeld   = 1 << 18
 	FlagWanted = 1 << 19
@@ -26,53 +25,51 @@ const (
 	writingUnit = time.Duration(1 << startShift)
 )
 
-// Begin counts a write that begins, and returns the word with it.
+// Begin counts the start of a write, and returns the new word.
 func (w *Writing) Begin(start clock.Instant) Word { return Word(w.word.Add(wordOf(start))) }
 
-// End counts the end of a write that began at start, and returns the word
-// without it.
+// End counts the end of a write that began at start, and returns the new word.
 func (w *Writing) End(start clock.Instant) Word { return Word(w.word.Add(-wordOf(start))) }
 
 // Load returns the word.
 func (w *Writing) Load() Word { return Word(w.word.Load()) }
 
-// Set sets flags, and returns the word before.
+// Set sets flags, and returns the previous word.
 func (w *Writing) Set(flags uint64) Word { return Word(w.word.Or(flags)) }
 
 // Clear clears flags.
 func (w *Writing) Clear(flags uint64) { w.word.And(^flags) }
 
-// Swap replaces the word old, unless it has changed.
+// Swap replaces the word old. It reports false if the word has changed.
 func (w *Writing) Swap(old, with Word) bool {
 	return w.word.CompareAndSwap(uint64(old), uint64(with))
 }
 
-// Word is a Writing at one moment.
+// Word is the value of a Writing.
 type Word uint64
 
-// Number is the number of writes in progress.
+// Number returns the number of writes in progress.
 func (w Word) Number() uint64 { return uint64(w) & numberMask }
 
-// Has says whether any of flags is set.
+// Has reports whether any of flags is set.
 func (w Word) Has(flags uint64) bool { return uint64(w)&flags != 0 }
 
-// Elapsed is the sum of the times that the writes in progress have taken.
+// Elapsed returns the sum of the times since the starts of the writes in progress.
 func (w Word) Elapsed(at clock.Instant) time.Duration {
 	units := int64((w.Number()*uint64(at/writingUnit)-uint64(w)>>startShift)<<startShift) >> startShift
-	return max(time.Duration(units), 0) * writingUnit // one may have begun after at
+	return max(time.Duration(units), 0) * writingUnit // a write may have begun after at
 }
 
-// wordOf is the word of one write.
+// wordOf returns the word of one write.
 func wordOf(start clock.Instant) uint64 { return uint64(start/writingUnit)<<startShift + 1 }
 
-// WriteTimer reports the time that the writes of a series took.
+// WriteTimer reports the time of the writes of a series.
 type WriteTimer struct {
-	reported atomic.Int64 // the greatest so far, in ns
+	reported atomic.Int64 // the maximum so far, in ns
 }
 
-// Of returns the time that the writes of all took, including the writes in
-// progress. It never goes back: a write that ends while they are read is left to
-// the next call.
+// Of returns the time of all writes, including the writes in progress. It never decreases: a write
+// that ends during the call may be counted only by the next call.
 func (w *WriteTimer) Of(all []*Traffic) time.Duration {
 	at := clock.Now()
 	var sum int64

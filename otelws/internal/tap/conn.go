@@ -1,16 +1,15 @@
-// Package tap watches the transport of a WebSocket connection: it passes bytes on
-// unchanged and at once, reads the frames that go by, and gives the facts to a
-// [Recorder].
+// Package tap watches the transport of a WebSocket connection. It passes bytes on unchanged and
+// without delay, reads the frames, and tells a [Recorder] about them.
 //
 // A Conn is in one of three states:
 //
-//   - Its handshake is under way: the response has not passed. What goes against
-//     it meanwhile is kept, for the session to read.
+//   - Its handshake is in progress: the response has not passed. Bytes in the opposite direction are
+//     kept for the session.
 //   - It has a session: it is, or was, a WebSocket.
 //   - It has neither: it is foreign, and bytes pass unread.
 //
-// The tap never alters, delays or fails what passes. A fault of its own, or of
-// the Recorder, costs the counts of that one connection and no more.
+// The tap never alters, delays or fails the traffic. If it panics, or the Recorder does, only the
+// counts of that one connection are lost.
 package tap
 
 import (
@@ -26,81 +25,79 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// Recorder takes the facts of one connection. Its methods are called by the
-// goroutines that read, write and close, some of them with locks of the Conn
-// held: they must not use the Conn.
+// Recorder receives the events of one connection. The goroutines that read, write and close call
+// its methods, in some cases while they hold locks of the Conn. Therefore the methods must not use
+// the Conn.
 type Recorder interface {
-	// Opening is called with the header of the response that opens the connection.
-	// It returns where to count. It may take its time: no lock is held.
+	// Opening is called with the header of the response that opens the connection. It returns the
+	// places to count in. It may take its time, because no lock is held.
 	Opening(response http.Header) Opening
-	// Opened is called when that response has gone out, before any other fact but
-	// Opening.
+	// Opened is called when that response has been written. Only Opening is called before it.
 	Opened()
-	// Begun is called after that, with no lock held: the Conn may be used.
+	// Begun is called after Opened, without a lock. It may use the Conn.
 	Begun()
-	// Refused is called instead where the handshake comes to no connection. status
-	// is that of the response, 0 where there was none.
+	// Refused is called instead if the handshake opens no connection. status is the status of the
+	// response, or 0 if there was none.
 	Refused(status int)
 
-	// Message is called for each message, where Opening.Messages asks for it. kind is
-	// its place among Opening.Kinds, 0 without these.
+	// Message is called for each message, if Opening.Messages is true. kind is its index in
+	// Opening.Kinds, or 0 without Kinds.
 	Message(d count.Direction, size int64, kind int)
 	// RoundTrip is called for each ping that was answered.
 	RoundTrip(d time.Duration)
 	// ProtocolError is called for each violation of RFC 6455.
 	ProtocolError(frame.Error)
-	// Leaving is called when the library closes a connection. Where ok is true, the
-	// tap says goodbye first, with code and reason.
+	// Leaving is called when the library closes a connection. If ok is true, the tap first sends a
+	// close frame with code and reason.
 	Leaving() (code websocket.StatusCode, reason string, ok bool)
-	// Ended is called once for a connection that has opened, with no lock held.
+	// Ended is called once for a connection that has opened, without a lock.
 	Ended(End)
 
-	// Fault is called once where the tap or the Recorder panicked with v. The
-	// frames of the connection are not read from then on.
+	// Fault is called once if the tap or the Recorder panicked with v. Afterwards the frames of the
+	// connection are not read any more.
 	Fault(v any)
 }
 
-// Opening is what a connection is given when it opens.
+// Opening is the configuration of a connection that opens.
 type Opening struct {
 	Shard    *count.Shard
 	Messages bool // whether Recorder.Message is called
 	Decode   bool // whether the sizes of compressed messages are decoded
-	// Kinds reads the kinds of messages, which KindShard counts. Both are nil where
-	// they are not asked for.
+	// Kinds reads the kinds of messages, and KindShard counts them. Both are nil if kinds are not
+	// counted.
 	Kinds     *Kinds
 	KindShard *count.KindShard
-	Payload   func([]byte) []byte // returns the part of a message with the kind, unless nil
+	Payload   func([]byte) []byte // returns the part of a message that has the kind; nil if that is the whole message
 	PeerLeft  bool                // whether the peer had left before the response went out
-	// Closing, where it is not nil, is called each time that this side is about to
-	// close the transport, which can still be asked then.
+	// Closing, unless nil, is called each time before this side closes the transport. The transport
+	// can still be queried then.
 	Closing func()
 }
 
-// Conn is the tap of one connection. It is safe for the same concurrent use as
-// its transport.
+// Conn is the tap of one connection. It allows the same concurrent use as its transport.
 type Conn struct {
 	transport io.ReadWriteCloser
 	session   atomic.Pointer[session] // nil until the connection is open
-	opened    session                 // what session points to
+	opened    session                 // session points to this
 
 	handshake atomic.Pointer[handshake] // nil once the handshake is over
 	recorder  Recorder
-	lower     net.Conn    // beneath a transport that is none, where it is known
+	lower     net.Conn    // beneath a transport that is not a net.Conn; nil if it is not known
 	closed    atomic.Bool // Close has closed the transport
 	faulted   atomic.Bool
-	refused   atomic.Int32 // the status, once the handshake has come to no connection
+	refused   atomic.Int32 // the status, if the handshake opened no connection
 	accepted  bool         // the peer is a client
 }
 
-// init makes c the tap of transport, in a handshake.
+// init makes c the tap of transport, whose handshake is in progress.
 func (c *Conn) init(transport io.ReadWriteCloser, accepted bool, r Recorder) {
 	c.transport, c.accepted, c.recorder = transport, accepted, r
 	c.opened.conn = c
 	c.handshake.Store(new(handshake))
 }
 
-// readBefore takes note of a Read of the transport that began before c was its
-// tap, and returns its result.
+// readBefore records a Read of the transport that began before c became its tap, and returns its
+// result.
 func (c *Conn) readBefore(p []byte, n int, err error) (int, error) {
 	if !isCount(n, p) {
 		return n, err
@@ -111,11 +108,11 @@ func (c *Conn) readBefore(p []byte, n int, err error) (int, error) {
 	return keep, err
 }
 
-// readBegins takes note of a Read of the transport, which readDone ends.
+// readBegins records the start of a Read of the transport. readDone records its end.
 func (c *Conn) readBegins() { c.opened.inbound.passed.begin() }
 
-// isCount says whether n may be what a Read into p returns. Of a transport that
-// breaks the contract of io.Reader, the result is passed on as it is.
+// isCount reports whether n is a valid result of a Read into p. If a transport violates the
+// contract of io.Reader, its result passes unchanged.
 func isCount(n int, p []byte) bool { return uint(n) <= uint(len(p)) }
 
 // readBroken ends a Read for which isCount is false, and returns its error.
@@ -128,8 +125,8 @@ func (c *Conn) readBroken(err error) error {
 	return err
 }
 
-// readDone is called when the result of a Read has been taken note of, but for some
-// messages, which it counts.
+// readDone is called when the result of a Read has been recorded, except for the messages, which it
+// counts.
 func (c *Conn) readDone(messages uint64, err error) {
 	c.opened.inbound.passed.end(messages)
 	if err != nil || c.closed.Load() {
@@ -137,8 +134,8 @@ func (c *Conn) readDone(messages uint64, err error) {
 	}
 }
 
-// received takes note of b, which has come from the peer. It returns how much of it
-// is to be passed on, and how many messages readDone is to count.
+// received records b, which came from the peer. It returns how much of b to pass on, and how many
+// messages readDone must count.
 func (c *Conn) received(b []byte) (keep int, messages uint64) {
 	s := c.session.Load()
 	if s != nil {
@@ -162,9 +159,8 @@ func (c *Conn) note(s *session, b []byte) (messages uint64) {
 	return 0
 }
 
-// Write writes p to the transport. It takes note of a ping or a close frame
-// before, since the answer can be read before Write returns, and of all else
-// after.
+// Write writes p to the transport. It records pings and close frames before the write, because the
+// answer can arrive before Write returns. It records everything else after the write.
 func (c *Conn) Write(p []byte) (int, error) {
 	if s := c.session.Load(); s != nil {
 		return s.write(p)
@@ -175,16 +171,15 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 		return c.writeResponse(h, p)
 	}
-	if s := c.session.Load(); s != nil { // opened meanwhile
+	if s := c.session.Load(); s != nil { // it has opened in the meantime
 		return s.write(p)
 	}
 	return c.transport.Write(p)
 }
 
-// Close closes the transport, and then ends the connection. A Read in progress
-// may still have a close frame of the peer's: then the connection ends when that
-// Read has been taken note of. After [Conn.Goodbye], the peer's answer is awaited
-// first, in the background.
+// Close closes the transport, and then ends the connection. A Read in progress may still return a
+// close frame of the peer. In this case, the connection ends after that Read. After [Conn.Goodbye],
+// Close first waits for the peer's answer, in the background.
 func (c *Conn) Close() error {
 	if c.linger() {
 		return nil
@@ -199,8 +194,8 @@ func (c *Conn) Cut() error {
 	return c.transport.Close()
 }
 
-// CutOff is Cut on a goroutine of the tap's own, where a transport that panics must
-// not end the process.
+// CutOff is like Cut, for goroutines of the tap. There, a transport that panics must not end the
+// process.
 func (c *Conn) CutOff() {
 	defer c.contain()
 	_ = c.Cut()
@@ -214,8 +209,8 @@ func (c *Conn) closing() {
 	}
 }
 
-// closeLimit is how long a Read may stay in progress after Close before the
-// connection ends without it. That of a net.Conn returns at once.
+// closeLimit is how long a Read may continue after Close before the connection ends without it. A
+// Read of a net.Conn returns at once.
 const closeLimit = time.Second
 
 func (c *Conn) closedTransport() {
@@ -231,11 +226,10 @@ func (c *Conn) closedTransport() {
 	}
 }
 
-// reading says whether a Read is in progress.
+// reading reports whether a Read is in progress.
 func (c *Conn) reading() bool { return c.opened.inbound.passed.reading() }
 
-// readEnded takes note of a Read that has returned an error, or that was the
-// last one after Close.
+// readEnded records a Read that returned an error, or that was the last one after Close.
 func (c *Conn) readEnded(err error) {
 	defer c.contain()
 	if err != nil {
@@ -254,9 +248,9 @@ func (c *Conn) readEnded(err error) {
 	}
 }
 
-// dropped ends a connection that the application has let go of without Close:
-// the garbage collector closes a socket that nobody has. It is not closed here,
-// since somebody may have what NetConn gave.
+// dropped ends a connection that the application lost without Close. The garbage collector closes
+// an unreachable socket. dropped does not close it, because somebody may still use the result of
+// NetConn.
 func (c *Conn) dropped() {
 	defer c.contain()
 	c.abandon(0)
@@ -265,8 +259,8 @@ func (c *Conn) dropped() {
 	}
 }
 
-// socket returns the net.Conn that the transport is, or stands on where the
-// transport does not show it, and nil where none is known.
+// socket returns the transport if it is a net.Conn. Otherwise it returns the net.Conn beneath, or
+// nil if that is not known.
 func (c *Conn) socket() net.Conn {
 	if nc, ok := c.transport.(net.Conn); ok {
 		return nc
@@ -274,21 +268,21 @@ func (c *Conn) socket() net.Conn {
 	return c.lower
 }
 
-// watching says whether c is not foreign.
+// watching reports whether c is not foreign.
 func (c *Conn) watching() bool {
 	// The session begins before the handshake is over.
 	return c.session.Load() != nil || c.handshake.Load() != nil || c.session.Load() != nil
 }
 
-// contain is deferred by whatever may panic: instrumentation must not break what
-// it watches.
+// contain is deferred by code that may panic, because instrumentation must not break the
+// connection.
 func (c *Conn) contain() {
 	if v := recover(); v != nil {
 		c.fault(v)
 	}
 }
 
-// fault stops the reading of frames, for good.
+// fault stops the reading of frames for ever.
 func (c *Conn) fault(v any) {
 	if c.faulted.Swap(true) {
 		return

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// deadline keeps the write deadline of the application apart from that of the
-// tap's own frames.
+// deadline separates the write deadline of the application from the deadline of the tap's own
+// frames.
 type deadline struct {
 	mu   sync.Mutex
 	own  bool
-	last time.Time // as the application has set it
+	last time.Time // as the application set it
 }
 
-// set takes note of t and sets it by apply, or by other where the tap's own write
-// deadline is in force. Its error is that of the transport.
+// set records t, and sets it with apply, or with other if the tap's own write deadline is active.
+// It returns the error of the transport.
 func (d *deadline) set(t time.Time, apply func(time.Time) error, other func(time.Time) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -25,12 +25,12 @@ func (d *deadline) set(t time.Time, apply func(time.Time) error, other func(time
 	return apply(t)
 }
 
-// begun is when this process began, or a moment later.
+// begun is a time shortly after this process began.
 var begun = time.Now()
 
-// interrupted takes note of t, a read deadline. One that had passed before there
-// could be a Read was set to end a Read in progress, as net/http ends its own when a
-// library hijacks. It says nothing of the peer.
+// interrupted records t, a read deadline. A deadline long in the past, before any Read could begin,
+// is meant to end a Read in progress: net/http does this when a library hijacks. It says nothing
+// about the peer.
 func (s *session) interrupted(t time.Time) {
 	if !t.IsZero() && t.Before(begun) {
 		s.flags.set(stopped)
@@ -39,14 +39,14 @@ func (s *session) interrupted(t time.Time) {
 	}
 }
 
-// get returns the deadline as the application has set it.
+// get returns the deadline of the application.
 func (d *deadline) get() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.last
 }
 
-// during calls write under the deadline own, where c has deadlines.
+// during calls write with the deadline own, if c has deadlines.
 func (d *deadline) during(c *Conn, own time.Time, write func() error) error {
 	w := c.socket()
 	if w == nil {

@@ -8,16 +8,16 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// extensions are those that a response has agreed to.
+// extensions are the extensions that a response accepted.
 type extensions struct {
 	rsv            byte // the RSV bits that messages may have
 	client, server compression
 }
 
-// compression is how one end may compress, by permessage-deflate.
+// compression is how one side may compress with permessage-deflate.
 type compression struct {
-	alone      bool // no message copies from another (RFC 7692 section 7.1.1)
-	windowBits int  // of the window that it copies from, 8 to 15 (section 7.1.2)
+	alone      bool // no message refers to another (RFC 7692 section 7.1.1)
+	windowBits int  // size of the window, 8 to 15 (section 7.1.2)
 }
 
 const maxWindowBits = 15

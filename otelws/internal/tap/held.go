@@ -8,19 +8,17 @@ import (
 	"time"
 )
 
-// held is a Conn as the application holds it. The Conn does not refer to it, so
-// that the garbage collector can tell that nobody has it any more: not before a
-// Read or a Write has returned.
+// held is a Conn as the application has it. The Conn does not refer to it. So the garbage collector
+// can find that the application has lost it, but not before all Reads and Writes have returned.
 type held struct {
 	conn    *Conn
-	keep    any // alive for as long as the application has the connection
+	keep    any // stays reachable as long as the application has the connection
 	cleanup runtime.Cleanup
 }
 
-// Watch makes c the tap of transport, of an accepted or else a dialed connection
-// whose handshake is under way, and returns the transport as the application is to
-// have it: a [net.Conn] where transport is one. keep is kept alive for as long as
-// the application has that; c does not refer to it.
+// Watch makes c the tap of transport, an accepted or a dialed connection whose handshake is in
+// progress. It returns the transport for the application, which is a [net.Conn] if transport is
+// one. keep stays reachable as long as the application has the result. c does not refer to keep.
 func (c *Conn) Watch(transport io.ReadWriteCloser, accepted bool, r Recorder, keep any) io.ReadWriteCloser {
 	if nc, ok := transport.(net.Conn); ok {
 		return c.WatchConn(nc, accepted, r, keep)
@@ -33,11 +31,11 @@ func (c *Conn) Watch(transport io.ReadWriteCloser, accepted bool, r Recorder, ke
 	return &h.held
 }
 
-// Lower tells c the net.Conn beneath a transport that does not show it, before
-// Open. It is for its deadlines, and for what the kernel knows of it.
+// Lower sets the net.Conn beneath a transport that does not show it. Call it before Open. The tap
+// uses it for deadlines and for the kernel's state.
 func (c *Conn) Lower(nc net.Conn) { c.lower = nc }
 
-// WatchConn is Watch for a net.Conn.
+// WatchConn is like Watch, for a net.Conn.
 func (c *Conn) WatchConn(nc net.Conn, accepted bool, r Recorder, keep any) net.Conn {
 	h := new(netConnCloseWriter)
 	h.hold(c, nc, accepted, r, keep)
@@ -47,20 +45,20 @@ func (c *Conn) WatchConn(nc net.Conn, accepted bool, r Recorder, keep any) net.C
 	return &h.netConn
 }
 
-// hold makes c the tap of transport, held by h.
+// hold makes c the tap of transport, with h as its held.
 func (h *held) hold(c *Conn, transport io.ReadWriteCloser, accepted bool, r Recorder, keep any) {
 	c.init(transport, accepted, r)
 	h.conn, h.keep = c, keep
 	h.cleanup = runtime.AddCleanup(h, func(c *Conn) {
 		if c.watching() {
-			go c.dropped() // the Recorder may take its time, which is not the runtime's
+			go c.dropped() // the Recorder may take its time, and must not block the runtime
 		}
 	}, c)
 }
 
-// Read reads from the transport, and then takes note of what came. It calls the
-// transport itself, and what embeds held calls it by a jump: idle connections spend
-// their life in here, and the garbage collector looks at each of their frames.
+// Read reads from the transport, and then records the bytes. It calls the transport itself, and the
+// types that embed held call it by a jump: idle connections wait in this function, and the garbage
+// collector scans each of their frames.
 func (h *held) Read(p []byte) (int, error) {
 	c := h.conn
 	for {
@@ -103,18 +101,18 @@ func (h *held) Close() error {
 	return err
 }
 
-// netConn is a held transport that is a net.Conn.
+// netConn is a held whose transport is a net.Conn.
 type netConn struct{ held }
 
-// NetConn returns the connection beneath the tap. What is read, written or closed
-// there is not seen.
+// NetConn returns the connection beneath the tap. The tap does not see Read, Write and Close calls
+// on it.
 func (c *netConn) NetConn() net.Conn { return c.conn.transport.(net.Conn) }
 
 func (c *netConn) LocalAddr() net.Addr  { return c.NetConn().LocalAddr() }
 func (c *netConn) RemoteAddr() net.Addr { return c.NetConn().RemoteAddr() }
 
-// The deadlines are the application's. While the tap writes a frame of its own, it
-// has a write deadline of its own.
+// The deadlines belong to the application. While the tap writes its own frame, that frame has its
+// own write deadline.
 
 func (c *netConn) SetDeadline(t time.Time) error {
 	if c.conn.lingers() {
@@ -136,7 +134,7 @@ func (c *netConn) SetWriteDeadline(t time.Time) error {
 	return c.conn.opened.deadline.set(t, c.NetConn().SetWriteDeadline, func(time.Time) error { return nil })
 }
 
-// closeWriter is how ReverseProxy closes one direction of a tunnel.
+// closeWriter has the method with which ReverseProxy closes one direction of a tunnel.
 type closeWriter interface{ CloseWrite() error }
 
 type (
@@ -152,8 +150,8 @@ func (c *Conn) closeWrite() error {
 	return c.transport.(closeWriter).CloseWrite()
 }
 
-// Of returns the Recorders of the taps that nc is or stands on, the outermost
-// first: nc is what a library gives out of what it was given.
+// Of yields the Recorders of the taps of nc and of the connections beneath it, the outermost first.
+// nc may be the connection of a library.
 func Of(nc net.Conn) iter.Seq[Recorder] {
 	return func(yield func(Recorder) bool) {
 		for c := range layers(nc) {
@@ -175,11 +173,11 @@ func (w *Wire) tapped() *Conn {
 	return nil
 }
 
-// layers yields nc and what it stands on, as far as each tells: by NetConn, as
-// crypto/tls and the libraries do, or by UnsafeConn, as fasthttp does.
+// layers yields nc and the connections beneath it, as far as they are known: by NetConn, as in
+// crypto/tls and the libraries, or by UnsafeConn, as in fasthttp.
 func layers(nc net.Conn) iter.Seq[net.Conn] {
 	return func(yield func(net.Conn) bool) {
-		for range 16 { // a chain that leads to itself has an end too
+		for range 16 { // the chain may be a loop
 			if nc == nil || !yield(nc) {
 				return
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// inspector is the [frame.Inspector] of one direction. It measures compressed
-// messages, and reads the kinds of messages, each where that is asked for.
+// inspector is the [frame.Inspector] of one direction. It measures compressed messages and reads
+// the kinds of messages, if the Opening asks for that.
 type inspector struct {
 	sizer *sizer
 	kinds *kindReader
@@ -46,9 +46,9 @@ func (i *inspector) End() (decoded int64, kind int32) {
 	return decoded, kind
 }
 
-// inspect has the parsers look into messages as the Opening asks. With another
-// extension than permessage-deflate, payloads need not be DEFLATE: then neither the
-// sizes nor the kinds of messages with an RSV bit are known.
+// inspect makes the parsers look into messages, as the Opening asks. With an extension other than
+// permessage-deflate, payloads may not be DEFLATE. Then neither the sizes nor the kinds of messages
+// with an RSV bit are known.
 func (s *session) inspect(o Opening, e extensions) {
 	sizes := o.Decode && e.rsv == frame.RSV1
 	if !sizes && o.Kinds == nil {
@@ -77,7 +77,7 @@ func (s *session) inspect(o Opening, e extensions) {
 // sizer measures compressed messages.
 type sizer struct {
 	compressed bool
-	counter    *deflate.Counter // of the message that is under way
+	counter    *deflate.Counter // of the message in progress
 }
 
 var counters = sync.Pool{New: func() any { return new(deflate.Counter) }}
@@ -95,8 +95,7 @@ func (s *sizer) payload(b []byte, key [4]byte, offset int64) {
 	s.counter.FeedMasked(b, key, offset)
 }
 
-// end returns the decoded size of the message, and -1 where it is invalid, or is not
-// compressed.
+// end returns the decoded size of the message, or -1 if it is invalid or not compressed.
 func (s *sizer) end() int64 {
 	if s.counter == nil {
 		return -1

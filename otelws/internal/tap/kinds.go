@@ -38,25 +38,25 @@ func NewKinds(declared *messagekind.Kinds) *Kinds {
 	return k
 }
 
-// inflated is how many bytes of a compressed message are inflated: one more than are
-// read, to tell whether there are more.
+// inflated is the number of bytes of a compressed message to decompress. It is one more than are
+// read, to know whether there are more.
 func (k *Kinds) inflated() int { return k.declared.Prefix() + 1 }
 
-// inflater is what the inflating of a message takes.
+// inflater has the buffers for decompressing a message.
 type inflater struct {
 	deflate.Inflater
-	alone  *deflate.Window // of a message that needs none of those before it
+	alone  *deflate.Window // of a message that does not refer to earlier messages
 	prefix []byte
 }
 
-// kinds is what a session has for the kinds of its messages.
+// kinds is the state of a session for the kinds of its messages.
 type kinds struct {
 	shard      *count.KindShard
 	inspectors *[count.Directions]inspector
 }
 
-// of returns the kind of b, which is a single message with size bytes of payload. Like
-// frame.Parser.Whole, it needs no lock.
+// of returns the kind of b, a single message with size bytes of payload. It needs no lock, like
+// frame.Parser.Whole.
 func (k *kinds) of(d count.Direction, b []byte, size int) int {
 	return k.inspectors[d].kinds.whole(b, size)
 }
@@ -66,18 +66,18 @@ type kindReader struct {
 	of         *Kinds
 	fromClient bool
 	part       func([]byte) []byte // Opening.Payload
-	deflate    bool                // RSV1 is that of permessage-deflate
-	takeover   bool                // compressed messages may copy from those before them
+	deflate    bool                // RSV1 belongs to permessage-deflate
+	takeover   bool                // compressed messages may refer to earlier messages
 	windowBits int
-	window     *deflate.Window     // of these, nil before the first and where it is lost
-	stream     *messagekind.Stream // nil where each message stands for itself
+	window     *deflate.Window     // of the earlier messages; nil before the first one, or if it is lost
+	stream     *messagekind.Stream // nil if the protocol has no stream
 	toStream   func([]byte)
 
-	// Of the message that is under way.
+	// The message in progress.
 	text, known bool
-	empty       bool // so far
+	empty       bool // true so far
 	kind        int
-	prefix      *[]byte // nil without a byte, or once the kind is known
+	prefix      *[]byte // nil before the first byte, and after the kind is known
 	inflater    *inflater
 }
 
@@ -94,8 +94,7 @@ func newKindReader(o Opening, e extensions, fromClient bool) *kindReader {
 	return r
 }
 
-// whole returns the kind of a message that is one frame, without an RSV bit. It
-// changes nothing of r.
+// whole returns the kind of a message that is one frame without an RSV bit. It does not change r.
 func (r *kindReader) whole(f []byte, size int) int {
 	n := min(size, r.of.declared.Prefix())
 	text := frame.Opcode(f[0]&0x0f) == frame.Text
@@ -123,12 +122,12 @@ func (r *kindReader) begin(first byte) {
 	r.known, r.empty, r.kind = false, true, r.of.other
 	if r.stream != nil {
 		r.stream.Begin()
-		r.known = r.text // which is no part of the stream
+		r.known = r.text // a text message is not part of the stream
 	}
 	switch rsv := first & (frame.RSV1 | frame.RSV2 | frame.RSV3); {
 	case rsv == 0:
 	case rsv != frame.RSV1 || !r.deflate:
-		r.known = true // it is not, and will not be
+		r.known = true // it cannot become known
 	default:
 		r.beginCompressed()
 	}
@@ -177,7 +176,7 @@ func (r *kindReader) payload(b []byte, key [4]byte, offset int64) {
 			*r.prefix = (*r.prefix)[:0]
 		}
 		room := cap(*r.prefix) - len(*r.prefix)
-		if len(b) > room { // else it may be whole
+		if len(b) > room { // otherwise it may be whole
 			r.read(appendUnmasked(*r.prefix, b[:room], key, offset), false)
 			r.release()
 			return
@@ -186,25 +185,25 @@ func (r *kindReader) payload(b []byte, key [4]byte, offset int64) {
 	}
 }
 
-// toStreamMasked is payload where messages are pieces of a stream.
+// toStreamMasked is payload for messages that are pieces of a stream.
 func (r *kindReader) toStreamMasked(b []byte, key [4]byte, offset int64) {
 	switch {
 	case r.inflater != nil:
 		r.inflater.FeedMasked(b, key, offset)
-	case r.known: // as one that cannot be read
+	case r.known: // it cannot be read
 		r.stream.Lose()
 	default:
 		r.stream.WriteMasked(b, key, offset)
 	}
 }
 
-// read reads the kind of the message that is under way.
+// read reads the kind of the message in progress.
 func (r *kindReader) read(prefix []byte, whole bool) {
 	r.known = true
 	r.kind = r.kindOf(prefix, whole, r.text)
 }
 
-// release gives back what the message has taken.
+// release returns the buffers of the message.
 func (r *kindReader) release() {
 	if r.prefix != nil {
 		r.of.buffers.Put(r.prefix)
@@ -247,18 +246,17 @@ func (r *kindReader) endCompressed() {
 	}
 }
 
-// finish ends the inflating of a message, and says whether all of it was valid.
+// finish ends the decompression of a message. It reports whether the message was valid to its end.
 func (r *kindReader) finish() bool {
 	ok := r.inflater.Finish()
-	if !ok && r.takeover { // what comes may copy from what is not there
+	if !ok && r.takeover { // later messages may refer to the missing bytes
 		r.window, r.windowBits = nil, 0
 	}
 	return ok
 }
 
-// appendUnmasked appends b as it is without its mask (RFC 6455 section 5.3): key,
-// where offset bytes of the frame's payload came before. The capacity of dst is known
-// to take it.
+// appendUnmasked appends b without its mask (RFC 6455 section 5.3). key is the mask, and offset the
+// number of bytes of the frame's payload before b. The capacity of dst must be sufficient.
 func appendUnmasked(dst, b []byte, key [4]byte, offset int64) []byte {
 	from := len(dst)
 	dst = dst[:from+len(b)]

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// lingerLimit is how long a closed connection stays open for the peer to answer the
-// close frame of the tap's. A drain cuts it at its own deadline.
+// lingerLimit is how long a closed connection waits for the peer to answer the tap's close frame. A
+// drain cuts it at its own deadline.
 const lingerLimit = 10 * time.Second
 
-// lingers says whether the library has closed a connection that is still open.
+// lingers reports whether the library has closed a connection that is still open.
 func (sp *speaker) lingers() bool {
 	bye := sp.goodbye.Load()
 	return bye != nil && bye.linger.Load()
@@ -24,8 +24,8 @@ func (c *Conn) lingers() bool {
 	return sp != nil && sp.lingers()
 }
 
-// errorOf returns what the library is told of an error of its Read: one that
-// linger has interrupted was closed.
+// errorOf returns the error that the library gets for an error of its Read. A Read that linger
+// interrupted gets errGoingAway, because the library closed its connection.
 func (c *Conn) errorOf(err error) error {
 	if err != nil && c.lingers() && isTimeout(err) {
 		return errGoingAway
@@ -33,9 +33,9 @@ func (c *Conn) errorOf(err error) error {
 	return err
 }
 
-// linger says whether a connection that the library closes stays open: the tap has
-// said goodbye, and the peer has not answered. A goodbye that is due is said first:
-// the other side of a proxy may have been told before.
+// linger reports whether a connection stays open after the library closed it. It does if the tap
+// has sent a close frame that the peer has not answered. If a close frame is due, linger sends it
+// first, because the other side of a proxy may already have got one.
 func (c *Conn) linger() bool {
 	defer c.contain()
 	s := c.session.Load()
@@ -56,8 +56,7 @@ func (c *Conn) linger() bool {
 	return true
 }
 
-// awaitAnswer reads on until the peer has answered the close frame, and closes the
-// transport.
+// awaitAnswer reads until the peer has answered the close frame, and then closes the transport.
 func (s *session) awaitAnswer(nc net.Conn) {
 	c := s.conn
 	defer c.CutOff()
@@ -84,8 +83,8 @@ func (s *session) awaitAnswer(nc net.Conn) {
 	}
 }
 
-// Answered says whether the tap has said goodbye and the peer has answered. Where
-// nobody reads, it looks for the answer in the kernel.
+// Answered reports whether the tap has sent a close frame and the peer has answered. If nobody
+// reads, it looks for the answer in the kernel.
 func (c *Conn) Answered() bool {
 	defer c.contain()
 	s := c.session.Load()
@@ -105,8 +104,8 @@ func (c *Conn) Answered() bool {
 	return s.answered()
 }
 
-// answered says whether nothing more is to be expected of the peer: it has sent a
-// close frame, or the connection has ended or is given up.
+// answered reports whether nothing more can be expected from the peer: it has sent a close frame,
+// or the connection has ended or was given up.
 func (s *session) answered() bool {
 	v := &s.verdict
 	v.mu.Lock()
@@ -114,7 +113,7 @@ func (s *session) answered() bool {
 	return v.closeReceived || v.ended || v.gaveUp
 }
 
-// isOver says whether the connection has ended.
+// isOver reports whether the connection has ended.
 func (s *session) isOver() bool {
 	v := &s.verdict
 	v.mu.Lock()
@@ -122,7 +121,7 @@ func (s *session) isOver() bool {
 	return v.ended
 }
 
-// spoken says whether this side has said how the connection ends.
+// spoken reports whether this side has said how the connection ends.
 func (s *session) spoken() bool {
 	v := &s.verdict
 	v.mu.Lock()

@@ -7,18 +7,18 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 )
 
-// Passed is what has passed in one direction since the handshake: messages that
-// passed whole, and bytes on the wire.
+// Passed counts the traffic of one direction since the handshake: complete messages, and bytes on
+// the wire.
 type Passed struct {
-	// word is the number of messages and, below it, of Reads in progress: the end of
-	// a Read and the message that it read are one operation.
+	// word has the number of messages and, in its low bits, the number of Reads in progress. So one
+	// operation records the end of a Read and its message.
 	word  atomic.Uint64
 	bytes atomic.Int64
-	last  atomic.Int64 // the instant of the last bytes, 0 before them
+	last  atomic.Int64 // the instant of the last bytes, or 0
 }
 
-// A transport's Reads wait for one another: thousands of them are in progress where
-// something is wrong with the application.
+// The Reads of a transport wait for each other. Thousands of concurrent Reads are a bug of the
+// application.
 const (
 	messageShift = 16
 	readsMask    = 1<<messageShift - 1
@@ -36,17 +36,17 @@ func (p *Passed) message() { p.word.Add(1 << messageShift) }
 // begin counts a Read in progress.
 func (p *Passed) begin() { p.word.Add(1) }
 
-// end counts the end of a Read, and messages that it read.
+// end counts the end of a Read, and the messages of that Read.
 func (p *Passed) end(messages uint64) { p.word.Add(messages<<messageShift - 1) }
 
-// reading says whether a Read is in progress.
+// reading reports whether a Read is in progress.
 func (p *Passed) reading() bool { return p.word.Load()&readsMask != 0 }
 
-// lastResolution is how far last may be behind: most messages come shortly after
-// another one, and need not be noted.
+// lastResolution is how old last may be. Most messages come shortly after another one, and do not
+// update it.
 const lastResolution = 10 * time.Millisecond
 
-// at takes note that bytes have passed.
+// at records that bytes have passed.
 func (p *Passed) at(now clock.Instant) {
 	if now-clock.Instant(p.last.Load()) >= lastResolution {
 		p.last.Store(int64(now))

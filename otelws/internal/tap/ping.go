@@ -8,19 +8,17 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// ping is a ping that the peer has not answered. Of its payload a hash is kept, so
-// that an entry is small.
+// ping is an unanswered ping. It has a hash of the payload, so that it is small.
 type ping struct {
 	payload uint64
 	sent    clock.Instant
 }
 
-// pings are those in flight, the oldest first.
+// pings are the unanswered pings, the oldest first.
 type pings struct{ list []ping }
 
-// maxPings bounds the pings in flight that a connection remembers. For a new one the
-// oldest but one is forgotten: the oldest is the next to be answered, however many
-// are in flight.
+// maxPings limits the number of pings that a connection remembers. If there are more, the second
+// oldest is forgotten. The oldest is kept, because it is the next to be answered.
 const maxPings = 8
 
 var pingSeed = maphash.MakeSeed()
@@ -30,7 +28,7 @@ func payloadHash(f *frame.Frame) uint64 {
 	return maphash.Bytes(pingSeed, f.AppendPayload(buf[:0]))
 }
 
-// pinged takes note of a ping about to be written.
+// pinged records a ping that will be written.
 func (s *session) pinged(f *frame.Frame, at clock.Instant) {
 	v := &s.verdict
 	v.mu.Lock()
@@ -41,8 +39,8 @@ func (s *session) pinged(f *frame.Frame, at clock.Instant) {
 	v.pings.add(ping{payload: payloadHash(f), sent: at})
 }
 
-// ponged records the round trip of the ping that a pong answers. A pong that
-// answers none is no heartbeat.
+// ponged records the round-trip time of the ping that a pong answers. A pong that answers no ping
+// is not a heartbeat.
 func (s *session) ponged(f *frame.Frame) {
 	at := clock.Now()
 	payload := payloadHash(f)
@@ -51,7 +49,7 @@ func (s *session) ponged(f *frame.Frame) {
 	sent, found := v.pings.take(payload)
 	if found {
 		if len(v.pings.list) == 0 {
-			v.pings = nil // an idle connection's weight counts
+			v.pings = nil // to save memory in idle connections
 		}
 		v.answers++
 		v.roundTrip = at - sent
@@ -62,8 +60,7 @@ func (s *session) ponged(f *frame.Frame) {
 	}
 }
 
-// add remembers p. Of several with one payload that are in flight together, the
-// first is kept.
+// add remembers p. If several unanswered pings have the same payload, only the first is kept.
 func (all *pings) add(p ping) {
 	for _, q := range all.list {
 		if q.payload == p.payload {
@@ -76,8 +73,8 @@ func (all *pings) add(p ping) {
 	all.list = append(all.list, p)
 }
 
-// take returns when the ping with a payload was sent, and forgets it and those
-// before it: a peer may answer the latest alone (RFC 6455 section 5.5.3).
+// take returns the time of the ping with a payload. It forgets this ping and all earlier ones,
+// because a peer may answer only the latest ping (RFC 6455 section 5.5.3).
 func (all *pings) take(payload uint64) (sent clock.Instant, ok bool) {
 	if all == nil {
 		return 0, false

@@ -6,16 +6,16 @@ import (
 	"net/http"
 )
 
-// requestHead finds the end of a request's head, in whatever pieces that comes.
-// The zero value is at its beginning.
+// requestHead finds the end of a request's head, which may arrive in pieces. The zero value is
+// ready for use.
 type requestHead struct {
-	kept    []byte // of a head that comes in pieces
-	line    int    // where the line under way begins
+	kept    []byte // a head that arrives in pieces
+	line    int    // index of the current line
 	upgrade bool   // the head has a header Upgrade
 }
 
-// find returns the place in b after the head, 0 where it is not whole. b is all of
-// the head so far.
+// find returns the index in b after the head, or 0 if the head is not complete. b is the complete
+// head so far.
 func (h *requestHead) find(b []byte) (end int) {
 	for {
 		n := bytes.IndexByte(b[h.line:], '\n')
@@ -39,7 +39,7 @@ func isUpgrade(line []byte) bool {
 	return len(line) >= len(upgrade) && bytes.EqualFold(line[:len(upgrade)], upgrade)
 }
 
-// parseRequest returns the request of head, nil where that is none.
+// parseRequest returns the request of head, or nil if head is invalid.
 func parseRequest(head []byte) *http.Request {
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {
@@ -49,7 +49,7 @@ func parseRequest(head []byte) *http.Request {
 	return r
 }
 
-// Protocol is what a Wire cannot read.
+// Protocol is a protocol that a Wire cannot read.
 type Protocol uint8
 
 // The protocols that are recognised.
@@ -57,7 +57,7 @@ const (
 	TLS Protocol = iota
 	ProxyProtocol
 	HTTP2
-	Protocols // how many there are
+	Protocols // their number
 )
 
 var prefaces = [Protocols][][]byte{
@@ -69,7 +69,7 @@ var prefaces = [Protocols][][]byte{
 	HTTP2: {[]byte("PRI * HTTP/2.0")},
 }
 
-// protocolOf returns the protocol that begins with b, if it is one of those.
+// protocolOf returns the protocol that begins with b, if it is one of Protocol.
 func protocolOf(b []byte) (p Protocol, ok bool) {
 	for p, all := range prefaces {
 		for _, preface := range all {
@@ -81,20 +81,19 @@ func protocolOf(b []byte) (p Protocol, ok bool) {
 	return 0, false
 }
 
-// method is how a head begins, of the requests that are looked at.
+// method is the beginning of a head that the tap looks at.
 var (
 	get     = []byte("GET ")
 	connect = []byte("CONNECT ")
 )
 
-// begins says whether b is the beginning of what begins with prefix.
+// begins reports whether b may be the beginning of data that begins with prefix.
 func begins(b, prefix []byte) bool {
 	n := min(len(b), len(prefix))
 	return bytes.Equal(b[:n], prefix[:n])
 }
 
-// status returns the status of a response that begins with b, 0 where b does not
-// show it.
+// status returns the status of a response that begins with b, or 0 if b does not contain it.
 func status(b []byte) (code int) {
 	const version = "HTTP/1.x "
 	if len(b) < len(version)+3 || string(b[:7]) != version[:7] {

@@ -14,51 +14,51 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 )
 
-// handshake is the state of a Conn whose response has not passed. The response
-// goes out, or for a connection that was dialed it comes in. What goes the other
-// way meanwhile follows the request.
+// handshake is the state of a Conn whose response has not passed. An accepted connection writes the
+// response, and a dialed connection reads it. Bytes in the opposite direction belong to the time
+// after the request.
 type handshake struct {
-	request http.Header // where the response comes in, of the request that it answers
+	request http.Header // the header of the request, if this side reads the response
 
 	mu       sync.Mutex
 	phase    phase
-	unsent   int           // bytes of the request that are still to be written
-	early    *bytes.Buffer // what has followed the request
+	unsent   int           // number of bytes of the request that are not yet written
+	early    *bytes.Buffer // the bytes after the request
 	earlyAt  clock.Instant
-	head     *bytes.Buffer // of a response that passes through the Conn, so far
-	whole    bool          // the end of that response has passed, or is being written
+	head     *bytes.Buffer // the part of the response's head that has passed
+	whole    bool          // the end of the head has passed, or is being written
 	unread   bool          // more has been written since that, or less than there was
 	peerLeft bool
 }
 
-// incoming says whether the response comes in.
+// incoming reports whether this side reads the response.
 func (h *handshake) incoming() bool { return h.request != nil }
 
-// phase is how far a handshake has got. It only goes on.
+// phase is the progress of a handshake. It only increases.
 type phase uint8
 
 const (
 	answering phase = iota // the response has not passed
-	opening                // it has, and the Recorder is told
+	opening                // the response has passed, and the Recorder is called
 	over                   // the Conn has a session, or is foreign
 )
 
-// The bounds of what is kept during a handshake. A peer, or a handler, that goes
-// beyond is no WebSocket's.
+// The limits of the data that is kept during a handshake. A peer or a handler that exceeds them
+// does not speak WebSocket.
 const (
 	maxEarly = 64 << 10
 	maxHead  = 64 << 10
 )
 
-// await has the response come in: it answers a request with the given header, of
-// which the next unsent bytes that are written are the end.
+// await prepares c to read the response. request is the header of its request. The next unsent
+// bytes that are written are the end of that request.
 func (c *Conn) await(request http.Header, unsent int) {
 	h := c.handshake.Load()
 	h.request, h.unsent = request, unsent
 }
 
-// Hold keeps b, which the server read before it gave up the transport: the first
-// part of what the peer has sent.
+// Hold keeps b, the first bytes of the peer. The server had read them before it handed over the
+// transport.
 func (c *Conn) Hold(b []byte) {
 	defer c.contain()
 	if len(b) > 0 {
@@ -66,9 +66,9 @@ func (c *Conn) Hold(b []byte) {
 	}
 }
 
-// receivedEarly takes note of b, which has come from the peer before there was a
-// session: a part of the response, or what is to be kept until the connection
-// opens. It returns the session where b belongs to one.
+// receivedEarly records b, which the peer sent before there was a session. It is a part of the
+// response, or data to keep until the connection opens. If b belongs to a session, receivedEarly
+// returns the session.
 func (c *Conn) receivedEarly(b []byte) *session {
 	h := c.handshake.Load()
 	switch {
@@ -85,8 +85,7 @@ func (c *Conn) receivedEarly(b []byte) *session {
 	return nil
 }
 
-// keepEarly keeps b, which has followed the request, and says whether the handshake
-// was over before.
+// keepEarly keeps b, which followed the request. It reports whether the handshake was already over.
 func (c *Conn) keepEarly(h *handshake, b []byte) (isOver bool) {
 	isOver, fits := h.keep(b)
 	if !fits {
@@ -116,7 +115,8 @@ func (h *handshake) keep(b []byte) (isOver, fits bool) {
 	return false, true
 }
 
-// advance brings the handshake to the phase to, and returns the phase before.
+// advance sets the phase to the given one, unless it is later already, and returns the previous
+// phase.
 func (h *handshake) advance(to phase) (before phase) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -128,7 +128,7 @@ func (h *handshake) advance(to phase) (before phase) {
 	return before
 }
 
-// abandon ends a handshake that comes to no connection: the Conn is foreign.
+// abandon ends a handshake that opens no connection. The Conn becomes foreign.
 func (c *Conn) abandon(status int) {
 	h := c.handshake.Load()
 	if h == nil {
@@ -141,14 +141,14 @@ func (c *Conn) abandon(status int) {
 	c.refused.Store(int32(status))
 	c.handshake.Store(nil)
 	if h.incoming() && status == http.StatusSwitchingProtocols {
-		status = 0 // it answers another request, or none: no connection begins
+		status = 0 // it does not answer this request, so no connection begins
 	}
-	if before == answering { // else open tells
+	if before == answering { // otherwise open calls Refused
 		c.recorder.Refused(status)
 	}
 }
 
-// Discard ends a handshake that somebody else watches, and tells nobody.
+// Discard ends a handshake that something else watches. It calls no method of the Recorder.
 func (c *Conn) Discard() {
 	if h := c.handshake.Load(); h != nil && h.discard() {
 		c.handshake.Store(nil)
@@ -165,8 +165,8 @@ func (h *handshake) discard() bool {
 	return true
 }
 
-// readEnded takes note of a Read that has failed for good before there was a
-// response. A peer that has sent all it will may still get one.
+// readEnded records that a Read failed for good before there was a response. A peer that has
+// finished sending may still get a response.
 func (h *handshake) readEnded(err error) (goesOn bool) {
 	if h.incoming() || !errors.Is(err, io.EOF) {
 		return false
@@ -177,21 +177,21 @@ func (h *handshake) readEnded(err error) (goesOn bool) {
 	return h.phase == answering
 }
 
-// Open begins the session: a response with the given header has gone out.
+// Open begins the session. A response with the given header has been written.
 func (c *Conn) Open(response http.Header) {
 	defer c.contain()
 	c.open(response, write{})
 }
 
-// open begins the session. w is the rest of the Write, or else of the Read, that
-// had the end of the response. What has passed so far is read now.
+// open begins the session. w is the rest of the Write, or of the Read, that contained the end of
+// the response. The bytes that were kept are read now.
 func (c *Conn) open(response http.Header, w write) {
 	h := c.handshake.Load()
 	if h == nil || h.advance(opening) != answering {
 		return
 	}
 	o := c.recorder.Opening(response)
-	if !c.begin(h, o, response, w) { // closed while the response went out
+	if !c.begin(h, o, response, w) { // it was closed while the response was written
 		c.recorder.Refused(0)
 		return
 	}
@@ -225,7 +225,7 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	if h.incoming() {
 		received, w = w.p, write{p: received, n: len(received), begun: h.earlyAt}
 	}
-	// A ping beside the response was sent when its Write began.
+	// If a ping was sent together with the response, it was sent when that Write began.
 	var ahead events
 	s.readAhead(w.p, w.begun, &ahead)
 	s.wrote(w.p, w.n, &ahead)
@@ -242,7 +242,7 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	return true
 }
 
-// write is a Write: what was to be written, when, and what came of it.
+// write describes a Write: its bytes, its time and its result.
 type write struct {
 	p     []byte
 	begun clock.Instant
@@ -250,11 +250,11 @@ type write struct {
 	err   error
 }
 
-// writeEarly is Write while the response has not come in: the end of the request,
-// and whatever the library does not keep back until it is answered.
+// writeEarly is Write while the response has not arrived. It writes the end of the request, and
+// whatever the library sends without waiting for the answer.
 func (c *Conn) writeEarly(h *handshake, p []byte) (n int, err error) {
 	s, begun := &c.opened, clock.Now()
-	s.writing.Begin(begun) // the session may begin meanwhile
+	s.writing.Begin(begun) // the session may begin in the meantime
 	defer s.endWrite(begun)
 	if c.keepEarly(h, p) {
 		return c.Write(p)
@@ -269,7 +269,7 @@ func (c *Conn) writeEarly(h *handshake, p []byte) (n int, err error) {
 	return n, err
 }
 
-// cutShort takes note that less was written than was kept.
+// cutShort records that fewer bytes were written than were kept.
 func (h *handshake) cutShort(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -279,9 +279,8 @@ func (h *handshake) cutShort(s *session) {
 	}
 }
 
-// writeResponse is Write while the response has not gone out: gorilla/websocket,
-// gobwas/ws and httputil.ReverseProxy hijack first and write the response
-// themselves.
+// writeResponse is Write while the response has not been written. gorilla/websocket, gobwas/ws and
+// httputil.ReverseProxy hijack first, and then write the response themselves.
 func (c *Conn) writeResponse(h *handshake, p []byte) (int, error) {
 	response, end := c.readResponse(h, p)
 	begun := clock.Now()
@@ -302,10 +301,9 @@ func (c *Conn) wroteResponse(response http.Header, end int, w write) {
 	}
 }
 
-// readResponse reads p, which is about to be written or has been read, as part of
-// the response's head. Where a head ends in p
-// that switches to WebSocket, it returns its header and the place in p after it.
-// Any other response is a handshake that failed.
+// readResponse reads p, which will be written or has been read, as a part of the response's head.
+// If p completes a head that switches to WebSocket, it returns the header, and the index in p after
+// the head. Any other response means that the handshake failed.
 func (c *Conn) readResponse(h *handshake, p []byte) (response http.Header, end int) {
 	defer c.contain()
 	response, end, status, failed := h.read(p)
@@ -348,26 +346,25 @@ func (h *handshake) read(p []byte) (response http.Header, end, status int, faile
 	}
 }
 
-// IsInterim says whether another response follows one with status (RFC 9110
-// section 15.2).
+// IsInterim reports whether another response follows a response with this status (RFC 9110 section
+// 15.2).
 func IsInterim(status int) bool {
 	return status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
 }
 
-// SwitchesToWebSocket says whether a response agrees to the WebSocket.
+// SwitchesToWebSocket reports whether a response accepts the WebSocket.
 func SwitchesToWebSocket(status int, header http.Header) bool {
 	return status == http.StatusSwitchingProtocols && HasToken(header, "Upgrade", "websocket")
 }
 
-// AcceptsKey says whether a response proves that it understood the request (RFC
-// 6455 section 4.2.2). A client ends the connection otherwise.
+// AcceptsKey reports whether a response proves that the server understood the request (RFC 6455
+// section 4.2.2). Otherwise a client ends the connection.
 func AcceptsKey(request, response http.Header) bool {
 	sum := sha1.Sum([]byte(request.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return response.Get("Sec-WebSocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// HasToken says whether a header that is a comma-separated list has token, in any
-// case.
+// HasToken reports whether a header that is a comma-separated list contains token, in any case.
 func HasToken(h http.Header, name, token string) bool {
 	for t := range tokens(h, name) {
 		if strings.EqualFold(t, token) {

@@ -11,24 +11,23 @@ import (
 
 // session is the state of a Conn that is, or was, a WebSocket.
 //
-// A message that is one frame, and one Read or Write, as most are, is counted
-// without a lock. For the rest there are locks, which are held for the time that
-// it takes to read headers, never during I/O, and are taken in the order inbound,
-// outbound, verdict.
+// Most messages are one frame, and one Read or Write. These are counted without a lock. For
+// everything else there are locks. They are held only while headers are read, never during I/O. The
+// order of locking is inbound, outbound, verdict.
 type session struct {
-	// What each Read and each Write needs comes first, in the order in which a server
-	// with many connections finds it in the fewest cache lines.
+	// The fields that each Read and Write needs come first. Their order is the one that needs the
+	// fewest cache lines in a server with many connections.
 	conn     *Conn
 	shard    *count.Shard
-	speaker  atomic.Pointer[speaker] // nil until the tap is asked to speak
+	speaker  atomic.Pointer[speaker] // nil until the tap must send a frame
 	writing  count.Writing           // the Writes in progress
 	flags    flags
-	messages bool // there is more to do for a message than to count it
+	messages bool // a message needs more than counting
 	recorded bool // Recorder.Message is called
 	inbound  stream
 	outbound stream
 
-	kinds    *kinds // nil where they are not read
+	kinds    *kinds // nil if kinds are not read
 	start    clock.Instant
 	closes   func() // Opening.Closing
 	deadline deadline
@@ -38,12 +37,12 @@ type session struct {
 	verdict  verdict
 }
 
-// flags are facts about a session that change rarely.
+// flags are properties of a session that change rarely.
 type flags struct{ bits atomic.Uint32 }
 
 const (
-	timedOut   = 1 << iota // a deadline has passed, and no bytes since
-	stopped                // Reads are interrupted by their deadline
+	timedOut   = 1 << iota // a deadline has passed, and no byte since
+	stopped                // Reads were interrupted by a deadline
 	inParts                // large Writes are cut into parts
 	halfClosed             // CloseWrite has been called
 )
@@ -52,17 +51,17 @@ func (f *flags) has(flag uint32) bool { return f.bits.Load()&flag != 0 }
 func (f *flags) set(flag uint32)      { f.bits.Or(flag) }
 func (f *flags) clear(flag uint32)    { f.bits.And(^flag) }
 
-// stream is what passes in one direction.
+// stream is the state of one direction.
 type stream struct {
-	// between says that the parser stands between messages: Parser.Whole alone may
-	// tell what comes next. It changes with the lock held.
+	// between is true while the parser is between two messages. Then Parser.Whole alone can read
+	// the next one. It changes only with the lock held.
 	between atomic.Bool
 	passed  Passed
 	parser  frame.Parser
 	mu      sync.Mutex
 }
 
-// prepare makes s ready to be opened.
+// prepare prepares s for its opening.
 func (s *session) prepare(o Opening, e extensions) {
 	s.shard, s.recorded, s.start = o.Shard, o.Messages, clock.Now()
 	s.messages = o.Messages || o.Kinds != nil
@@ -80,7 +79,7 @@ func (s *session) stream(d count.Direction) *stream {
 	return &s.outbound
 }
 
-// stop has no more frames read.
+// stop ends the reading of frames.
 func (s *session) stop() {
 	s.inbound.stop()
 	s.outbound.stop()
@@ -93,15 +92,15 @@ func (t *stream) stop() {
 	t.update()
 }
 
-// update brings between up to date. It is called with the lock held.
+// update updates between. The caller holds the lock.
 func (t *stream) update() {
 	if between := t.parser.BetweenMessages(); between != t.between.Load() {
 		t.between.Store(between)
 	}
 }
 
-// single returns the payload size of the message that b is, and -1 where the
-// frames of b are to be read one by one.
+// single returns the payload size of b if b is one whole message. Otherwise it returns -1, and the
+// frames of b must be read one by one.
 func (t *stream) single(b []byte) int {
 	if !t.between.Load() {
 		return -1
@@ -114,8 +113,8 @@ func (t *stream) single(b []byte) int {
 
 func opcodeOf(b []byte) frame.Opcode { return frame.Opcode(b[0] & 0x0f) }
 
-// received takes note of b, which has come from the peer. messages is how many
-// messages are left for Passed.end to count.
+// received records b, which came from the peer. messages is the number of messages that Passed.end
+// must count.
 func (s *session) received(b []byte) (messages uint64) {
 	if size := s.inbound.single(b); size >= 0 {
 		s.countSingle(count.Receive, s.shard.Singles(count.Receive, opcodeOf(b)), size, b)
@@ -131,7 +130,7 @@ func (s *session) received(b []byte) (messages uint64) {
 	return 0
 }
 
-// readInbound reads the frames of b. It is called with the lock held.
+// readInbound reads the frames of b. The caller holds the lock.
 func (s *session) readInbound(b []byte) {
 	s.countBytes(count.Receive, len(b))
 	for len(b) > 0 {
@@ -158,11 +157,11 @@ func (s *session) receivedFrame(f *frame.Frame) {
 	case frame.Close:
 		s.closeFrame(f, Peer)
 	}
-	s.inbound.passed.at(clock.Coarse()) // of a close frame too, but after what came before it was told
+	s.inbound.passed.at(clock.Coarse()) // this includes a close frame, but comes after the events before it
 }
 
-// write is Write. Where a frame of the tap's own is due and a frame of p ends
-// within p, as in what a proxy copies, p is written in two parts.
+// write is Write. If a frame of the tap is due, and a frame of p ends within p, as in the traffic
+// of a proxy, it writes p in two parts.
 func (s *session) write(p []byte) (int, error) {
 	if s.writing.Load().Has(count.FlagWanted) {
 		if end := s.firstFrameEnd(p); end > 0 && end < len(p) {
@@ -177,7 +176,7 @@ func (s *session) write(p []byte) (int, error) {
 	return s.writeOnce(p)
 }
 
-// writeOnce writes p by one Write of the transport.
+// writeOnce writes p with one Write of the transport.
 func (s *session) writeOnce(p []byte) (n int, err error) {
 	begun := clock.Now()
 	word := s.writing.Begin(begun)
@@ -197,7 +196,7 @@ func (s *session) writeOnce(p []byte) (n int, err error) {
 	return n, err
 }
 
-// endWrite ends a Write that is counted in writing.
+// endWrite ends a Write that writing counts.
 func (s *session) endWrite(begun clock.Instant) {
 	if left := s.writing.End(begun); left.Has(count.FlagWanted) && left.Number() == 0 {
 		s.speak(true)
@@ -217,7 +216,7 @@ func (s *session) wroteSingle(singles *count.Singles, size int, p []byte, n int,
 	}
 }
 
-// writeFrames is write for whatever is not a single message.
+// writeFrames is write for everything that is not a single message.
 func (s *session) writeFrames(p []byte, begun clock.Instant) (int, error) {
 	var ahead events
 	s.readAheadLocked(p, begun, &ahead)
@@ -241,7 +240,7 @@ func (s *session) wroteFrames(p []byte, n int, err error, ahead *events) {
 	}
 }
 
-// timedWrite writes p to the transport, and counts the time that it takes.
+// timedWrite writes p to the transport, and records the time.
 func (s *session) timedWrite(p []byte, begun clock.Instant, singles *count.Singles) (n int, err error) {
 	s.shard.BeginWrite(singles, begun)
 	defer func() {
@@ -257,8 +256,8 @@ func (s *session) timedWrite(p []byte, begun clock.Instant, singles *count.Singl
 	return s.conn.transport.Write(p)
 }
 
-// partSize is the size of the parts in which what is large is written to a
-// transport that does not tell how far its bytes have got.
+// partSize is the size of the parts of a large write, on a transport that does not tell how much of
+// it the peer has accepted.
 const partSize = 64 << 10
 
 func (s *session) writeInParts(p []byte) (n int, err error) {
@@ -273,22 +272,21 @@ func (s *session) writeInParts(p []byte) (n int, err error) {
 	}
 }
 
-// event is a frame that ends at a place in a Write.
+// event is a frame that ends at some index of a Write.
 type event struct {
-	message int64 // as in frame.Frame, as are decoded and kind
+	message int64 // as in frame.Frame; the same holds for decoded and kind
 	decoded int64
 	end     int
 	kind    int32
 	opcode  frame.Opcode
-	err     frame.Error // of what comes after the frame before
+	err     frame.Error // the error of the bytes after the previous frame
 }
 
 func eventOf(f *frame.Frame, end int) event {
 	return event{message: f.Message, decoded: f.Decoded, kind: f.Kind, end: end, opcode: f.Opcode}
 }
 
-// events are what was read ahead of one Write: a few as a rule, and many of a
-// proxy's.
+// events are the frames that were read ahead of one Write: usually a few, in a proxy many.
 type events struct {
 	n    int
 	few  [8]event
@@ -304,8 +302,7 @@ func (e *events) all() []event {
 	return e.few[:e.n]
 }
 
-// remember adds e to ahead. Where that is full, the frames in it are counted
-// before the Write has ended.
+// remember adds e to ahead. If ahead is full, its frames are counted before the Write has ended.
 func (s *session) remember(ahead *events, e event) {
 	switch {
 	case ahead.many == nil && ahead.n == len(ahead.few):
@@ -319,7 +316,7 @@ func (s *session) remember(ahead *events, e event) {
 	ahead.all()[ahead.n-1] = e
 }
 
-// readAheadLocked is readAhead for a Write that begins.
+// readAheadLocked is like readAhead, for a Write that begins.
 func (s *session) readAheadLocked(p []byte, begun clock.Instant, ahead *events) {
 	defer s.conn.contain()
 	s.outbound.mu.Lock()
@@ -328,9 +325,8 @@ func (s *session) readAheadLocked(p []byte, begun clock.Instant, ahead *events) 
 	s.outbound.update()
 }
 
-// readAhead reads what is about to be written, for the pings and close frames
-// that the peer may answer before the Write returns. ahead gets the frames that
-// end in p.
+// readAhead reads p, which will be written. It looks for pings and close frames, because the peer
+// may answer them before the Write returns. ahead gets the frames that end in p.
 func (s *session) readAhead(p []byte, begun clock.Instant, ahead *events) {
 	for at := 0; at < len(p); {
 		f, n, ok, err := s.outbound.parser.Next(p[at:])
@@ -351,11 +347,11 @@ func (s *session) readAhead(p []byte, begun clock.Instant, ahead *events) {
 	}
 }
 
-// wrote counts the first n bytes of p, in which the frames of ahead end. Where a
-// Write stops short, its bytes are counted and nothing more is read: the rest may
-// be written again, or never. Then it is called with the lock held.
+// wrote counts the first n bytes of p, in which the frames of ahead end. If a Write is short, its
+// bytes are counted, and nothing more is read, because the rest may be written again or never. The
+// caller then holds the lock.
 func (s *session) wrote(p []byte, n int, ahead *events) {
-	n = min(max(n, 0), len(p)) // a transport may break the contract of io.Writer
+	n = min(max(n, 0), len(p)) // a transport may violate the contract of io.Writer
 	s.countBytes(count.Transmit, n)
 	s.countEvents(ahead, n)
 	if ahead.many != nil {
@@ -366,7 +362,7 @@ func (s *session) wrote(p []byte, n int, ahead *events) {
 	}
 }
 
-// countEvents counts the events that end within the first n bytes.
+// countEvents counts the events that end in the first n bytes.
 func (s *session) countEvents(ahead *events, n int) {
 	for _, e := range ahead.all() {
 		if e.end > n {
@@ -383,10 +379,10 @@ func (s *session) countEvents(ahead *events, n int) {
 	}
 }
 
-// brokeOff counts the first n bytes of p, which was to be a single message.
+// brokeOff counts the first n bytes of p, which was one message.
 func (s *session) brokeOff(p []byte, n int) {
 	if n == 0 {
-		return // the next Write begins where this one did
+		return // the next Write begins at the same place
 	}
 	s.outbound.mu.Lock()
 	defer s.outbound.mu.Unlock()
@@ -394,11 +390,11 @@ func (s *session) brokeOff(p []byte, n int) {
 	s.outbound.update()
 }
 
-// The count functions count what has passed in one direction. The lock of the
-// direction is held where the connection is not known to stand between messages.
+// The count functions count the bytes of one direction. The caller holds the lock of the direction,
+// unless the connection is known to be between two messages.
 
-// countSingle counts b, which is a single message with size bytes of payload, all but
-// its number in Passed.
+// countSingle counts b, a single message with size bytes of payload, except in the number of
+// messages in Passed.
 func (s *session) countSingle(d count.Direction, singles *count.Singles, size int, b []byte) {
 	s.progress()
 	singles.Add(size)
@@ -412,7 +408,7 @@ func (s *session) countSingle(d count.Direction, singles *count.Singles, size in
 	}
 }
 
-// message does what there is to do for a message beside counting it in the shard.
+// message does everything for a message except counting it in the shard.
 func (s *session) message(d count.Direction, size int64, kind int) {
 	if s.kinds != nil {
 		s.kinds.shard.Add(d, kind, size)
@@ -454,7 +450,7 @@ func (s *session) protocolError(err frame.Error) {
 	}
 }
 
-// progress takes note that bytes have passed.
+// progress records that bytes have passed.
 func (s *session) progress() {
 	if s.flags.has(timedOut) {
 		s.flags.clear(timedOut)

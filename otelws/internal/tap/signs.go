@@ -6,23 +6,23 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
-// Signs are the signs of a connection's life so far.
+// Signs are the signs of life of a connection so far.
 type Signs struct {
 	Open    bool   // the connection has opened and has not ended
-	Pings   uint32 // of the tap's own, that have been written
+	Pings   uint32 // pings of the tap that have been written
 	Answers uint32 // pongs that answered a ping
 	Frames  int64  // messages and control frames received
-	Bytes   int64  // received, as far as this side has read
-	Parts   int64  // bytes written, in parts
-	Failed  uint32 // Reads that have returned an error, a deadline's among it
+	Bytes   int64  // bytes received that this side has read
+	Parts   int64  // bytes written in parts
+	Failed  uint32 // Reads that returned an error, including exceeded deadlines
 	Reading bool   // a Read is in progress
 
-	// As the kernel knows, where HasKernel says so.
+	// The kernel's values, if HasKernel is true.
 	Kernel    socket.Progress
 	HasKernel bool
 }
 
-// Signs returns the signs of the connection's life.
+// Signs returns the signs of life of the connection.
 func (c *Conn) Signs() (g Signs) {
 	defer c.contain()
 	s := c.session.Load()
@@ -47,15 +47,14 @@ func (c *Conn) Signs() (g Signs) {
 	return g
 }
 
-// The least progress that is a sign of life: a byte a heartbeat is none.
+// The least progress that is a sign of life. A byte for each heartbeat is not enough.
 const (
 	leastRate  = 64 // bytes a second
 	leastBytes = 2
 )
 
-// AliveSince says whether the peer has shown that it is alive in the time d since
-// before, when a ping was due that it has not answered. before.Kernel.Written is as
-// it was after the ping.
+// AliveSince reports whether the peer has shown life in the time d since before. At that time, a
+// ping was due, which the peer has not answered. before.Kernel.Written is the value after the ping.
 func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	least := int64(max(leastRate*d.Seconds(), leastBytes))
 	if g.Frames != before.Frames || g.Bytes-before.Bytes >= least || g.Parts-before.Parts >= least {
@@ -70,14 +69,14 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 		return true
 	}
 	gotOn := int64(g.Kernel.Acked-before.Kernel.Acked) >= least
-	if !sent { // for what stands before it
+	if !sent { // because of the bytes before it
 		return gotOn || g.Kernel.Acked == g.Kernel.Written
 	}
-	// Once the ping has got there, what follows it says nothing.
+	// After the ping has arrived, progress of later bytes does not count.
 	return gotOn && g.Kernel.Acked < before.Kernel.Written
 }
 
-// kernel returns what leads to the socket.
+// kernel returns the access to the socket.
 func (c *Conn) kernel() any {
 	if nc := c.socket(); nc != nil {
 		return nc

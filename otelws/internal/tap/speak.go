@@ -17,12 +17,12 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
-// speaker is what a session has more that writes control frames of its own. They
-// go where a frame has ended and no Write is in progress: count.FlagWanted in the
-// session's writing asks for that, and count.FlagHeld keeps Writes off meanwhile.
+// speaker is the additional state of a session that sends its own control frames. It sends them
+// when a frame has ended and no Write is in progress. count.FlagWanted in the writing of the
+// session requests that. count.FlagHeld holds Writes back in the meantime.
 type speaker struct {
-	mu   sync.Mutex // held while a frame of the tap's is written
-	rest *[]byte    // what is left to write of that frame, nil between frames
+	mu   sync.Mutex // held while a frame of the tap is written
+	rest *[]byte    // the unwritten rest of that frame; nil between frames
 
 	wanted  atomic.Uint32 // wantPing, wantClose
 	written atomic.Uint32 // pings
@@ -35,14 +35,14 @@ const (
 	wantClose
 )
 
-// The limits on how long a frame of the tap's own may take to be written: by itself,
-// and behind a Write of the library's, which must not be held up.
+// The time limits for writing the tap's own frame: alone, and after a Write of the library, which
+// must not be delayed.
 const (
 	speakLimit  = 5 * time.Second
 	behindLimit = 10 * time.Millisecond
 )
 
-// ask has the session write a control frame as soon as it may.
+// ask makes the session write a control frame as soon as possible.
 func (s *session) ask(want uint32) {
 	sp := s.speaking()
 	sp.wanted.Or(want)
@@ -50,7 +50,7 @@ func (s *session) ask(want uint32) {
 	s.speak(false)
 }
 
-// speaking returns the speaker, which it makes at first use.
+// speaking returns the speaker, and creates it if necessary.
 func (s *session) speaking() *speaker {
 	if sp := s.speaker.Load(); sp != nil {
 		return sp
@@ -59,9 +59,9 @@ func (s *session) speaking() *speaker {
 	return s.speaker.Load()
 }
 
-// Ping writes a ping of the tap's own, as soon as no frame is under way. The pong
-// that answers it is not passed on. Ping returns when the ping is written, or
-// when that is left to a Write of the library's.
+// Ping writes a ping as soon as no frame is in progress. The pong that answers it does not reach
+// the library. Ping returns when the ping has been written, or when a Write of the library will
+// write it.
 func (c *Conn) Ping() {
 	defer c.contain()
 	if s := c.session.Load(); s != nil {
@@ -69,10 +69,10 @@ func (c *Conn) Ping() {
 	}
 }
 
-// speak writes what is wanted. Where a Write is in progress, its end does that,
-// with behind set. A frame is written where there is room for it. A plain socket may
-// also take a part of it, whose rest goes before the library's next Write; TLS would
-// break.
+// speak writes the frames that are wanted. If a Write is in progress, its end calls speak with
+// behind set. A frame is written only if there is room for it. A plain socket may also accept a
+// part of it; then the rest is written before the next Write of the library. TLS would break by
+// that.
 func (s *session) speak(behind bool) {
 	defer s.conn.contain()
 	sp := s.speaker.Load()
@@ -88,7 +88,7 @@ func (s *session) speak(behind bool) {
 		}
 		more := s.say(sp, behind)
 		if sp.rest == nil && !sp.said() {
-			s.writing.Clear(count.FlagHeld) // a Write that came meanwhile waits for mu, and goes first
+			s.writing.Clear(count.FlagHeld) // a Write that came in the meantime waits for mu, and is first
 		}
 		if !more {
 			return
@@ -96,7 +96,7 @@ func (s *session) speak(behind bool) {
 	}
 }
 
-// say writes one frame. It says whether to go on.
+// say writes one frame. It reports whether to continue.
 func (s *session) say(sp *speaker, behind bool) (more bool) {
 	out := &s.outbound
 	out.mu.Lock()
@@ -107,11 +107,11 @@ func (s *session) say(sp *speaker, behind bool) (more bool) {
 	switch {
 	case s.isOver() || s.flags.has(halfClosed):
 		wanted = 0
-	case sp.rest != nil: // an earlier one goes on
+	case sp.rest != nil: // an earlier frame is in progress
 		return s.sayRest(sp, behind)
 	case stopped: // nobody knows where a frame ends
 		wanted = 0
-	case !frames: // the end of a Write tells
+	case !frames: // the end of a Write calls speak
 		return false
 	case !(behind && s.conn.isPlain()) && !socket.Writable(s.conn.kernel()):
 		sp.wanted.And(^uint32(wantPing))
@@ -131,7 +131,7 @@ func (s *session) say(sp *speaker, behind bool) (more bool) {
 			s.writing.Clear(count.FlagWanted)
 		}
 		return s.sayFrame(sp, behind, frame.Ping, sp.nextPing())
-	case wanted&wantClose != 0: // a message is under way
+	case wanted&wantClose != 0: // a message is in progress
 		return false
 	}
 	if wanted == 0 {
@@ -149,8 +149,7 @@ func (s *session) sayFrame(sp *speaker, behind bool, op frame.Opcode, payload []
 	return s.sayRest(sp, behind)
 }
 
-// sayRest goes on with the frame that is under way. It says whether another may
-// follow.
+// sayRest continues with the frame in progress. It reports whether another frame may follow.
 func (s *session) sayRest(sp *speaker, behind bool) (more bool) {
 	limit := speakLimit
 	if behind && s.conn.isPlain() {
@@ -160,8 +159,8 @@ func (s *session) sayRest(sp *speaker, behind bool) (more bool) {
 	return err == nil && sp.rest == nil && !sp.said()
 }
 
-// isPlain says whether the transport is a socket itself, which a Write that is cut
-// short by a deadline does not break.
+// isPlain reports whether the transport is itself a socket. A Write that a deadline cuts short does
+// not break a socket.
 func (c *Conn) isPlain() bool {
 	switch c.transport.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -170,7 +169,7 @@ func (c *Conn) isPlain() bool {
 	return false
 }
 
-// writeRest writes the rest of the frame that is under way, by one Write.
+// writeRest writes the rest of the frame in progress, with one Write.
 func (s *session) writeRest(sp *speaker) error {
 	rest := *sp.rest
 	n, err := s.conn.transport.Write(rest)
@@ -197,13 +196,13 @@ func (s *session) writeRest(sp *speaker) error {
 	return err
 }
 
-// waitForSpeaker is called by a Write that found FlagHeld. It returns when the
-// frame of the tap's is written. done says that p is not to be written.
+// waitForSpeaker is called by a Write that found FlagHeld. It returns when the tap's frame has been
+// written. If done is true, p must not be written.
 func (s *session) waitForSpeaker(p []byte) (n int, err error, done bool) {
 	sp := s.speaker.Load()
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	if sp.rest != nil { // under the application's own deadline
+	if sp.rest != nil { // with the deadline of the application
 		if err := s.writeRest(sp); err != nil || sp.rest != nil {
 			return 0, err, true
 		}
@@ -218,8 +217,7 @@ func (s *session) waitForSpeaker(p []byte) (n int, err error, done bool) {
 	return 0, nil, false
 }
 
-// firstFrameEnd returns the place in p where the first frame ends, 0 where none
-// does.
+// firstFrameEnd returns the index in p after the first frame, or 0 if no frame ends in p.
 func (s *session) firstFrameEnd(p []byte) int {
 	defer s.conn.contain()
 	s.outbound.mu.Lock()
@@ -231,8 +229,8 @@ func (s *session) firstFrameEnd(p []byte) int {
 	return 0
 }
 
-// controlFrame returns a control frame, masked where this side is the client (RFC
-// 6455 section 5.3).
+// controlFrame returns a control frame. It is masked if this side is the client (RFC 6455 section
+// 5.3).
 func (s *session) controlFrame(op frame.Opcode, payload []byte) []byte {
 	b := make([]byte, 2, 2+4+len(payload))
 	b[0], b[1] = 0x80|byte(op), byte(len(payload))
@@ -249,21 +247,21 @@ func (s *session) controlFrame(op frame.Opcode, payload []byte) []byte {
 	return b
 }
 
-// goodbye is a close frame of the tap's own, and what follows it.
+// goodbye is a close frame of the tap, and the state after it.
 type goodbye struct {
 	payload []byte
-	now     atomic.Bool // in the middle of a message too
+	now     atomic.Bool // even in the middle of a message
 	said    atomic.Bool // no frame may follow
-	linger  atomic.Bool // the library has closed, and the peer's answer is awaited
+	linger  atomic.Bool // the library has closed, and the tap waits for the peer's answer
 
-	after frame.Parser // of what the library writes after it, under speaker.mu
+	after frame.Parser // parses the library's writes after it; guarded by speaker.mu
 }
 
-// Goodbye writes a close frame with code and reason, as soon as no message is
-// under way, or where now is set, no frame. After it nothing follows: data that
-// the library writes fails with [net.ErrClosed], and its control frames are
-// dropped. Close then waits for the peer's close frame, since a transport that is
-// closed with bytes unread sends a reset, which would overtake this one.
+// Goodbye writes a close frame with code and reason, as soon as no message is in progress. If now
+// is set, it waits only for the end of a frame. Nothing follows the close frame: data that the
+// library writes fails with [net.ErrClosed], and its control frames are dropped. Close then waits
+// for the peer's close frame. If a transport is closed with unread bytes, it sends a reset, which
+// would overtake the close frame.
 func (c *Conn) Goodbye(code websocket.StatusCode, reason string, now bool) {
 	defer c.contain()
 	s := c.session.Load()
@@ -282,7 +280,7 @@ func (c *Conn) Goodbye(code websocket.StatusCode, reason string, now bool) {
 	}
 }
 
-// said says whether the close frame is out, or being written.
+// said reports whether the close frame has been written, or is being written.
 func (sp *speaker) said() bool {
 	bye := sp.goodbye.Load()
 	return bye != nil && bye.said.Load()
@@ -290,7 +288,7 @@ func (sp *speaker) said() bool {
 
 var errGoingAway = fmt.Errorf("otelws: this side has said goodbye: %w", net.ErrClosed)
 
-// swallow is a Write after the close frame: control frames are dropped.
+// swallow is a Write after the close frame. It drops control frames.
 func (g *goodbye) swallow(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		data := g.after.BetweenFrames() && rest[0]&0x08 == 0 || g.after.InData()

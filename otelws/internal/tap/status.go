@@ -8,22 +8,22 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
-// Status is what an open connection is at one moment.
+// Status is a snapshot of an open connection.
 type Status struct {
 	Opened         clock.Instant
 	Age            time.Duration
 	Idle           time.Duration // since the last bytes in either direction
 	Received, Sent *Passed
 
-	RoundTrip  time.Duration // of the last ping that was answered, 0 without one
-	Unanswered time.Duration // since the oldest ping without an answer, 0 without one
-	Writing    time.Duration // since a Write in progress began, on average, 0 without one
+	RoundTrip  time.Duration // of the last ping that was answered, or 0
+	Unanswered time.Duration // since the oldest unanswered ping, or 0
+	Writing    time.Duration // average time of the Writes in progress so far, or 0
 
 	CloseSent, CloseReceived bool // close frames
 }
 
-// Status returns the status of a connection that has opened. ok is false before
-// that, and once it has ended.
+// Status returns the status of a connection. ok is false before it has opened, and after it has
+// ended.
 func (c *Conn) Status() (st Status, ok bool) {
 	defer c.contain()
 	s := c.session.Load()
@@ -34,7 +34,7 @@ func (c *Conn) Status() (st Status, ok bool) {
 	st.Opened, st.Age, st.Idle = s.start, at-s.start, s.silence(at)
 	st.Received, st.Sent = &s.inbound.passed, &s.outbound.passed
 	if w := s.writing.Load(); w.Number() > 0 {
-		// At least the unit of the word, so that it is told from none.
+		// At least one unit, to differ from none.
 		st.Writing = max(w.Elapsed(at)/time.Duration(w.Number()), time.Millisecond)
 	}
 	v := &s.verdict
@@ -48,14 +48,13 @@ func (c *Conn) Status() (st Status, ok bool) {
 	return st, !v.ended
 }
 
-// silence returns the time since bytes have passed in either direction, or since
-// the connection opened.
+// silence returns the time since the last byte in either direction, or since the connection opened.
 func (s *session) silence(at clock.Instant) time.Duration {
 	last := max(s.start, clock.Instant(s.inbound.passed.last.Load()), clock.Instant(s.outbound.passed.last.Load()))
 	return max(at-last, 0)
 }
 
-// RemoteAddr returns the address of the peer, nil where it is not known.
+// RemoteAddr returns the address of the peer, or nil if it is not known.
 func (c *Conn) RemoteAddr() (addr net.Addr) {
 	defer func() { _ = recover() }() // a transport that cannot tell
 	if nc := c.socket(); nc != nil {
@@ -64,9 +63,8 @@ func (c *Conn) RemoteAddr() (addr net.Addr) {
 	return nil
 }
 
-// TCP returns what the kernel knows of the connection. ok is false where it cannot
-// be asked: another transport than TCP, another system than Linux, a socket that is
-// closed.
+// TCP returns the kernel's state of the connection. ok is false if the kernel cannot be asked: the
+// transport is not TCP, the system is not Linux, or the socket is closed.
 func (c *Conn) TCP() (info socket.TCP, ok bool) {
 	defer func() { _ = recover() }() // a transport that cannot tell
 	return socket.TCPOf(c.kernel())

@@ -12,28 +12,27 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// swallower keeps the pongs that answer the tap's own pings from the library,
-// whose handlers may not know what to do with them. It holds back the beginning
-// of a frame that may be such a pong, and nothing else.
+// swallower hides the pongs that answer the tap's pings from the library, whose handlers may not
+// expect them. It holds back the beginning of a frame that may be such a pong, and nothing else.
 type swallower struct {
-	pinged, ponged atomic.Uint32 // numbers of the last ping, and of the last one answered
+	pinged, ponged atomic.Uint32 // the numbers of the last ping, and of the last answered ping
 	reading        atomic.Pointer[swallowing]
 }
 
-// swallowing is what a swallower has while an answer is awaited.
+// swallowing is the state of a swallower that waits for an answer.
 type swallowing struct {
 	mu      sync.Mutex // held by a Read that swallows
 	held    []byte     // the beginning of a frame
-	pending []byte     // read, and not passed on for lack of room
-	err     error      // what comes after pending
+	pending []byte     // bytes that were read but had no room in the caller's buffer
+	err     error      // comes after pending
 }
 
-// swallows says whether a Read may meet a pong that is not the library's.
+// swallows reports whether a Read may meet a pong for the tap.
 func (w *swallower) swallows() bool {
 	return w.pinged.Load() != w.ponged.Load() || w.reading.Load() != nil
 }
 
-// lock returns what a Read that swallows works with, locked.
+// lock locks and returns the state for a Read that swallows.
 func (w *swallower) lock() *swallowing {
 	for {
 		r := w.reading.Load()
@@ -49,7 +48,7 @@ func (w *swallower) lock() *swallowing {
 	}
 }
 
-// unlock ends what lock began.
+// unlock reverses lock.
 func (w *swallower) unlock(r *swallowing) {
 	if len(r.held) == 0 && len(r.pending) == 0 && r.err == nil && w.pinged.Load() == w.ponged.Load() {
 		w.reading.Store(nil)
@@ -57,8 +56,7 @@ func (w *swallower) unlock(r *swallowing) {
 	r.mu.Unlock()
 }
 
-// A ping of the tap's has the nonce of this process in its payload, and behind it
-// its number.
+// The payload of the tap's ping is the nonce of this process, and the number of the ping.
 const pingPayload = len(nonce) + 4
 
 var nonce = func() (b [8]byte) {
@@ -72,7 +70,7 @@ func (w *swallower) nextPing() []byte {
 	return binary.BigEndian.AppendUint32(payload, w.pinged.Add(1))
 }
 
-// readSwallowing is Read while a pong that is not the library's may come.
+// readSwallowing is Read while a pong for the tap may arrive.
 func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 	r := sp.lock()
 	defer sp.unlock(r)
@@ -94,7 +92,7 @@ func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 		keep := s.swallow(sp, r, buf[:before+n], before)
 		s.conn.readDone(0, err)
 		switch {
-		case err != nil && !isTimeout(err): // what was held back comes first
+		case err != nil && !isTimeout(err): // the bytes that were held back come first
 			r.pending, r.held, r.err = append(bytes.Clone(buf[:keep]), r.held...), nil, err
 			continue
 		case len(p) < keep:
@@ -109,7 +107,7 @@ func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 	}
 }
 
-// passOn passes on what is pending, and then the error.
+// passOn passes the pending bytes on, and then the error.
 func (r *swallowing) passOn(p []byte) (n int, err error) {
 	if len(r.pending) == 0 {
 		err, r.err = r.err, nil
@@ -123,9 +121,8 @@ func (r *swallowing) passOn(p []byte) (n int, err error) {
 // heldSize is the size of a pong that answers the tap's ping.
 const heldSize = 2 + 4 + pingPayload
 
-// swallow reads the frames of b, of which the first bytes were held back and have
-// been read before. It removes the pongs that answer the tap's pings, and returns
-// how much is left.
+// swallow reads the frames of b. Its first bytes were held back, and have been read before. It
+// removes the pongs that answer the tap's pings, and returns the length of the rest.
 func (s *session) swallow(sp *speaker, r *swallowing, b []byte, before int) (keep int) {
 	r.held = nil
 	cuts := s.findPongs(sp, b, before)
@@ -140,8 +137,7 @@ func (s *session) swallow(sp *speaker, r *swallowing, b []byte, before int) (kee
 	return keep + copy(b[keep:], b[at:])
 }
 
-// cut is a part of what was read that is not passed on: a pong, or what may be the
-// beginning of one.
+// cut is a part of the bytes that is not passed on: a pong, or possibly the beginning of one.
 type cut struct {
 	begin, end int
 	whole      bool
@@ -155,7 +151,7 @@ func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
 	defer in.update()
 	defer func() { in.passed.at(clock.Coarse()) }()
 	s.countBytes(count.Receive, len(b)-before)
-	begin := 0 // of the frame under way, -1 where that has been passed on
+	begin := 0 // index of the current frame, or -1 if its beginning was passed on
 	if before == 0 && !in.parser.BetweenFrames() {
 		begin = -1
 	}
@@ -179,7 +175,7 @@ func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
 	return cuts
 }
 
-// ourPong says whether f answers a ping of the tap's, and which.
+// ourPong reports whether f answers a ping of the tap, and which one.
 func ourPong(f *frame.Frame) (number uint32, ok bool) {
 	if f.Opcode != frame.Pong {
 		return 0, false
@@ -192,8 +188,7 @@ func ourPong(f *frame.Frame) (number uint32, ok bool) {
 	return binary.BigEndian.Uint32(payload[len(nonce):]), true
 }
 
-// mayBeOurPong says whether b may be the beginning of a pong that answers a ping
-// of the tap's.
+// mayBeOurPong reports whether b may be the beginning of a pong that answers a ping of the tap.
 func (s *session) mayBeOurPong(b []byte) bool {
 	want := []byte{0x80 | byte(frame.Pong), byte(pingPayload)}
 	if s.conn.accepted {

@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
-// Initiator says who ended a connection.
+// Initiator is the side that ended a connection.
 type Initiator uint8
 
 // The initiators.
@@ -27,51 +27,49 @@ const (
 	Timeout
 )
 
-// End is what there is to tell of a connection that has ended.
+// End describes the end of a connection.
 type End struct {
-	// Code is that of the first close frame in either direction, 1005 where it held
-	// none, InvalidCode where it must not be sent, and 1006 where there was no close
+	// Code is the code of the first close frame in either direction. It is 1005 if that frame has
+	// no code, InvalidCode if it has a code that must not be sent, and 1006 if there was no close
 	// frame (RFC 6455 section 7.1.5).
 	Code      websocket.StatusCode
 	Reason    string
 	Initiator Initiator
-	Cause     error // of the transport, nil where this side closed it
+	Cause     error // the error of the transport; nil if this side closed it
 	Duration  time.Duration
-	// Silence is how long no bytes had passed in either direction before the end, or
-	// before the close frame that made it.
+	// Silence is the time without a byte in either direction before the end, or before the close
+	// frame that led to it.
 	Silence time.Duration
 
 	Received, Sent *Passed
 }
 
-// InvalidCode stands for whatever a close frame carried that is no code which may
-// be sent.
+// InvalidCode stands for a code, in a close frame, that must not be sent.
 const InvalidCode websocket.StatusCode = -1
 
-// verdict is what is known of how a connection ends.
+// verdict is the knowledge about the end of a connection.
 //
-// It ends when both directions have spoken: by EOF or an error of a Read, which
-// has read all that the peer sent, by Close, or when the garbage collector finds
-// it. An error of a Write alone ends nothing: what the peer sent before it was
-// gone, a close frame among it, may still be read.
+// A connection ends by EOF or an error of a Read, which has read everything that the peer sent; by
+// Close; or when the garbage collector finds it. An error of a Write alone does not end it, because
+// data of the peer, such as a close frame, may still be unread.
 type verdict struct {
 	mu            sync.Mutex
 	close         *closeFrame // the first one in either direction
-	closeSent     bool        // a close frame has been written whole
+	closeSent     bool        // a close frame has been written completely
 	closeReceived bool
-	peerLeft      bool  // before the response went out
+	peerLeft      bool  // before the response was written
 	gaveUp        bool  // the peer does not answer
-	writeErr      error // the first that ends a transport
+	writeErr      error // the first error that ends a transport
 	closing       bool  // Close has been called
 	closer        Initiator
 	ended         bool
-	later         *time.Timer // ends the connection, where a Read does not
+	later         *time.Timer // ends the connection, unless a Read does
 
-	peeked   *closeFrame // that the kernel holds, unread
+	peeked   *closeFrame // unread in the kernel
 	peekedAt int64       // bytes received at that time
 
 	roundTrip time.Duration // of the last ping that was answered
-	pings     *pings        // nil without one in flight
+	pings     *pings        // nil if none is unanswered
 	answers   uint32        // pongs that answered a ping
 }
 
@@ -83,7 +81,7 @@ type closeFrame struct {
 	silence   time.Duration // before it
 }
 
-// closeFrame takes note of a close frame.
+// closeFrame records a close frame.
 func (s *session) closeFrame(f *frame.Frame, by Initiator) {
 	c, err := s.readCloseFrame(f, by)
 	s.protocolError(err)
@@ -99,12 +97,12 @@ func (s *session) readCloseFrame(f *frame.Frame, by Initiator) (*closeFrame, fra
 	return &closeFrame{code, reason, by, s.silence(clock.Now())}, err
 }
 
-// took takes note of a close frame. It is called with the lock held.
+// took records a close frame. The caller holds the lock.
 func (v *verdict) took(c *closeFrame) {
 	if c.initiator == Peer {
 		v.closeReceived = true
 	}
-	// A close frame of the peer's own says more than one that is stuck here.
+	// A close frame from the peer says more than this side's frame that is stuck here.
 	stuck := v.close != nil && c.initiator == Peer && v.close.initiator == Local && !v.closeSent && c.code != v.close.code
 	if v.close == nil || stuck {
 		v.close = c
@@ -117,7 +115,7 @@ func (s *session) closeSent() {
 	s.verdict.mu.Unlock()
 }
 
-// readFailed takes note of an error of a Read.
+// readFailed records an error of a Read.
 func (s *session) readFailed(err error) {
 	if isTimeout(err) {
 		if !s.flags.has(stopped) {
@@ -128,7 +126,7 @@ func (s *session) readFailed(err error) {
 	s.end(err)
 }
 
-// writeFailed takes note of an error of a Write. It ends nothing.
+// writeFailed records an error of a Write. It does not end the connection.
 func (s *session) writeFailed(err error) {
 	if isTimeout(err) {
 		s.flags.set(timedOut)
@@ -142,9 +140,8 @@ func (s *session) writeFailed(err error) {
 	}
 }
 
-// closing takes note that this side is about to close the transport. A close
-// frame that the kernel still holds for a Read that never came is read from
-// there.
+// closing records that this side is about to close the transport. If the kernel still holds a close
+// frame that nobody has read, closing reads it there.
 func (s *session) closing() {
 	if s.closes != nil {
 		s.closes()
@@ -167,8 +164,7 @@ func (s *session) closing() {
 	v.closing, v.closer = true, by
 }
 
-// mayBeHeld says whether the kernel may hold the close frame that the verdict waits
-// for.
+// mayBeHeld reports whether the kernel may hold the missing close frame.
 func (s *session) mayBeHeld() bool {
 	v := &s.verdict
 	v.mu.Lock()
@@ -176,8 +172,8 @@ func (s *session) mayBeHeld() bool {
 	return !v.ended && !v.closeReceived && !v.closeSent
 }
 
-// peek looks for a close frame in what the kernel holds for the application.
-// Beneath TLS that is ciphertext, and nothing is looked at.
+// peek looks for a close frame in the data that the kernel holds for the application. Beneath TLS,
+// that data is encrypted, and peek does nothing.
 func (s *session) peek() {
 	v := &s.verdict
 	in := &s.inbound
@@ -202,9 +198,8 @@ func (s *session) peek() {
 	})
 }
 
-// takePeeked takes note of the close frame that the kernel holds, if nothing has
-// been read since: a Read that was in progress may have taken what was peeked at. It
-// is called with the lock of the verdict held.
+// takePeeked records the close frame that the kernel holds, unless something has been read since: a
+// Read in progress may have taken it. The caller holds the lock of the verdict.
 func (s *session) takePeeked() {
 	v := &s.verdict
 	if v.peeked != nil && !v.closeReceived && v.peekedAt == s.inbound.passed.Bytes() {
@@ -212,18 +207,17 @@ func (s *session) takePeeked() {
 	}
 }
 
-// writeStuck says whether a Write has gone on for so long that it must be the
-// reason to close the transport: the deadline of its context has passed, which
-// coder/websocket answers by that.
+// writeStuck reports whether a Write has taken so long that it must be the reason for closing the
+// transport: the deadline of its context has passed. coder/websocket then closes the transport.
 func (s *session) writeStuck() bool {
 	const long = time.Second
-	// On average, since the longest of them has taken no less.
+	// This is the average. The longest Write has taken at least as long.
 	w := s.writing.Load()
 	n := w.Number()
 	return n > 0 && w.Elapsed(clock.Now()) >= long*time.Duration(n)
 }
 
-// endLater ends the connection after d, unless a Read does before.
+// endLater ends the connection after d, unless a Read ends it before.
 func (s *session) endLater(d time.Duration) {
 	v := &s.verdict
 	v.mu.Lock()
@@ -234,11 +228,11 @@ func (s *session) endLater(d time.Duration) {
 			s.end(nil)
 		})
 	}
-	// It may have been the last one meanwhile.
+	// That Read may have been the last one in the meantime.
 }
 
-// end ends the connection, once. cause is the error of a Read that ended it, nil
-// where this side closed the transport or let go of it.
+// end ends the connection, once. cause is the error of the Read that ended it. It is nil if this
+// side closed the transport or lost it.
 func (s *session) end(cause error) {
 	if e, first := s.decide(cause); first {
 		s.conn.recorder.Ended(e)
@@ -261,7 +255,7 @@ func (s *session) decide(cause error) (e End, first bool) {
 
 	by := Local
 	switch {
-	case v.closing: // its Read fails for that
+	case v.closing: // its Read fails because of that
 		by, cause = v.closer, nil
 	case cause != nil:
 		by = initiatorOf(cause)
@@ -282,23 +276,23 @@ func (s *session) decide(cause error) (e End, first bool) {
 	return e, true
 }
 
-// closeStands says whether the first close frame was one. It was not where this
-// side wrote it and it never left: the transport failed or was closed under the
-// Write. On EOF it may have left while Write has not returned.
+// closeStands reports whether the first close frame was really sent. A close frame of this side was
+// not if the transport failed or was closed during the Write. After EOF, it may have been sent even
+// if Write has not returned.
 func (v *verdict) closeStands(cause error) bool {
 	return v.close.initiator == Peer || v.closeSent || v.closeReceived || errors.Is(cause, io.EOF)
 }
 
-// isTimeout says whether err is a deadline that has passed: it ends nothing.
+// isTimeout reports whether err is an exceeded deadline, which does not end a connection.
 func isTimeout(err error) bool {
-	if errors.Is(err, syscall.ETIMEDOUT) { // its Timeout is true, and it is final
+	if errors.Is(err, syscall.ETIMEDOUT) { // its Timeout is true, but it is final
 		return false
 	}
 	var ne net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 }
 
-// isFinal says whether err ends a transport, whatever transport it is.
+// isFinal reports whether err ends any transport.
 func isFinal(err error) bool {
 	for _, final := range []error{io.EOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT} {
 		if errors.Is(err, final) {
@@ -308,7 +302,7 @@ func isFinal(err error) bool {
 	return false
 }
 
-// initiatorOf says who ended a transport that gave err.
+// initiatorOf returns the initiator of a transport that ended with err.
 func initiatorOf(err error) Initiator {
 	switch {
 	case errors.Is(err, syscall.ETIMEDOUT):
@@ -319,8 +313,8 @@ func initiatorOf(err error) Initiator {
 	return Peer
 }
 
-// parseClose reads the payload of a close frame (RFC 6455 section 5.5.1). 1005
-// and 1006 are never read from a frame: they stand for its absence.
+// parseClose reads the payload of a close frame (RFC 6455 section 5.5.1). It never returns 1005 or
+// 1006 as the code of a frame, because these mean that there is no code or no frame.
 func parseClose(payload []byte) (code websocket.StatusCode, reason string, err frame.Error) {
 	switch len(payload) {
 	case 0:
@@ -336,7 +330,7 @@ func parseClose(payload []byte) (code websocket.StatusCode, reason string, err f
 	return code, reason, frame.None
 }
 
-// Sendable says whether a close frame may carry code (RFC 6455 section 7.4).
+// Sendable reports whether a close frame may have this code (RFC 6455 section 7.4).
 func Sendable(code websocket.StatusCode) bool {
 	switch code {
 	case 1004, websocket.StatusNoStatusRcvd, websocket.StatusAbnormalClosure, websocket.StatusTLSHandshake:

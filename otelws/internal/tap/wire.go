@@ -11,56 +11,52 @@ import (
 	"time"
 )
 
-// Door is where Wires come from: a listener or a dialer. Its methods are called by
-// the goroutines that read and write, with no lock held that a net.Conn's methods
-// would need.
+// Door is the source of Wires: a listener or a dialer. The goroutines that read and write call its
+// methods. They hold no lock that the methods of a net.Conn need.
 type Door interface {
-	// Asked is called with each request that may ask for a WebSocket, as it stands on
-	// the wire. It returns the tap of what may come of it and its Recorder, nil where
-	// the request is not to be watched. keep is kept alive for as long as the
-	// application has the connection.
+	// Asked is called with each request that may ask for a WebSocket, with the bytes as they were
+	// sent. It returns the tap for the connection and its Recorder, or nil if the request is not
+	// watched. keep stays reachable as long as the application has the connection.
 	Asked(nc net.Conn, r *http.Request) (c *Conn, recorder Recorder, keep any)
 	// Unreadable is called once for a Wire that carries another protocol.
 	Unreadable(Protocol)
-	// Fault is called once for a Wire where it or Asked panicked with v. Nothing of it
-	// is read from then on.
+	// Fault is called once for a Wire if the Wire or Asked panicked with v. Afterwards the Wire is
+	// not read any more.
 	Fault(v any)
 }
 
-// Wire is a net.Conn that is watched from its first byte. It carries requests of
-// HTTP/1.1, and their responses; where one of them is a handshake, it is the
-// connection that comes of it.
+// Wire is a net.Conn that is watched from its first byte. It carries HTTP/1.1 requests and their
+// responses. If one of them is a handshake, the Wire becomes its connection.
 //
-// It looks for a request only where one may begin: at first, and after a response.
-// Bodies are not read, so that what stands in one is no request. A request that is
-// sent before the one before it was answered is not found.
+// It looks for a request only at the beginning and after a response. It does not look into bodies,
+// so a request inside a body is not found. A request that is sent before the previous one was
+// answered is not found either.
 //
-// It has no ReadFrom and no SyscallConn: what passes there would not be seen.
+// It has no ReadFrom and no SyscallConn, because the bytes would bypass it.
 type Wire struct {
 	transport net.Conn
 	door      Door
 	accepted  bool // requests come from the peer
 	state     atomic.Uint32
-	tap       atomic.Pointer[netConn] // of a handshake under way, or of what came of it
+	tap       atomic.Pointer[netConn] // of the handshake in progress, or of its connection
 
 	mu        sync.Mutex
-	head      *requestHead // of which a part has passed, nil between heads
-	begun     bool         // something has passed
-	skip      bool         // the next handshake
-	writeTill time.Time    // the deadline of writes, where there is no tap
+	head      *requestHead // a part of it has passed; nil between heads
+	begun     bool         // a byte has passed
+	skip      bool         // ignore the next handshake
+	writeTill time.Time    // the write deadline, if there is no tap
 }
 
 // The states of a Wire without a tap.
 const (
 	requests  = iota // a request may begin
 	responses        // a response may begin
-	tunnel           // so it may, and 2xx makes a tunnel of this (RFC 9110 section 9.3.6)
-	unread           // nothing more is read
+	tunnel           // the same, and a 2xx response makes this a tunnel (RFC 9110 section 9.3.6)
+	unread           // no further byte is read
 )
 
-// NewWire returns transport, a connection that was accepted or else dialed, as
-// the application is to have it. It has CloseWrite where that has, and is for
-// net/http and fasthttp what a TLS connection is where it is one.
+// NewWire returns a Wire for transport, which was accepted or dialed. The Wire has CloseWrite if
+// transport has it. For net/http and fasthttp, it is a TLS connection if transport is.
 func NewWire(transport net.Conn, accepted bool, door Door) net.Conn {
 	w := &Wire{transport: transport, door: door, accepted: accepted}
 	switch transport.(type) {
@@ -72,18 +68,18 @@ func NewWire(transport net.Conn, accepted bool, door Door) net.Conn {
 	return w
 }
 
-// Read reads from the transport, and takes note of what came.
+// Read reads from the transport, and records the bytes.
 func (w *Wire) Read(p []byte) (int, error) {
 	if h := w.current(); h != nil {
 		n, err := h.Read(p)
-		if !h.conn.watching() && 0 < n && n <= len(p) { // it waited for the next request
+		if !h.conn.watching() && 0 < n && n <= len(p) { // the Read waited for the next request
 			w.letGo(h)
 			w.passed(w.accepted, p[:n])
 		}
 		return n, err
 	}
 	n, err := w.transport.Read(p)
-	if h := w.current(); h != nil { // the request has gone out meanwhile
+	if h := w.current(); h != nil { // the request has been written in the meantime
 		return h.conn.readBefore(p, n, err)
 	}
 	if 0 < n && n <= len(p) {
@@ -92,7 +88,7 @@ func (w *Wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write takes note of p, and writes it to the transport.
+// Write records p, and writes it to the transport.
 func (w *Wire) Write(p []byte) (int, error) {
 	h := w.current()
 	if h == nil {
@@ -104,7 +100,7 @@ func (w *Wire) Write(p []byte) (int, error) {
 	return h.Write(p)
 }
 
-// Close closes the transport, and ends the connection that came of a handshake.
+// Close closes the transport, and ends the WebSocket connection, if there is one.
 func (w *Wire) Close() error {
 	if h := w.tap.Load(); h != nil {
 		return h.Close()
@@ -112,25 +108,25 @@ func (w *Wire) Close() error {
 	return w.transport.Close()
 }
 
-// NetConn returns the connection beneath.
+// NetConn returns the underlying connection.
 func (w *Wire) NetConn() net.Conn { return w.transport }
 
-// LocalAddr is that of the connection beneath.
+// LocalAddr returns the address of the underlying connection.
 func (w *Wire) LocalAddr() net.Addr { return w.transport.LocalAddr() }
 
-// RemoteAddr is that of the connection beneath.
+// RemoteAddr returns the address of the underlying connection.
 func (w *Wire) RemoteAddr() net.Addr { return w.transport.RemoteAddr() }
 
-// SetDeadline is that of the connection beneath, as are the other two. While the
-// tap writes a frame of its own, it has a write deadline of its own.
+// SetDeadline sets the deadlines of the underlying connection. While the tap writes its own frame,
+// that frame has its own write deadline. The same holds for the other two methods.
 func (w *Wire) SetDeadline(t time.Time) error { return w.setDeadline(t, true, net.Conn.SetDeadline) }
 
-// SetReadDeadline is as SetDeadline says.
+// SetReadDeadline is described at SetDeadline.
 func (w *Wire) SetReadDeadline(t time.Time) error {
 	return w.setDeadline(t, false, net.Conn.SetReadDeadline)
 }
 
-// SetWriteDeadline is as SetDeadline says.
+// SetWriteDeadline is described at SetDeadline.
 func (w *Wire) SetWriteDeadline(t time.Time) error {
 	return w.setDeadline(t, true, net.Conn.SetWriteDeadline)
 }
@@ -157,7 +153,7 @@ func (w closeWriterWire) CloseWrite() error {
 	return w.transport.(closeWriter).CloseWrite()
 }
 
-// tlsConn is what makes a connection one of TLS for net/http and fasthttp.
+// tlsConn has the methods by which net/http and fasthttp recognize a TLS connection.
 type tlsConn interface {
 	closeWriter
 	Handshake() error
@@ -174,21 +170,19 @@ func (w tlsWire) HandshakeContext(ctx context.Context) error {
 	return w.tls().HandshakeContext(ctx)
 }
 
-// handshakeLimit is how long a TLS handshake may take that net/http does not know
-// to be one.
+// handshakeLimit is the time limit of a TLS handshake. net/http does not know that there is one.
 const handshakeLimit = 10 * time.Second
 
-// ConnectionState is what net/http gives its handlers. It asks before anything has
-// been read.
+// ConnectionState returns the state for the handlers of net/http. net/http calls it before the
+// first Read.
 func (w tlsWire) ConnectionState() tls.ConnectionState {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeLimit)
 	defer cancel()
-	_ = w.tls().HandshakeContext(ctx) // what follows fails as this
+	_ = w.tls().HandshakeContext(ctx) // the next call fails in the same way
 	return w.tls().ConnectionState()
 }
 
-// current returns the tap, nil where there is none or its handshake has come to no
-// connection.
+// current returns the tap, or nil if there is none or if its handshake opened no connection.
 func (w *Wire) current() *netConn {
 	h := w.tap.Load()
 	for h != nil && !h.conn.watching() {
@@ -198,7 +192,7 @@ func (w *Wire) current() *netConn {
 	return h
 }
 
-// letGo lets go of the tap of a handshake that has come to no connection.
+// letGo removes the tap of a handshake that opened no connection.
 func (w *Wire) letGo(h *netConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -208,7 +202,7 @@ func (w *Wire) letGo(h *netConn) {
 	h.cleanup.Stop()
 	w.writeTill = h.conn.opened.deadline.get()
 	switch status := h.conn.refused.Load(); status {
-	case 0: // there was no response, or somebody else watches
+	case 0: // there was no response, or something else watches
 	case http.StatusSwitchingProtocols:
 		w.state.Store(unread)
 	default:
@@ -216,8 +210,8 @@ func (w *Wire) letGo(h *netConn) {
 	}
 }
 
-// Skip has the Wires that nc stands on not look at the next handshake, where the
-// Door is one that somebody else watches for.
+// Skip makes the Wires beneath nc ignore the next handshake, if watched returns true for their Door.
+// Something else watches it then.
 func Skip(nc net.Conn, watched func(Door) bool) {
 	for c := range layers(nc) {
 		if w := wireOf(c); w != nil && watched(w.door) {
@@ -228,7 +222,7 @@ func Skip(nc net.Conn, watched func(Door) bool) {
 	}
 }
 
-// Under says whether nc stands on a Wire with a Door for which is returns true.
+// Under reports whether nc is on top of a Wire with a Door for which is returns true.
 func Under(nc net.Conn, is func(Door) bool) bool {
 	for c := range layers(nc) {
 		if w := wireOf(c); w != nil && is(w.door) {
@@ -250,8 +244,7 @@ func wireOf(nc net.Conn) *Wire {
 	return nil
 }
 
-// passed takes note of b, of a request or else of a response, while there is no
-// tap.
+// passed records b, a part of a request or of a response, while there is no tap.
 func (w *Wire) passed(request bool, b []byte) {
 	state := w.state.Load()
 	if state == unread || len(b) == 0 {
@@ -286,12 +279,12 @@ func (w *Wire) responded(state uint32, b []byte) {
 	}
 }
 
-// nextHead returns the head of a request that may ask for a WebSocket and what
-// follows it, where b completes one.
+// nextHead returns the head of a request that may ask for a WebSocket, and the bytes after it, if b
+// completes such a head.
 func (w *Wire) nextHead(b []byte) (head, rest []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var whole requestHead // as nearly all are
+	var whole requestHead // nearly all heads come in one piece
 	h := w.head
 	if h != nil {
 		b = append(h.kept, b...)
@@ -333,8 +326,8 @@ func (w *Wire) nextHead(b []byte) (head, rest []byte) {
 	return b[:end], b[end:]
 }
 
-// otherProtocol says whether b, which may begin a request, begins another protocol.
-// What a client tunnels through a server is no business of its.
+// otherProtocol reports whether b, which may be the beginning of a request, begins another
+// protocol. It ignores the bytes that a client tunnels through a server.
 func (w *Wire) otherProtocol(b []byte) bool {
 	first := !w.begun
 	w.begun = true
@@ -349,8 +342,8 @@ func (w *Wire) otherProtocol(b []byte) bool {
 	return ok
 }
 
-// ask begins the handshake that head is the request of. The last written bytes of
-// it belong to a Write that is about to be made.
+// ask begins the handshake of the request in head. written is the number of its last bytes that
+// belong to a Write which has not been made yet.
 func (w *Wire) ask(head, rest []byte, written int) {
 	r := parseRequest(head)
 	if r == nil {

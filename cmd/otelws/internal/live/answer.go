@@ -146,7 +146,7 @@ func (s *Source) Raw(ctx context.Context, q Query) ([]byte, error) {
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("%s: the answer is larger than %d MiB", s, maxAnswer>>20)
 	case resp.StatusCode == http.StatusNotFound:
-		return nil, fmt.Errorf("%s: not found: this process does not show its connections; serve DebugHandler at this path", s)
+		return nil, fmt.Errorf("%s: not found: this process does not show its connections: add the page with AddPage of package exporter, as the documentation of DebugHandler shows", s)
 	case resp.StatusCode == http.StatusUnauthorized:
 		return nil, fmt.Errorf("%s: answered %s: give credentials in --http.config.file", s, resp.Status)
 	case resp.StatusCode != http.StatusOK:

@@ -78,7 +78,7 @@ func TestGetSaysWhatIsWrong(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"no such page": {404, "", "serve DebugHandler"},
+		"no such page": {404, "", "as the documentation of DebugHandler shows"},
 		"credentials":  {401, "", "--http.config.file"},
 		"another host": {403, "no known\x1b[2J name", `no known\x1b[2J name`},
 		"HTML":         {200, "<html>", "not the answer of a DebugHandler"},

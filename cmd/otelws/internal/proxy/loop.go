@@ -13,7 +13,7 @@ import (
 // loopLookup is how long the backend's name may take to be resolved.
 const loopLookup = 2 * time.Second
 
-// CheckLoop returns an error where the backend is l, a listener of this process: a
+// CheckLoop returns an error if the backend is l, a listener of this process: a
 // request would go round until there are no descriptors left, and the metrics
 // would be public.
 func (p *Proxy) CheckLoop(ctx context.Context, l net.Listener) error {
