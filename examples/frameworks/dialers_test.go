@@ -208,7 +208,7 @@ func (c gobwasClient) receive() ([]byte, error) {
 
 func (c gobwasClient) close(code uint16) error {
 	err := wsutil.WriteClientMessage(c, gobwas.OpClose, gobwas.NewCloseFrameBody(gobwas.StatusCode(code), ""))
-	_, _ = gobwas.ReadFrame(c) // wsutil would answer the answer
+	_, _ = readFrame(c) // wsutil would answer the answer
 	_ = c.Close()
 	return err
 }

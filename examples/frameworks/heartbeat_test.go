@@ -71,7 +71,7 @@ func answerPings(c *strict, stop <-chan struct{}, of int) {
 		_ = c.Close()
 	}()
 	for n := 1; ; {
-		f, err := gobwas.ReadFrame(c.br)
+		f, err := readFrame(c.br)
 		if err != nil {
 			return
 		}

@@ -83,7 +83,7 @@ func (saw *sawClient) serve(c net.Conn, end string) error {
 	}
 	var message []byte
 	for {
-		f, err := gobwas.ReadFrame(br)
+		f, err := readFrame(br)
 		if err != nil {
 			return err
 		}
@@ -128,4 +128,14 @@ func (saw *sawClient) serve(c net.Conn, end string) error {
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// readFrame reads a frame of a peer that the test has made itself.
+func readFrame(r io.Reader) (f gobwas.Frame, err error) {
+	if f.Header, err = gobwas.ReadHeader(r); err != nil {
+		return f, err
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
