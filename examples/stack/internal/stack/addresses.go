@@ -2,7 +2,9 @@ package stack
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"sync"
 )
 
 // Addresses are where the parts of the stack listen.
@@ -36,24 +38,35 @@ func Default() Addresses {
 	}
 }
 
-// Free returns addresses whose ports nobody listened on a moment ago.
+// Free returns addresses whose ports nobody listened on a moment ago. They are not in
+// the range from which the system gives ports to outgoing connections, one of which
+// could take a port before the program that it is for listens.
 func Free() (Addresses, error) {
 	a := Default()
-	var listeners []net.Listener
-	defer func() {
-		for _, l := range listeners {
-			l.Close()
-		}
-	}()
 	for _, address := range a.all() {
-		l, err := net.Listen("tcp", "localhost:0")
+		port, err := freePort()
 		if err != nil {
 			return Addresses{}, err
 		}
-		listeners = append(listeners, l)
-		*address = fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+		*address = fmt.Sprintf("localhost:%d", port)
 	}
 	return a, nil
+}
+
+var given sync.Map // the ports that freePort has returned
+
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 10_000 + rand.N(20_000)
+		if _, twice := given.LoadOrStore(port, true); twice {
+			continue
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("localhost:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("no port is free: %w", err)
 }
 
 func (a *Addresses) all() []*string { return append(a.always(), a.ofTraces()...) }
