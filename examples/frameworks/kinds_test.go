@@ -51,11 +51,13 @@ func TestMessageKindsOfClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				said := runClient(t, ws, modules, tt.script, mode)
+				other := map[string]string{"receive": "transmit", "transmit": "receive"} // as the backend's side sees it
 				all := make(map[string]int)
 				for direction, kinds := range map[string]map[string]int{"receive": said.Sent, "transmit": said.Received} {
 					for kind, n := range kinds {
 						all[kind] += n
 						m.Wait(t, fmt.Sprintf(`ws_messages_total{kind=%q,network_io_direction=%q}`, kind, direction), float64(n))
+						m.Wait(t, fmt.Sprintf(`ws_client_messages_total{kind=%q,network_io_direction=%q}`, kind, other[direction]), float64(n))
 					}
 				}
 				for _, kind := range strings.Fields(tt.least) {
@@ -75,7 +77,7 @@ func TestMessageKindsOfClients(t *testing.T) {
 						"receive": said.Sent, "transmit": said.Received,
 					} {
 						if side == "ws_client" {
-							direction = map[string]string{"receive": "transmit", "transmit": "receive"}[direction]
+							direction = other[direction]
 						}
 						for line := range strings.Lines(m.Changed()) {
 							name, rest, _ := strings.Cut(line, `_messages_total{kind="`)
