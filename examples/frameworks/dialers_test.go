@@ -319,6 +319,7 @@ func dialCoder(ctx context.Context, rt http.RoundTripper, url string) (dialed, e
 			_, b, err := conn.Read(context.Background())
 			if err != nil {
 				c.over <- err
+				close(c.received)
 				return
 			}
 			c.received <- b
@@ -337,12 +338,12 @@ func (c coderClient) send(op gobwas.OpCode, payload []byte) error {
 }
 
 func (c coderClient) receive() ([]byte, error) {
-	select {
-	case b := <-c.received:
+	if b, ok := <-c.received; ok { // what came before the end goes first
 		return b, nil
-	case err := <-c.over:
-		return nil, err
 	}
+	err := <-c.over
+	c.over <- err
+	return nil, err
 }
 
 func (c coderClient) close(code uint16) error { return c.Close(coder.StatusCode(code), "") }
