@@ -8,15 +8,10 @@ import (
 // KindShard holds the counts of some connections by the kind of their messages.
 type KindShard struct {
 	counts [Directions][]kindCount
-	sizes  [Directions][]kindSizes // nil without sizes
+	sizes  [Directions][]sizes // nil without sizes
 }
 
 type kindCount struct{ messages, bytes atomic.Int64 }
-
-type kindSizes struct {
-	buckets         [len(SizeBounds) + 1]atomic.Int64
-	least, greatest atomic.Int64 // since the last observation
-}
 
 // Add counts a message of size bytes, of the kind with index kind.
 func (s *KindShard) Add(d Direction, kind int, size int64) {
@@ -28,20 +23,6 @@ func (s *KindShard) Add(d Direction, kind int, size int64) {
 	}
 }
 
-func (k *kindSizes) add(size int64) {
-	i := 0
-	for i < len(SizeBounds) && float64(size) > SizeBounds[i] {
-		i++
-	}
-	k.buckets[i].Add(1)
-	for least := k.least.Load(); size < least && !k.least.CompareAndSwap(least, size); {
-		least = k.least.Load()
-	}
-	for greatest := k.greatest.Load(); size > greatest && !k.greatest.CompareAndSwap(greatest, size); {
-		greatest = k.greatest.Load()
-	}
-}
-
 // maxKindCounts limits the memory of all Traffics of a side for kinds, to 4 MiB without sizes.
 // kindCountsLine keeps two neighbours out of the same cache line.
 const (
@@ -49,9 +30,9 @@ const (
 	kindCountsLine = 8
 )
 
-// CountKinds makes t count messages by n kinds, and their sizes if sizes is true. traffics is the
+// CountKinds makes t count messages by n kinds, and their sizes if withSizes is true. traffics is the
 // number of Traffics of the side. Call it before there are connections.
-func (t *Traffic) CountKinds(n int, sizes bool, traffics int) {
+func (t *Traffic) CountKinds(n int, withSizes bool, traffics int) {
 	stride := (n + kindCountsLine - 1) / kindCountsLine * kindCountsLine
 	shards := len(t.shards)
 	for shards > 1 && shards*traffics*stride*Directions > maxKindCounts {
@@ -62,13 +43,12 @@ func (t *Traffic) CountKinds(n int, sizes bool, traffics int) {
 	for i := range t.kinds {
 		for d := range t.kinds[i].counts {
 			t.kinds[i].counts[d], all = all[:n:n], all[stride:]
-			if !sizes {
+			if !withSizes {
 				continue
 			}
-			of := make([]kindSizes, n)
+			of := make([]sizes, n)
 			for k := range of {
-				of[k].least.Store(math.MaxInt64)
-				of[k].greatest.Store(math.MinInt64)
+				of[k].resetExtremes()
 			}
 			t.kinds[i].sizes[d] = of
 		}
@@ -111,8 +91,8 @@ func MessagesOfKind(all []*Traffic, d Direction, kind int) *Histogram {
 				h.Counts[b] += uint64(s.buckets[b].Load())
 			}
 			h.Sum += t.kinds[i].counts[d][kind].bytes.Load()
-			h.Least = min(h.Least, s.least.Swap(math.MaxInt64))
-			h.Greatest = max(h.Greatest, s.greatest.Swap(math.MinInt64))
+			least, greatest := s.resetExtremes()
+			h.Least, h.Greatest = min(h.Least, least), max(h.Greatest, greatest)
 		}
 	}
 	return h

@@ -91,10 +91,8 @@ type others struct {
 	frames [len(Opcodes)]atomic.Int64
 
 	// The messages that end with one of these frames.
-	sum      atomic.Int64
-	buckets  [len(SizeBounds) + 1]atomic.Int64
-	least    atomic.Int64 // since the last observation
-	greatest atomic.Int64
+	sum atomic.Int64
+	sizes
 
 	wire, decoded atomic.Int64 // of compressed messages
 	written       atomic.Int64 // the time of all writes that have ended, in ns
@@ -102,29 +100,33 @@ type others struct {
 }
 
 func (o *others) addMessage(size int64) {
+	o.sizes.add(size)
+	o.sum.Add(size)
+}
+
+// sizes is a histogram of message sizes, without their sum.
+type sizes struct {
+	buckets         [len(SizeBounds) + 1]atomic.Int64
+	least, greatest atomic.Int64 // since the last observation
+}
+
+func (s *sizes) add(size int64) {
 	i := 0
 	for i < len(SizeBounds) && float64(size) > SizeBounds[i] {
 		i++
 	}
-	o.buckets[i].Add(1)
-	o.sum.Add(size)
-	for {
-		least := o.least.Load()
-		if size >= least || o.least.CompareAndSwap(least, size) {
-			break
-		}
+	s.buckets[i].Add(1)
+	for least := s.least.Load(); size < least && !s.least.CompareAndSwap(least, size); {
+		least = s.least.Load()
 	}
-	for {
-		greatest := o.greatest.Load()
-		if size <= greatest || o.greatest.CompareAndSwap(greatest, size) {
-			break
-		}
+	for greatest := s.greatest.Load(); size > greatest && !s.greatest.CompareAndSwap(greatest, size); {
+		greatest = s.greatest.Load()
 	}
 }
 
 // resetExtremes returns the extremes, and resets them.
-func (o *others) resetExtremes() (least, greatest int64) {
-	return o.least.Swap(math.MaxInt64), o.greatest.Swap(math.MinInt64)
+func (s *sizes) resetExtremes() (least, greatest int64) {
+	return s.least.Swap(math.MaxInt64), s.greatest.Swap(math.MinInt64)
 }
 
 // extremes are the least and the greatest size since the last observation. Both are stored so that
