@@ -292,7 +292,10 @@ func (w *Wire) nextHead(b []byte) (head, rest []byte) {
 		if w.otherProtocol(b) {
 			return nil, nil
 		}
-		b, h = bytes.TrimLeft(b, "\r\n"), &whole // RFC 9112 section 2.2
+		for len(b) > 0 && (b[0] == '\r' || b[0] == '\n') { // RFC 9112 section 2.2
+			b = b[1:]
+		}
+		h = &whole
 	}
 	if !begins(b, get) {
 		w.head = nil
