@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/table"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/tracing"
@@ -240,7 +241,7 @@ func (c *connection) summarize(e tap.End) {
 		s.Code = 0
 	}
 	if c.sampled != nil {
-		c.side.in.spans.Close(c.sampled, tracing.Closed{
+		c.side.in.spans.Close(c.sampled, span.Closed{
 			Code:             s.Code,
 			Initiator:        s.Initiator.String(),
 			Duration:         s.Duration,

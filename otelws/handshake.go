@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
-	"github.com/otelws/otelws-go/tracing"
 )
 
 // handshake is one request for a WebSocket, until its response.
@@ -27,7 +27,7 @@ type handshake struct {
 	late    bool          // the span is created at the end of the handshake
 
 	mu          sync.Mutex
-	span        *tracing.HandshakeSpan // nil if there is none, or it has ended
+	span        *span.Handshake // nil if there is none, or it has ended
 	values      map[attribute.Key]string
 	subprotocol string // from the response
 	over        bool
@@ -67,7 +67,7 @@ func (c *connection) beginLate(s *side, r *http.Request, start clock.Instant) {
 	c.request = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
 }
 
-func (s *side) startSpan(r *http.Request, opts ...trace.SpanStartOption) (*tracing.HandshakeSpan, *http.Request) {
+func (s *side) startSpan(r *http.Request, opts ...trace.SpanStartOption) (*span.Handshake, *http.Request) {
 	if s.role == server {
 		return s.in.spans.Accept(r, opts...)
 	}
@@ -88,7 +88,7 @@ func (h *handshake) startLate() {
 }
 
 // takeSpan returns the span, to be ended. Later calls return nil.
-func (h *handshake) takeSpan() *tracing.HandshakeSpan {
+func (h *handshake) takeSpan() *span.Handshake {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	span := h.span

@@ -21,7 +21,7 @@ func TestImports(t *testing.T) {
 		{"otelws", []string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "github.com/prometheus"}, "otelws imports the API only"},
 		{"tracing", []string{module + "/otelws", module + "/exporter", module + "/cmd", module + "/examples", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "github.com/prometheus"}, "tracing imports the API only"},
 		{"exporter", []string{module + "/otelws", module + "/tracing", "github.com/coder/websocket"}, "exporter knows nothing of WebSockets"},
-		{"exporter", []string{"google.golang.org/grpc", "go.opentelemetry.io/otel/exporters/otlp"}, "whoever wants Prometheus alone links no gRPC"},
+		{"exporter", []string{"google.golang.org/grpc", "go.opentelemetry.io/otel/exporters/otlp"}, "a program that wants Prometheus alone links no gRPC"},
 		{"exporter/counted", []string{module, "google.golang.org/grpc", "github.com/prometheus", "github.com/coder/websocket"}, "counted histograms need the SDK alone"},
 		{"exporter/otlp", []string{module + "/otelws", module + "/tracing", "github.com/coder/websocket"}, "exporter knows nothing of WebSockets"},
 		{"exporter/sampling", []string{module, "google.golang.org/grpc", "github.com/prometheus", "github.com/coder/websocket"}, "a sampler needs the SDK alone"},

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
-	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
 // members are the Instrumentations of one MeterProvider. They share the instruments, and one
@@ -50,7 +50,7 @@ func membersOf(i *Instrumentation) *members {
 	}
 	m := &members{
 		first:    i,
-		meter:    i.config.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(tracing.SchemaURL)),
+		meter:    i.config.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(span.SchemaURL)),
 		declared: make(map[string]map[string]int),
 	}
 	everybody.all = append(everybody.all, weak.Make(m))

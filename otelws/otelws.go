@@ -8,12 +8,13 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/table"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// ScopeName is the name of the instrumentation scope of all instruments.
+// ScopeName is the name of the instrumentation scope of all instruments and spans.
 const ScopeName = "github.com/otelws/otelws-go/otelws"
 
 // Version is the version of the module, and of the instrumentation scope.
@@ -32,7 +33,7 @@ type Instrumentation struct {
 	closed   atomic.Bool
 	server   *side
 	client   *side
-	spans    *tracing.Connections
+	spans    *span.Source
 
 	kinds *tap.Kinds // nil if they are not read
 
@@ -56,7 +57,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 	}
 	i := &Instrumentation{
 		config: cfg,
-		spans:  tracing.NewConnections(cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
+		spans:  span.NewSource(span.Scope{Name: ScopeName, Version: Version}, cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
 	}
 	if cfg.kinds != nil {
 		i.kinds = tap.NewKinds(cfg.kinds)

@@ -11,8 +11,8 @@ import (
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
-	"github.com/otelws/otelws-go/tracing"
 )
 
 // Initiator is the side that ended a connection: the sender of the first close frame. If there was
@@ -129,8 +129,8 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 
 // logged shortens a path, which a peer may have chosen.
 func logged(path string) string {
-	if len(path) > tracing.MaxAttribute {
-		return path[:tracing.MaxAttribute] + "..."
+	if len(path) > span.MaxAttribute {
+		return path[:span.MaxAttribute] + "..."
 	}
 	return path
 }

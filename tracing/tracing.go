@@ -36,14 +36,14 @@ func New(opts ...Option) (*Instrumentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
-	meter := cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(SchemaURL))
+	meter := cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(schemaURL))
 	in, err := newInstruments(meter)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	i := &Instrumentation{
 		tracer: cfg.tracerProvider.Tracer(ScopeName,
-			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(SchemaURL)),
+			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL)),
 		policy:      cfg.policy,
 		instruments: in,
 	}

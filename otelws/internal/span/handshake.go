@@ -1,4 +1,4 @@
-package tracing
+package span
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// HandshakeSpan is the span of a handshake in progress. A nil HandshakeSpan is valid, and records
+// Handshake is the span of a handshake in progress. A nil Handshake is valid, and records
 // nothing.
-type HandshakeSpan struct {
+type Handshake struct {
 	span   trace.Span
 	server bool
 	method string
@@ -26,17 +26,17 @@ type HandshakeSpan struct {
 //
 // If nothing records spans, Accept returns nil. The request is then r itself, or a copy with the
 // context that r carried. opts may set the start time of the span.
-func (c *Connections) Accept(r *http.Request, opts ...trace.SpanStartOption) (*HandshakeSpan, *http.Request) {
-	tracer := c.tracer()
+func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (*Handshake, *http.Request) {
+	tracer := s.tracer()
 	if tracer == nil {
-		if c.carried(c.carrier(), r) {
-			parent, _ := c.parent(r)
+		if s.carried(s.carrier(), r) {
+			parent, _ := s.parent(r)
 			r = r.WithContext(parent)
 		}
 		return nil, r
 	}
-	parent, link := c.parent(r)
-	h := &HandshakeSpan{server: true, method: methodName(r.Method)}
+	parent, link := s.parent(r)
+	h := &Handshake{server: true, method: methodName(r.Method)}
 	opts = append(opts, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
 	if link.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: link}))
@@ -51,28 +51,28 @@ func (c *Connections) Accept(r *http.Request, opts ...trace.SpanStartOption) (*H
 //
 // If nothing records spans, Dial returns nil. The request is then r itself, or, if its context has
 // something to propagate, a copy with that in the headers. opts may set the start time of the span.
-func (c *Connections) Dial(r *http.Request, opts ...trace.SpanStartOption) (*HandshakeSpan, *http.Request) {
-	tracer := c.tracer()
+func (s *Source) Dial(r *http.Request, opts ...trace.SpanStartOption) (*Handshake, *http.Request) {
+	tracer := s.tracer()
 	if tracer == nil {
 		ctx := r.Context()
 		if trace.SpanContextFromContext(ctx).IsValid() || baggage.FromContext(ctx).Len() > 0 {
-			r = c.inject(ctx, r.Clone(ctx))
+			r = s.inject(ctx, r.Clone(ctx))
 		}
 		return nil, r
 	}
-	h := &HandshakeSpan{method: methodName(r.Method)}
+	h := &Handshake{method: methodName(r.Method)}
 	opts = append(opts, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
 	ctx, span := tracer.Start(r.Context(), h.method, opts...)
 	h.span = span
-	return h, c.inject(ctx, r.Clone(flat(r.Context(), span)))
+	return h, s.inject(ctx, r.Clone(flat(r.Context(), span)))
 }
 
 // inject writes ctx into the headers of r. The caller must own r.
-func (c *Connections) inject(ctx context.Context, r *http.Request) *http.Request {
+func (s *Source) inject(ctx context.Context, r *http.Request) *http.Request {
 	if r.Header == nil {
 		r.Header = make(http.Header)
 	}
-	c.carrier().Inject(ctx, propagation.HeaderCarrier(r.Header))
+	s.carrier().Inject(ctx, propagation.HeaderCarrier(r.Header))
 	return r
 }
 
@@ -81,7 +81,7 @@ func (c *Connections) inject(ctx context.Context, r *http.Request) *http.Request
 //
 // For a server, a status from 500 on is an error. For a client, every status other than 101 is an
 // error.
-func (h *HandshakeSpan) End(r *http.Request, status int) {
+func (h *Handshake) End(r *http.Request, status int) {
 	if h == nil {
 		return
 	}
@@ -107,7 +107,7 @@ func (h *HandshakeSpan) End(r *http.Request, status int) {
 }
 
 // Abandon ends the span of a handshake whose response will not be seen.
-func (h *HandshakeSpan) Abandon() {
+func (h *Handshake) Abandon() {
 	if h != nil {
 		h.span.End()
 	}

@@ -1,4 +1,4 @@
-package tracing_test
+package span_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
 var carriers = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
@@ -40,7 +40,7 @@ func TestPublicEndpoint(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	sampler := sdktrace.ParentBased(sdktrace.AlwaysSample(), sdktrace.WithRemoteParentSampled(sdktrace.NeverSample()))
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSampler(sampler))
-	c := tracing.NewConnections(tp, carriers, true, isPublic)
+	c := span.NewSource(span.Scope{}, tp, carriers, true, isPublic)
 	for _, tt := range []struct {
 		name   string
 		r      *http.Request
@@ -82,7 +82,7 @@ func TestPublicEndpointWithinSpan(t *testing.T) {
 	tp := sdktrace.NewTracerProvider()
 	ctx, outer := tp.Tracer("middleware").Start(context.Background(), "outer")
 	defer outer.End()
-	_, passed := tracing.NewConnections(tp, carriers, false, isPublic).Accept(carrying("/public").WithContext(ctx))
+	_, passed := span.NewSource(span.Scope{}, tp, carriers, false, isPublic).Accept(carrying("/public").WithContext(ctx))
 	if got := trace.SpanContextFromContext(passed.Context()); got.TraceID() != outer.SpanContext().TraceID() {
 		t.Errorf("trace %s, want the middleware's", got.TraceID())
 	}
@@ -90,7 +90,7 @@ func TestPublicEndpointWithinSpan(t *testing.T) {
 
 // Without spans, nothing of a public client's travels on.
 func TestPublicEndpointWithoutSpans(t *testing.T) {
-	c := tracing.NewConnections(noop.NewTracerProvider(), carriers, true, isPublic)
+	c := span.NewSource(span.Scope{}, noop.NewTracerProvider(), carriers, true, isPublic)
 	_, passed := c.Accept(carrying("/public"))
 	_, dialed := c.Dial(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(passed.Context()))
 	if len(dialed.Header) > 0 {

@@ -1,4 +1,4 @@
-package tracing_test
+package span_test
 
 import (
 	"net/http"
@@ -10,13 +10,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
 // What a peer chose is cut, in memory of its own.
 func TestAttributeLimit(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
-	c := tracing.NewConnections(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), carriers, false, nil)
+	c := span.NewSource(span.Scope{}, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), carriers, false, nil)
 	long := strings.Repeat("é", 40<<10)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.URL.Path = "/" + long
@@ -26,19 +26,19 @@ func TestAttributeLimit(t *testing.T) {
 	h.End(passed, http.StatusForbidden)
 	h, passed = c.Dial(r)
 	h.End(passed, http.StatusForbidden)
-	for _, span := range spans.Ended() {
+	for _, ended := range spans.Ended() {
 		long := 0
-		for _, a := range span.Attributes() {
+		for _, a := range ended.Attributes() {
 			n := len(a.Value.String())
-			if n > tracing.MaxAttribute || strings.ContainsRune(a.Value.String(), '\uFFFD') {
-				t.Errorf("%s %s has %d bytes", span.SpanKind(), a.Key, n)
+			if n > span.MaxAttribute || strings.ContainsRune(a.Value.String(), '\uFFFD') {
+				t.Errorf("%s %s has %d bytes", ended.SpanKind(), a.Key, n)
 			}
-			if n > tracing.MaxAttribute/2 {
+			if n > span.MaxAttribute/2 {
 				long++
 			}
 		}
-		if want := map[trace.SpanKind]int{trace.SpanKindServer: 3, trace.SpanKindClient: 1}[span.SpanKind()]; long < want {
-			t.Errorf("%s: %d attributes are cut, want %d", span.SpanKind(), long, want)
+		if want := map[trace.SpanKind]int{trace.SpanKindServer: 3, trace.SpanKindClient: 1}[ended.SpanKind()]; long < want {
+			t.Errorf("%s: %d attributes are cut, want %d", ended.SpanKind(), long, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package tracing
+package span
 
 import (
 	"context"
@@ -23,11 +23,11 @@ type Closed struct {
 // Close records the end of a connection, as a span "websocket.close" without duration. ctx must
 // hold the span context of the handshake, which becomes the parent. Close makes a span only if the
 // handshake was sampled.
-func (c *Connections) Close(ctx context.Context, e Closed) {
+func (s *Source) Close(ctx context.Context, e Closed) {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return
 	}
-	tracer := c.tracer()
+	tracer := s.tracer()
 	if tracer == nil {
 		return
 	}

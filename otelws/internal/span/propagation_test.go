@@ -1,4 +1,4 @@
-package tracing_test
+package span_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/otelws/otelws-go/tracing"
+	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
 // uncomparable is a provider whose type can be compared and whose value cannot.
@@ -23,7 +23,7 @@ type tagged struct {
 }
 
 func TestUncomparableProvider(t *testing.T) {
-	c := tracing.NewConnections(uncomparable{tagged{}}, nil, false, nil)
+	c := span.NewSource(span.Scope{}, uncomparable{tagged{}}, nil, false, nil)
 	for range 2 {
 		c.Accept(httptest.NewRequest(http.MethodGet, "/ws", nil))
 	}
@@ -37,7 +37,7 @@ const (
 // A context travels on through a process that records no spans.
 func TestPropagationWithoutSpans(t *testing.T) {
 	both := propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
-	c := tracing.NewConnections(noop.NewTracerProvider(), both, true, nil)
+	c := span.NewSource(span.Scope{}, noop.NewTracerProvider(), both, true, nil)
 
 	for name, carry := range map[string]func(*http.Request){
 		"in the headers": func(r *http.Request) { r.Header.Set("Traceparent", traceparent) },

@@ -1,4 +1,6 @@
-package tracing
+// Package span makes the spans of a connection: a short one for the handshake, and a short one for
+// the end. No span is open as long as the connection.
+package span
 
 import (
 	"context"
@@ -15,10 +17,9 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Connections makes the spans of connections: a short span for the handshake, and a short span for
-// the end. Package otelws uses it. Other instrumentation of connections may use it, too. It is safe
-// for concurrent use.
-type Connections struct {
+// Source makes the spans of connections. It is safe for concurrent use.
+type Source struct {
+	scope      Scope
 	given      trace.TracerProvider // nil means the global one
 	propagator propagation.TextMapPropagator
 	query      bool
@@ -33,10 +34,13 @@ type resolved struct {
 	tracer   trace.Tracer
 }
 
-// NewConnections returns a Connections that makes spans with tp and propagates context with p. If
-// tp or p is nil, it uses the global one at the time of each handshake.
+// Scope is the instrumentation scope of the spans.
+type Scope struct{ Name, Version string }
+
+// NewSource returns a Source that makes spans with tp and propagates context with p. If tp or p is
+// nil, it uses the global one at the time of each handshake.
 //
-// If tp is a no-op provider, or no global provider is set, Connections makes no spans. It still
+// If tp is a no-op provider, or no global provider is set, Source makes no spans. It still
 // propagates context: from the headers to the handler's request, and from a client's context to the
 // headers. Without a context to propagate, it does not allocate.
 //
@@ -47,26 +51,26 @@ type resolved struct {
 // internet. The context in such a request becomes a link, never the parent. Thus an untrusted
 // client cannot choose the trace or its sampling, and its baggage is ignored. nil means that all
 // requests are trusted.
-func NewConnections(tp trace.TracerProvider, p propagation.TextMapPropagator, query bool, public func(*http.Request) bool) *Connections {
-	return &Connections{given: tp, propagator: p, query: query, public: public}
+func NewSource(scope Scope, tp trace.TracerProvider, p propagation.TextMapPropagator, query bool, public func(*http.Request) bool) *Source {
+	return &Source{scope: scope, given: tp, propagator: p, query: query, public: public}
 }
 
 // tracer returns nil if there is nothing that records spans.
-func (c *Connections) tracer() trace.Tracer {
-	tp := c.given
+func (s *Source) tracer() trace.Tracer {
+	tp := s.given
 	if tp == nil {
 		tp = otel.GetTracerProvider()
 	}
 	canCompare := reflect.ValueOf(tp).Comparable()
-	if r := c.resolved.Load(); r != nil && canCompare && r.provider == tp {
+	if r := s.resolved.Load(); r != nil && canCompare && r.provider == tp {
 		return r.tracer
 	}
 	r := &resolved{provider: tp}
 	if !recordsNothing(tp) {
-		r.tracer = tp.Tracer(ScopeName, trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(SchemaURL))
+		r.tracer = tp.Tracer(s.scope.Name, trace.WithInstrumentationVersion(s.scope.Version), trace.WithSchemaURL(SchemaURL))
 	}
 	if canCompare {
-		c.resolved.Store(r)
+		s.resolved.Store(r)
 	}
 	return r.tracer
 }
@@ -81,27 +85,27 @@ func recordsNothing(tp trace.TracerProvider) bool {
 	return reflect.TypeOf(tp).String() == "*global.tracerProvider"
 }
 
-func (c *Connections) carrier() propagation.TextMapPropagator {
-	if c.propagator == nil {
+func (s *Source) carrier() propagation.TextMapPropagator {
+	if s.propagator == nil {
 		return otel.GetTextMapPropagator()
 	}
-	return c.propagator
+	return s.propagator
 }
 
 // parent returns the context for the span of a received request. A span of this process, such as a
 // middleware's, takes precedence over the headers, and the headers over the query. For a public
 // request, the context that came with it is returned as link.
-func (c *Connections) parent(r *http.Request) (ctx context.Context, link trace.SpanContext) {
+func (s *Source) parent(r *http.Request) (ctx context.Context, link trace.SpanContext) {
 	ctx = r.Context()
 	before := trace.SpanContextFromContext(ctx)
 	if before.IsValid() && !before.IsRemote() {
 		return ctx, link
 	}
-	came := c.carrier().Extract(ctx, propagation.HeaderCarrier(r.Header))
-	if c.query && !trace.SpanContextFromContext(came).IsValid() && len(r.URL.RawQuery) <= maxQuery {
-		came = c.carrier().Extract(came, queryCarrier(r.URL.Query()))
+	came := s.carrier().Extract(ctx, propagation.HeaderCarrier(r.Header))
+	if s.query && !trace.SpanContextFromContext(came).IsValid() && len(r.URL.RawQuery) <= maxQuery {
+		came = s.carrier().Extract(came, queryCarrier(r.URL.Query()))
 	}
-	if !c.isPublic(r) {
+	if !s.isPublic(r) {
 		return came, link
 	}
 	if before.IsValid() {
@@ -113,23 +117,23 @@ func (c *Connections) parent(r *http.Request) (ctx context.Context, link trace.S
 
 // isPublic calls the application's function. If it panics, the request counts as public: a panic
 // must not end the connection.
-func (c *Connections) isPublic(r *http.Request) (public bool) {
-	if c.public == nil {
+func (s *Source) isPublic(r *http.Request) (public bool) {
+	if s.public == nil {
 		return false
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			otel.Handle(fmt.Errorf("tracing: the function that reports public requests panicked: %v", v))
+			otel.Handle(fmt.Errorf("otelws: the function that reports public requests panicked: %v", v))
 			public = true
 		}
 	}()
-	return c.public(r)
+	return s.public(r)
 }
 
 // carried reports whether p may find a context in r.
-func (c *Connections) carried(p propagation.TextMapPropagator, r *http.Request) bool {
+func (s *Source) carried(p propagation.TextMapPropagator, r *http.Request) bool {
 	for _, field := range p.Fields() {
-		if r.Header.Get(field) != "" || c.query && strings.Contains(r.URL.RawQuery, field) {
+		if r.Header.Get(field) != "" || s.query && strings.Contains(r.URL.RawQuery, field) {
 			return true
 		}
 	}
