@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // door is the origin of connections that are watched from their first byte: a Listener, or the dial
@@ -86,14 +87,14 @@ func (d *door) failed(address string) {
 }
 
 // unreadable explains why a connection cannot be watched, for each protocol.
-var unreadable = [tap.Protocols]string{
-	tap.TLS:           "carries TLS, so its WebSockets are not watched: put Listener around the tls.Listener, and Conn around the tls.Conn (in gorilla/websocket, use NetDialTLSContext)",
-	tap.ProxyProtocol: "begins with the PROXY protocol, so its WebSockets are not watched: put Listener around the listener that removes the PROXY protocol",
-	tap.HTTP2:         "carries HTTP/2, so its WebSockets are not watched: serve WebSockets over HTTP/1.1",
+var unreadable = [upgrade.Protocols]string{
+	upgrade.TLS:           "carries TLS, so its WebSockets are not watched: put Listener around the tls.Listener, and Conn around the tls.Conn (in gorilla/websocket, use NetDialTLSContext)",
+	upgrade.ProxyProtocol: "begins with the PROXY protocol, so its WebSockets are not watched: put Listener around the listener that removes the PROXY protocol",
+	upgrade.HTTP2:         "carries HTTP/2, so its WebSockets are not watched: serve WebSockets over HTTP/1.1",
 }
 
 // Unreadable reports the first connection of protocol p.
-func (d *door) Unreadable(p tap.Protocol) {
+func (d *door) Unreadable(p upgrade.Protocol) {
 	if !d.watched && !d.side.in.unreadable[p].Swap(true) {
 		otel.Handle(errors.New("otelws: a connection of " + d.side.role.door() + " " + unreadable[p]))
 	}

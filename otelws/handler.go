@@ -1,6 +1,10 @@
 package otelws
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
+)
 
 // Handler returns a handler that watches the WebSocket connections that next accepts. It works with
 // any WebSocket library that hijacks the connection. Wrap a single handler with it, or a whole mux.
@@ -45,7 +49,7 @@ func (i *Instrumentation) Handler(next http.Handler) http.Handler {
 // watches reports whether i watches r: a request for a WebSocket over HTTP/1, while i is not
 // closed.
 func (i *Instrumentation) watches(r *http.Request) bool {
-	return r.ProtoMajor == 1 && asksForWebSocket(r.Header) && !i.closed.Load()
+	return r.ProtoMajor == 1 && upgrade.IsAskedFor(r.Header) && !i.closed.Load()
 }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {

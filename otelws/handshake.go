@@ -14,7 +14,6 @@ import (
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/span"
-	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
 
 // handshake is one request for a WebSocket, until its response.
@@ -232,10 +231,4 @@ func spanContextOnly(ctx context.Context) context.Context {
 		return context.Background()
 	}
 	return trace.ContextWithSpanContext(context.Background(), sc)
-}
-
-// asksForWebSocket reports whether a request asks for a WebSocket (RFC 6455 section 4.1). It does
-// not check the details.
-func asksForWebSocket(header http.Header) bool {
-	return tap.HasToken(header, "Upgrade", "websocket") && tap.HasToken(header, "Connection", "upgrade")
 }

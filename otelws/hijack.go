@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -25,7 +25,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nc, buffered, nil
 	}
 	status := w.answered()
-	if status != 0 && !tap.SwitchesToWebSocket(status, w.Header()) {
+	if status != 0 && !upgrade.Switches(status, w.Header()) {
 		c.Refused(status)
 		return nc, buffered, nil
 	}

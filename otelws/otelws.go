@@ -11,6 +11,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/table"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 	"github.com/otelws/otelws-go/tracing"
 )
 
@@ -44,7 +45,7 @@ type Instrumentation struct {
 	draining atomic.Pointer[drainConfig]
 	wheels   wheels
 
-	unreadable [tap.Protocols]atomic.Bool // protocols that have been reported
+	unreadable [upgrade.Protocols]atomic.Bool // protocols that have been reported
 }
 
 // New returns an Instrumentation. It computes the worst-case number of time series of its options.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 	"github.com/otelws/otelws-go/otelws/internal/writer"
 )
 
@@ -25,7 +25,7 @@ type responseWriter struct {
 func (w *responseWriter) Header() http.Header { return w.inner.Header() }
 
 func (w *responseWriter) WriteHeader(status int) {
-	if !w.committed && !tap.IsInterim(status) {
+	if !w.committed && !upgrade.IsInterim(status) {
 		_, later := w.inner.(writer.HeaderNow)
 		w.status, w.committed = status, !later
 	}

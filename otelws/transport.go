@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 
 	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // Transport returns a RoundTripper that watches the WebSocket connections that are dialed through
@@ -36,7 +37,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !asksForWebSocket(r.Header) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
+	if !upgrade.IsAskedFor(r.Header) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
 		return base.RoundTrip(r)
 	}
 
@@ -62,7 +63,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || !tap.SwitchesToWebSocket(resp.StatusCode, resp.Header) || !tap.AcceptsKey(r.Header, resp.Header) {
+	if !ok || !upgrade.Switches(resp.StatusCode, resp.Header) || !upgrade.AcceptsKey(r.Header, resp.Header) {
 		status := resp.StatusCode
 		if status == http.StatusSwitchingProtocols {
 			status = 0 // it does not answer this request, so no connection begins

@@ -6,6 +6,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // inspector is the [frame.Inspector] of one direction. It measures compressed messages and reads
@@ -49,8 +50,8 @@ func (i *inspector) End() (decoded int64, kind int32) {
 // inspect makes the parsers look into messages, as the Opening asks. With an extension other than
 // permessage-deflate, payloads may not be DEFLATE. Then neither the sizes nor the kinds of messages
 // with an RSV bit are known.
-func (s *session) inspect(o Opening, e extensions) {
-	sizes := o.Decode && e.rsv == frame.RSV1
+func (s *session) inspect(o Opening, e upgrade.Extensions) {
+	sizes := o.Decode && e.RSV == frame.RSV1
 	if !sizes && o.Kinds == nil {
 		return
 	}

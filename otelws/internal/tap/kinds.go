@@ -7,6 +7,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
@@ -27,7 +28,7 @@ func NewKinds(declared *messagekind.Kinds) *Kinds {
 	}
 	alone := 0 // no message needs more than its prefix
 	if declared.Stream() != nil {
-		alone = maxWindowBits
+		alone = upgrade.MaxWindowBits
 	}
 	k.inflaters.New = func() any {
 		return &inflater{
@@ -81,13 +82,13 @@ type kindReader struct {
 	inflater    *inflater
 }
 
-func newKindReader(o Opening, e extensions, fromClient bool) *kindReader {
-	r := &kindReader{of: o.Kinds, part: o.Payload, fromClient: fromClient, deflate: e.rsv == frame.RSV1}
-	c := e.server
+func newKindReader(o Opening, e upgrade.Extensions, fromClient bool) *kindReader {
+	r := &kindReader{of: o.Kinds, part: o.Payload, fromClient: fromClient, deflate: e.RSV == frame.RSV1}
+	c := e.Server
 	if fromClient {
-		c = e.client
+		c = e.Client
 	}
-	r.takeover, r.windowBits = !c.alone, c.windowBits
+	r.takeover, r.windowBits = !c.Alone, c.WindowBits
 	if r.stream = o.Kinds.declared.Stream(); r.stream != nil {
 		r.toStream = r.stream.Write
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -369,22 +368,6 @@ func TestKindsUnreadable(t *testing.T) {
 		f := pass(t, w.random, k, true, true, tt.extensions, w.stream)
 		if got := kindCounts(f, k, count.Receive); got != tt.want {
 			t.Errorf("%s: %s; want %s", tt.name, got, tt.want)
-		}
-	}
-}
-
-// The parameters of permessage-deflate (RFC 7692 section 7.1).
-func TestExtensions(t *testing.T) {
-	for header, want := range map[string]string{
-		"":                   "{0 {false 15} {false 15}}",
-		"permessage-deflate": "{64 {false 15} {false 15}}",
-		"permessage-deflate; server_no_context_takeover;client_max_window_bits=10":    "{64 {false 10} {true 15}}",
-		`permessage-deflate;client_no_context_takeover; server_max_window_bits = "9"`: "{64 {true 15} {false 9}}",
-		"permessage-deflate; server_max_window_bits=99; client_max_window_bits":       "{64 {false 15} {false 15}}",
-		"x-other": "{112 {false 15} {false 15}}",
-	} {
-		if got := fmt.Sprint(extensionsOf(http.Header{"Sec-Websocket-Extensions": {header}})); got != want {
-			t.Errorf("%q: %s, want %s", header, got, want)
 		}
 	}
 }

@@ -1,17 +1,14 @@
 package tap
 
 import (
-	"bufio"
 	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // handshake is the state of a Conn whose response has not passed. An accepted connection writes the
@@ -25,9 +22,9 @@ type handshake struct {
 	unsent   int           // number of bytes of the request that are not yet written
 	early    *bytes.Buffer // the bytes after the request
 	earlyAt  clock.Instant
-	head     *bytes.Buffer // the part of the response's head that has passed
-	whole    bool          // the end of the head has passed, or is being written
-	unread   bool          // more has been written since that, or less than there was
+	head     *upgrade.ResponseHead // the part of the response's head that has passed
+	whole    bool                  // the end of the head has passed, or is being written
+	unread   bool                  // more has been written since that, or less than there was
 	peerLeft bool
 }
 
@@ -47,7 +44,7 @@ const (
 // does not speak WebSocket.
 const (
 	maxEarly = 64 << 10
-	maxHead  = 64 << 10
+	maxHead  = upgrade.MaxHead
 )
 
 // await prepares c to read the response. request is the header of its request. The next unsent
@@ -208,7 +205,7 @@ func (c *Conn) begin(h *handshake, o Opening, response http.Header, w write) boo
 	h.phase = over
 	s := &c.opened
 	o.PeerLeft = o.PeerLeft || h.peerLeft
-	s.prepare(o, extensionsOf(response))
+	s.prepare(o, upgrade.ExtensionsOf(response))
 	in, out := &s.inbound, &s.outbound
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -321,68 +318,17 @@ func (h *handshake) read(p []byte) (response http.Header, end, status int, faile
 		return nil, 0, 0, false
 	}
 	if h.head == nil {
-		h.head = new(bytes.Buffer)
+		h.head = new(upgrade.ResponseHead)
 	}
-	before := h.head.Len()
-	h.head.Write(p[:min(len(p), maxHead-before)])
-	for begin, head := 0, h.head.Bytes(); ; {
-		end := bytes.Index(head[begin:], []byte("\r\n\r\n"))
-		if end < 0 {
-			return nil, 0, 0, len(head) == maxHead
-		}
-		end += begin + len("\r\n\r\n")
-		r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[begin:end])), nil)
-		switch {
-		case err != nil:
-			return nil, 0, 0, true
-		case IsInterim(r.StatusCode):
-			begin = end
-		case !SwitchesToWebSocket(r.StatusCode, r.Header), h.incoming() && !AcceptsKey(h.request, r.Header):
-			return nil, 0, r.StatusCode, true
-		default:
-			h.whole = true
-			return r.Header, end - before, 0, false
-		}
+	r, end, ok := h.head.Read(p)
+	switch {
+	case !ok:
+		return nil, 0, 0, true
+	case r == nil:
+		return nil, 0, 0, false
+	case !upgrade.Switches(r.StatusCode, r.Header), h.incoming() && !upgrade.AcceptsKey(h.request, r.Header):
+		return nil, 0, r.StatusCode, true
 	}
-}
-
-// IsInterim reports whether another response follows a response with this status (RFC 9110 section
-// 15.2).
-func IsInterim(status int) bool {
-	return status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
-}
-
-// SwitchesToWebSocket reports whether a response accepts the WebSocket.
-func SwitchesToWebSocket(status int, header http.Header) bool {
-	return status == http.StatusSwitchingProtocols && HasToken(header, "Upgrade", "websocket")
-}
-
-// AcceptsKey reports whether a response proves that the server understood the request (RFC 6455
-// section 4.2.2). Otherwise a client ends the connection.
-func AcceptsKey(request, response http.Header) bool {
-	sum := sha1.Sum([]byte(request.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return response.Get("Sec-WebSocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// HasToken reports whether a header that is a comma-separated list contains token, in any case.
-func HasToken(h http.Header, name, token string) bool {
-	for t := range tokens(h, name) {
-		if strings.EqualFold(t, token) {
-			return true
-		}
-	}
-	return false
-}
-
-// tokens yields the elements of a header that is a comma-separated list.
-func tokens(h http.Header, name string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for _, line := range h.Values(name) {
-			for t := range strings.SplitSeq(line, ",") {
-				if t = strings.TrimSpace(t); t != "" && !yield(t) {
-					return
-				}
-			}
-		}
-	}
+	h.whole = true
+	return r.Header, end, 0, false
 }

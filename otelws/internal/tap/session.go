@@ -7,6 +7,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // session is the state of a Conn that is, or was, a WebSocket.
@@ -62,13 +63,13 @@ type stream struct {
 }
 
 // prepare prepares s for its opening.
-func (s *session) prepare(o Opening, e extensions) {
+func (s *session) prepare(o Opening, e upgrade.Extensions) {
 	s.shard, s.recorded, s.start = o.Shard, o.Messages, clock.Now()
 	s.messages = o.Messages || o.Kinds != nil
 	s.closes = o.Closing
 	s.verdict.peerLeft = o.PeerLeft
-	s.inbound.parser = frame.New(s.conn.accepted, e.rsv)
-	s.outbound.parser = frame.New(!s.conn.accepted, e.rsv)
+	s.inbound.parser = frame.New(s.conn.accepted, e.RSV)
+	s.outbound.parser = frame.New(!s.conn.accepted, e.RSV)
 	s.inspect(o, e)
 }
 

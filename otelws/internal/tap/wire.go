@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // Door is the source of Wires: a listener or a dialer. The goroutines that read and write call its
@@ -19,7 +21,7 @@ type Door interface {
 	// watched. keep stays reachable as long as the application has the connection.
 	Asked(nc net.Conn, r *http.Request) (c *Conn, recorder Recorder, keep any)
 	// Unreadable is called once for a Wire that carries another protocol.
-	Unreadable(Protocol)
+	Unreadable(upgrade.Protocol)
 	// Fault is called once for a Wire if the Wire or Asked panicked with v. Afterwards the Wire is
 	// not read any more.
 	Fault(v any)
@@ -41,10 +43,10 @@ type Wire struct {
 	tap       atomic.Pointer[netConn] // of the handshake in progress, or of its connection
 
 	mu        sync.Mutex
-	head      *requestHead // a part of it has passed; nil between heads
-	begun     bool         // a byte has passed
-	skip      bool         // ignore the next handshake
-	writeTill time.Time    // the write deadline, if there is no tap
+	head      *upgrade.RequestHead // a part of it has passed; nil between heads
+	begun     bool                 // a byte has passed
+	skip      bool                 // ignore the next handshake
+	writeTill time.Time            // the write deadline, if there is no tap
 }
 
 // The states of a Wire without a tap.
@@ -270,10 +272,10 @@ func (w *Wire) contain() {
 }
 
 func (w *Wire) responded(state uint32, b []byte) {
-	switch status := status(b); {
+	switch status := upgrade.Status(b); {
 	case status == http.StatusSwitchingProtocols, status/100 == 2 && state == tunnel:
 		w.state.Store(unread)
-	case state == requests, IsInterim(status):
+	case state == requests, upgrade.IsInterim(status):
 	default:
 		w.state.Store(requests)
 	}
@@ -284,10 +286,10 @@ func (w *Wire) responded(state uint32, b []byte) {
 func (w *Wire) nextHead(b []byte) (head, rest []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var whole requestHead // nearly all heads come in one piece
+	var whole upgrade.RequestHead // nearly all heads come in one piece
 	h := w.head
 	if h != nil {
-		b = append(h.kept, b...)
+		b = append(h.Kept, b...)
 	} else {
 		if w.otherProtocol(b) {
 			return nil, nil
@@ -305,21 +307,22 @@ func (w *Wire) nextHead(b []byte) (head, rest []byte) {
 		}
 		return nil, nil
 	}
-	end := h.find(b)
+	end := h.Find(b)
 	switch {
 	case end > 0:
 	case len(b) >= maxHead:
-		end, h.upgrade = len(b), false
+		end, h.Upgrade = len(b), false
 	case h == &whole:
-		w.head = &requestHead{kept: bytes.Clone(b), line: whole.line, upgrade: whole.upgrade}
+		w.head = new(whole)
+		w.head.Kept = bytes.Clone(b)
 		return nil, nil
 	default:
-		h.kept = b
+		h.Kept = b
 		return nil, nil
 	}
 	w.head = nil
 	w.state.Store(responses)
-	if !h.upgrade {
+	if !h.Upgrade {
 		return nil, nil
 	}
 	if w.skip {
@@ -337,7 +340,7 @@ func (w *Wire) otherProtocol(b []byte) bool {
 	if w.accepted && !first {
 		return false
 	}
-	p, ok := protocolOf(b)
+	p, ok := upgrade.ProtocolOf(b)
 	if ok {
 		w.state.Store(unread)
 		w.door.Unreadable(p)
@@ -348,7 +351,7 @@ func (w *Wire) otherProtocol(b []byte) bool {
 // ask begins the handshake of the request in head. written is the number of its last bytes that
 // belong to a Write which has not been made yet.
 func (w *Wire) ask(head, rest []byte, written int) {
-	r := parseRequest(head)
+	r := upgrade.ParseRequest(head)
 	if r == nil {
 		return
 	}
@@ -367,4 +370,16 @@ func (w *Wire) ask(head, rest []byte, written int) {
 	defer w.mu.Unlock()
 	c.opened.deadline.last = w.writeTill
 	w.tap.Store(h)
+}
+
+// The beginnings of heads that a Wire looks at.
+var (
+	get     = []byte("GET ")
+	connect = []byte("CONNECT ")
+)
+
+// begins reports whether b may be the beginning of data that begins with prefix.
+func begins(b, prefix []byte) bool {
+	n := min(len(b), len(prefix))
+	return bytes.Equal(b[:n], prefix[:n])
 }

@@ -1,4 +1,4 @@
-package tap
+package upgrade
 
 import (
 	"slices"
@@ -21,9 +21,9 @@ var heads = []string{
 
 // whole returns what find finds in b at once.
 func whole(b []byte) (end int, upgrade bool) {
-	var h requestHead
-	end = h.find(b)
-	return end, h.upgrade
+	var h RequestHead
+	end = h.Find(b)
+	return end, h.Upgrade
 }
 
 // FuzzRequestHead holds find to the same in pieces as at once, and to what net/http
@@ -34,13 +34,13 @@ func FuzzRequestHead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, piece byte) {
 		end, upgrade := whole(b)
-		var h requestHead
+		var h RequestHead
 		for n := 0; ; {
 			n = min(n+1+int(piece), len(b))
-			got := h.find(b[:n])
+			got := h.Find(b[:n])
 			if got > 0 || n == len(b) {
-				if got != end || got > 0 && h.upgrade != upgrade {
-					t.Fatalf("in pieces %d, %v, at once %d, %v", got, h.upgrade, end, upgrade)
+				if got != end || got > 0 && h.Upgrade != upgrade {
+					t.Fatalf("in pieces %d, %v, at once %d, %v", got, h.Upgrade, end, upgrade)
 				}
 				break
 			}
@@ -48,7 +48,7 @@ func FuzzRequestHead(f *testing.F) {
 		if end == 0 {
 			return
 		}
-		if r := parseRequest(b[:end]); r != nil && r.Header.Get("Upgrade") != "" && !upgrade {
+		if r := ParseRequest(b[:end]); r != nil && r.Header.Get("Upgrade") != "" && !upgrade {
 			t.Fatalf("the header Upgrade of %q is not found", b[:end])
 		}
 	})
@@ -73,7 +73,7 @@ func TestStatus(t *testing.T) {
 		"HTTP/1.1 101 Switching Protocols\r\n": 101, "HTTP/1.0 200\r\n": 200, "HTTP/1.1 404": 404,
 		"HTTP/1.1 4": 0, "HTTP/2 200 OK": 0, "": 0, "SSH-2.0-OpenSSH_9.9": 0,
 	} {
-		if got := status([]byte(response)); got != want {
+		if got := Status([]byte(response)); got != want {
 			t.Errorf("%q is %d, want %d", response, got, want)
 		}
 	}
@@ -86,12 +86,12 @@ func TestProtocolOf(t *testing.T) {
 		"\r\n\r\n\x00\r\nQUIT\n\x21":   ProxyProtocol,
 		"PRI * HTTP/2.0\r\n\r\nSM":     HTTP2,
 	} {
-		if got, ok := protocolOf([]byte(first)); !ok || got != want {
+		if got, ok := ProtocolOf([]byte(first)); !ok || got != want {
 			t.Errorf("%q is %d, %v", first, got, ok)
 		}
 	}
 	for _, first := range []string{"GET / HTTP/1.1\r\n", "PROPFIND / HTTP/1.1\r\n", "\r\nGET /", "\x16", ""} {
-		if got, ok := protocolOf([]byte(first)); ok {
+		if got, ok := ProtocolOf([]byte(first)); ok {
 			t.Errorf("%q is %d", first, got)
 		}
 	}
