@@ -8,9 +8,9 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/otelws/otelws-go/otelws/internal/inspect"
 	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/table"
-	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 	"github.com/otelws/otelws-go/tracing"
 )
@@ -36,7 +36,7 @@ type Instrumentation struct {
 	client   *side
 	spans    *span.Source
 
-	kinds *tap.Kinds // nil if they are not read
+	kinds *inspect.Kinds // nil if they are not read
 
 	table    table.Table[*connection]    // the open connections
 	ended    table.Ring[EndedConnection] // the last connections that ended
@@ -61,7 +61,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 		spans:  span.NewSource(span.Scope{Name: ScopeName, Version: Version}, cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
 	}
 	if cfg.kinds != nil {
-		i.kinds = tap.NewKinds(cfg.kinds)
+		i.kinds = inspect.NewKinds(cfg.kinds)
 	}
 	if err := i.join(); err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)

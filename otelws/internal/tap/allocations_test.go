@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
+	"github.com/otelws/otelws-go/otelws/internal/inspect"
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
@@ -27,7 +28,7 @@ func TestKindsAllocate(t *testing.T) {
 	transport := &repeating{pieces: [][]byte{in.stream}}
 	f, c := newFacts(), new(Conn)
 	f.traffic.CountKinds(len(k.Names()), false, 1)
-	f.kinds = NewKinds(k)
+	f.kinds = inspect.NewKinds(k)
 	app := c.Watch(transport, true, f, nil)
 	c.Open(http.Header{"Sec-Websocket-Extensions": {"permessage-deflate"}})
 	buffer := make([]byte, 1024)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/inspect"
 )
 
 // Recorder receives the events of one connection. The goroutines that read, write and close call
@@ -65,7 +66,7 @@ type Opening struct {
 	Decode   bool // whether the sizes of compressed messages are decoded
 	// Kinds reads the kinds of messages, and KindShard counts them. Both are nil if kinds are not
 	// counted.
-	Kinds     *Kinds
+	Kinds     *inspect.Kinds
 	KindShard *count.KindShard
 	Payload   func([]byte) []byte // returns the part of a message that has the kind; nil if that is the whole message
 	PeerLeft  bool                // whether the peer had left before the response went out

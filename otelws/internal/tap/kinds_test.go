@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
+	"github.com/otelws/otelws-go/otelws/internal/inspect"
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
@@ -33,7 +34,7 @@ func openKinds(tb testing.TB, transport *scripted, accepted bool, k *messagekind
 	f, c := newFacts(), new(Conn)
 	f.traffic = count.NewTraffic(accepted, 1)
 	f.traffic.CountKinds(len(k.Names()), false, 1)
-	f.kinds = NewKinds(k)
+	f.kinds = inspect.NewKinds(k)
 	app := c.Watch(transport, accepted, f, nil)
 	header := switching.Clone()
 	if extensions != "" {
@@ -388,8 +389,8 @@ func BenchmarkKinds(b *testing.B) {
 	buffer := make([]byte, 1024)
 	for _, of := range []struct {
 		name  string
-		kinds *Kinds
-	}{{"Off", nil}, {"On", NewKinds(k)}} {
+		kinds *inspect.Kinds
+	}{{"Off", nil}, {"On", inspect.NewKinds(k)}} {
 		f, c := newFacts(), new(Conn)
 		f.traffic.CountKinds(len(k.Names()), false, 1)
 		f.kinds = of.kinds

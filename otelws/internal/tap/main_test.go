@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
+	"github.com/otelws/otelws-go/otelws/internal/inspect"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // facts is a Recorder that keeps what it is told.
 type facts struct {
 	traffic *count.Traffic
-	kinds   *Kinds // nil where they are not read
+	kinds   *inspect.Kinds // nil where they are not read
 
 	mu      sync.Mutex
 	opened  int

@@ -1,10 +1,8 @@
-package tap
+package inspect
 
 import (
-	"encoding/binary"
 	"sync"
 
-	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
@@ -50,23 +48,11 @@ type inflater struct {
 	prefix []byte
 }
 
-// kinds is the state of a session for the kinds of its messages.
-type kinds struct {
-	shard      *count.KindShard
-	inspectors *[count.Directions]inspector
-}
-
-// of returns the kind of b, a single message with size bytes of payload. It needs no lock, like
-// frame.Parser.Whole.
-func (k *kinds) of(d count.Direction, b []byte, size int) int {
-	return k.inspectors[d].kinds.whole(b, size)
-}
-
 // kindReader reads the kinds of the messages of one direction.
 type kindReader struct {
 	of         *Kinds
 	fromClient bool
-	part       func([]byte) []byte // Opening.Payload
+	part       func([]byte) []byte // Options.Payload
 	deflate    bool                // RSV1 belongs to permessage-deflate
 	takeover   bool                // compressed messages may refer to earlier messages
 	windowBits int
@@ -82,10 +68,11 @@ type kindReader struct {
 	inflater    *inflater
 }
 
-func newKindReader(o Opening, e upgrade.Extensions, fromClient bool) *kindReader {
-	r := &kindReader{of: o.Kinds, part: o.Payload, fromClient: fromClient, deflate: e.RSV == frame.RSV1}
+func newKindReader(o Options) *kindReader {
+	e := &o.Extensions
+	r := &kindReader{of: o.Kinds, part: o.Payload, fromClient: o.FromClient, deflate: e.RSV == frame.RSV1}
 	c := e.Server
-	if fromClient {
+	if o.FromClient {
 		c = e.Client
 	}
 	r.takeover, r.windowBits = !c.Alone, c.WindowBits
@@ -254,34 +241,4 @@ func (r *kindReader) finish() bool {
 		r.window, r.windowBits = nil, 0
 	}
 	return ok
-}
-
-// appendUnmasked appends b without its mask (RFC 6455 section 5.3). key is the mask, and offset the
-// number of bytes of the frame's payload before b. The capacity of dst must be sufficient.
-func appendUnmasked(dst, b []byte, key [4]byte, offset int64) []byte {
-	from := len(dst)
-	dst = dst[:from+len(b)]
-	to := dst[from:]
-	var turned [4]byte
-	for i := range turned {
-		turned[i] = key[(offset+int64(i))&3]
-	}
-	k := uint64(binary.LittleEndian.Uint32(turned[:]))
-	k |= k << 32
-	for len(b) >= 32 {
-		from, into := b[:32], to[:32]
-		binary.LittleEndian.PutUint64(into, binary.LittleEndian.Uint64(from)^k)
-		binary.LittleEndian.PutUint64(into[8:], binary.LittleEndian.Uint64(from[8:])^k)
-		binary.LittleEndian.PutUint64(into[16:], binary.LittleEndian.Uint64(from[16:])^k)
-		binary.LittleEndian.PutUint64(into[24:], binary.LittleEndian.Uint64(from[24:])^k)
-		to, b = to[32:], b[32:]
-	}
-	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(b)^k)
-		to, b = to[8:], b[8:]
-	}
-	for i := range b {
-		to[i] = b[i] ^ turned[i&3]
-	}
-	return dst
 }
