@@ -11,7 +11,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// heartbeats are the times from one ping to the next, 0 for none.
+// heartbeats are the intervals of the pings. 0 means none.
 type heartbeats struct{ clients, backend time.Duration }
 
 func (h heartbeats) options() (opts []otelws.Option) {
@@ -24,20 +24,21 @@ func (h heartbeats) options() (opts []otelws.Option) {
 	return opts
 }
 
-// goodbye is how connections are told that the proxy ends.
+// goodbye configures the close frames when the proxy stops.
 type goodbye struct {
 	code      int
 	spread    time.Duration
 	spreadSet bool
 }
 
-// goodbyeReason is the text of the close frame.
+// goodbyeReason is the reason in the close frame.
 const goodbyeReason = "service restart"
 
-// firstOwnCode is the first of the close codes that applications choose.
+// firstOwnCode is the lowest close code that applications may choose freely (RFC 6455
+// section 7.4.2).
 const firstOwnCode = 3000
 
-// validate returns an error that names the flag.
+// validate returns an error that names the invalid flag.
 func (g *goodbye) validate(timeout time.Duration) error {
 	switch {
 	case g.code != 1001 && g.code != 1012 && (g.code < firstOwnCode || g.code > 4999):
@@ -54,7 +55,8 @@ func (g *goodbye) options() []otelws.DrainOption {
 	return []otelws.DrainOption{otelws.DrainCode(websocket.StatusCode(g.code), goodbyeReason), otelws.DrainSpread(g.spread)}
 }
 
-// closeCodes has the code counted by itself.
+// closeCodes adds the code of the drain to the close codes that are counted by
+// themselves.
 func (g *goodbye) closeCodes() []otelws.Option {
 	if g.code < firstOwnCode {
 		return nil
@@ -62,7 +64,7 @@ func (g *goodbye) closeCodes() []otelws.Option {
 	return []otelws.Option{otelws.WithCloseCodes(websocket.StatusCode(g.code))}
 }
 
-// dottedDrain takes --drain-spread for --drain.spread.
+// dottedDrain accepts --drain-spread for --drain.spread.
 func dottedDrain(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	if after, ok := strings.CutPrefix(name, "drain-"); ok {
 		name = "drain." + after
