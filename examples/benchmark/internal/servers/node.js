@@ -99,7 +99,7 @@ const commands = {
 const say = (value) => process.stdout.write(JSON.stringify(value) + '\n');
 const version = (name) => require(name + '/package.json').version;
 
-process.on('SIGINT', () => {}); // the parent decides
+process.on('SIGINT', () => {}); // the parent process decides when to end
 scrapes.listen(0, '127.0.0.1', () => server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
   const versions = { node: process.version, ws: version('ws') };
   if (metrics) versions['prom-client'] = version('prom-client');
