@@ -21,7 +21,7 @@ function instruments(client) {
       registers, name: 'ws_connections_closed_total', help: 'WebSocket connections closed, by close code.', labelNames: ['code'],
     }),
     messages: new client.Histogram({
-      registers, name: 'ws_message_bytes', help: 'Payload size of the messages received.',
+      registers, name: 'ws_message_bytes', help: 'Payload size of received messages.',
       buckets: [64, 256, 1024, 4096, 16384, 65536, 262144],
     }),
     rtt: new client.Histogram({
