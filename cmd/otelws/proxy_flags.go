@@ -26,7 +26,7 @@ type proxyCommand struct {
 	kinds          messageKinds
 	kindsPrefix    int
 	heartbeats     heartbeats
-	drain          goodbye
+	drain          drainFlags
 	debugHosts     []string
 	logConnections bool
 	configFile     string

@@ -52,7 +52,7 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	answered := c.use(ctx, &o)
 	c.report(&o, quietly, answered, ctx.Err() != nil)
 	if o.open() {
-		c.goodbye()
+		c.close()
 	}
 	return o
 }
@@ -215,8 +215,8 @@ func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool)
 	}
 }
 
-// goodbye closes a connection that is still open, and waits for a second at most.
-func (c *connection) goodbye() {
+// close closes a connection that is still open, and waits for a second at most.
+func (c *connection) close() {
 	late := time.AfterFunc(time.Second, func() { _ = c.c.CloseNow() })
 	defer late.Stop()
 	_ = c.c.Close(websocket.StatusNormalClosure, "")
