@@ -240,7 +240,7 @@ func (r *Result) notes(idle *Limit) {
 		r.note("Handshakes failed: %s", text)
 	}
 	if r.Late > maxLateness {
-		r.note("This machine was busy: its timers were up to %s late, so all times have this error. Run it again", short(r.Late))
+		r.note("This machine was busy: its timers were up to %s late, so all times may be wrong by that much. Run it again", short(r.Late))
 	}
 	if r.Disturbed > 0 {
 		r.note("%d connections of different age ended at the same moment. This looks like a restart, not a limit. Run it again", r.Disturbed)
