@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector would see nothing: what runs here are other processes.
+// The race detector would find nothing, because the commands are other processes.
 
 package examples_test
 
@@ -21,8 +21,8 @@ import (
 
 const namespaceEnv = "OTELWS_README_NAMESPACE"
 
-// readmeCommands are the commands of the README and the guide in an order in which they run, and
-// how each is run here. The ports that they take are those of a network namespace.
+// readmeCommands are the commands of the README and the guide in a runnable order,
+// with a function that runs each. Their ports are in a network namespace.
 var readmeCommands = []struct {
 	command string
 	run     func(s *shell, command string)
@@ -56,17 +56,17 @@ var readmeCommands = []struct {
 	{"go test ./otelws/internal/tap -run '^$' -bench Tap", func(s *shell, c string) {
 		s.run("go test ./otelws/internal/tap -list Tap", "BenchmarkTap")
 	}},
-	// These run for long: the tests of their packages run what they run.
+	// These commands take long. The tests of their packages run the same code.
 	{"go run ./examples/benchmark -npm-install -json cost.json", func(s *shell, c string) {
 		s.run("go run ./examples/benchmark -h 2>&1", "-npm-install", "-json")
 	}},
 	{"go run ./examples/benchmark proxies", func(s *shell, c string) { s.run(c+" -h 2>&1", "-rounds") }},
 	{"cd examples/stack && go run .", func(s *shell, c string) { s.run("cd examples/stack && go list .", "stack") }},
-	{"go test ./...", func(*shell, string) {}},                      // is running
-	{"go get github.com/otelws/otelws-go", func(*shell, string) {}}, // fetches what is published
+	{"go test ./...", func(*shell, string) {}},                      // already running
+	{"go get github.com/otelws/otelws-go", func(*shell, string) {}}, // needs a published version
 }
 
-// Each command of the README and the guide runs as it stands there.
+// Each command of the README and the guide runs as written.
 func TestReadmeCommands(t *testing.T) {
 	for _, program := range []string{"bash", "curl", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -104,8 +104,8 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// commandsOf returns the commands of the README and the guide: the lines of their
-// blocks of sh, and the cells of their tables that begin with the name of the binary.
+// commandsOf returns the commands of the README and the guide: the lines of sh
+// blocks, and the table cells that begin with the name of the binary.
 func commandsOf(t *testing.T) map[string]bool {
 	all := make(map[string]bool)
 	for _, page := range pages(t) {
@@ -122,8 +122,8 @@ func commandsOf(t *testing.T) map[string]bool {
 	return all
 }
 
-// shell runs commands in the root of the repository, with the binaries that they
-// install on the path.
+// shell runs commands in the root of the repository. The path contains the binaries
+// that they install.
 type shell struct {
 	t       *testing.T
 	bin     string
@@ -139,8 +139,7 @@ func (s *shell) command(command string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command to its end, which is to succeed, and looks for parts of what it
-// prints.
+// run runs a command, which must succeed, and looks for parts of its output.
 func (s *shell) run(command string, parts ...string) {
 	s.t.Helper()
 	out, err := s.command(command).CombinedOutput()
@@ -156,7 +155,7 @@ func (s *shell) run(command string, parts ...string) {
 
 const commandLimit = time.Minute
 
-// until runs a command again and again until it prints part.
+// until repeats a command until its output contains part.
 func (s *shell) until(command, part string) {
 	s.t.Helper()
 	var out []byte
@@ -168,7 +167,7 @@ func (s *shell) until(command, part string) {
 	s.t.Errorf("%s: there came no %q, but\n%s%s", command, part, out, s.output.String())
 }
 
-// start starts a command, and waits until it prints ready.
+// start starts a command, and waits until its output contains ready.
 func (s *shell) start(command, ready string) {
 	s.t.Helper()
 	s.output.Reset()
@@ -184,21 +183,21 @@ func (s *shell) start(command, ready string) {
 	}
 }
 
-// stop stops what was started, as Ctrl-C does.
+// stop interrupts a started command, like Ctrl-C.
 func (s *shell) stop() {
 	s.t.Helper()
 	if s.started == nil {
 		return
 	}
 	_ = syscall.Kill(-s.started.Process.Pid, syscall.SIGINT)
-	// An interrupted go run fails, whatever the program that it runs returns.
+	// An interrupted go run fails, whatever the exit code of its program is.
 	if err := s.started.Wait(); err != nil && !strings.Contains(s.started.String(), "go run") {
 		s.t.Errorf("%s: %v\n%s", s.started, err, s.output.String())
 	}
 	s.started = nil
 }
 
-// output is what a process has printed so far.
+// output is the output of a process so far.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -1,4 +1,5 @@
-// Package examples_test compiles and runs what the README and the guide show.
+// Package examples_test compiles and runs the code and the commands of the README and
+// the guide.
 package examples_test
 
 import (
@@ -129,14 +130,14 @@ func attributes(planOf func(*http.Request) string) (*otelws.Instrumentation, err
 	return ws, err
 }
 
-// A configuration that the README shows is not one that New refuses.
+// New accepts the configuration in the README.
 func TestReadmeAttributes(t *testing.T) {
 	if _, err := attributes(nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// Each line of Go in the README and the guide is one of this file.
+// Each Go line of the README and the guide is also a line of this file.
 func TestReadmeCompiles(t *testing.T) {
 	self, err := os.ReadFile("readme_test.go")
 	if err != nil {

@@ -39,8 +39,8 @@ func Example() {
 	// jobs_done_total{result="ok"} 3
 }
 
-// Any reader of the SDK can be added, here one that would push each minute. With the producer it
-// has the metrics of the Go runtime and the process too.
+// An Exporter can have any other reader of the SDK, here one that would push every
+// minute. The producer adds the metrics of the Go runtime and of the process.
 func ExampleWithReader() {
 	var push sdkmetric.Exporter = printer{}
 	exp, err := exporter.New(exporter.WithReader(func(producer exporter.ProducerFunc) (sdkmetric.Reader, error) {
@@ -49,7 +49,7 @@ func ExampleWithReader() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := exp.Shutdown(context.Background()); err != nil { // pushes for the last time
+	if err := exp.Shutdown(context.Background()); err != nil { // pushes the last time
 		log.Fatal(err)
 	}
 	// Output: go_goroutines

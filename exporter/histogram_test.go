@@ -23,7 +23,8 @@ type observer interface {
 	) (exemplars func(attribute.Set) func(ctx context.Context, value int64), registration metric.Registration)
 }
 
-// observe registers a histogram of sizes that holds one value of 7, and says whether it is counted.
+// observe registers a histogram of sizes with one value of 7. It reports whether the
+// histogram is counted.
 func observe(meter metric.Meter) bool {
 	_, registration := meter.(observer).ObservableInt64Histogram("size.observed",
 		func(yield func(attribute.Set, []uint64, int64, int64, int64)) {
@@ -38,7 +39,8 @@ func sizeOptions() []metric.Int64HistogramOption {
 	}
 }
 
-// Every reader of the exporter has its producer, and a scrape shows a counted histogram as an ordinary one.
+// Every reader of the exporter has a producer, and a scrape shows a counted histogram
+// like an ordinary one.
 func TestCountedHistogram(t *testing.T) {
 	exp, reader := newWithReader(t)
 	meter := exp.MeterProvider().Meter("example.com/sizes")
@@ -59,7 +61,7 @@ func TestCountedHistogram(t *testing.T) {
 	}
 }
 
-// histogramLines are the samples of one histogram, under a name that stands for all.
+// histogramLines returns the samples of one histogram, renamed to size.
 func histogramLines(text, name string) string {
 	var lines []string
 	for line := range strings.Lines(text) {

@@ -17,8 +17,8 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// trackingListener knows the connections that the server holds, and gives them a send buffer so
-// small that a response soon depends on its reader.
+// trackingListener records the connections that the server has open. It makes their
+// send buffers small, so that a response soon waits for its reader.
 type trackingListener struct {
 	net.Listener
 	mu        sync.Mutex
@@ -70,12 +70,13 @@ func serveTracked(t *testing.T, exp *exporter.Exporter) (*server, *trackingListe
 	return srv, tl
 }
 
-// large makes a scrape larger than what takes it in unread: socket buffers, or an HTTP/2 window.
+// large makes a scrape larger than the socket buffers and an HTTP/2 window.
 func large(size int) prometheus.Collector {
 	return prometheus.NewGauge(prometheus.GaugeOpts{Name: "large", Help: strings.Repeat("x", size)})
 }
 
-// readNothing has n scrapers ask and never read, and returns when the server is at it.
+// readNothing starts n scrapers that read nothing, and returns when the server is
+// serving them.
 func readNothing(t *testing.T, srv *server, n int) {
 	t.Helper()
 	for range n {
@@ -87,7 +88,7 @@ func readNothing(t *testing.T, srv *server, n int) {
 	waitInFlight(t, srv, n)
 }
 
-// waitInFlight waits until n scrapes are in progress beside the one that asks.
+// waitInFlight waits until n scrapes are in progress, besides its own.
 func waitInFlight(t *testing.T, srv *server, n int) {
 	t.Helper()
 	want := "promhttp_metric_handler_requests_in_flight " + strconv.Itoa(n+1) + "\n"
@@ -102,7 +103,7 @@ func TestScraperThatReadsNothing(t *testing.T) {
 	exp := newExporter(t, exporter.WithScrapeTimeout(3*time.Second), exporter.WithCollector(large(1<<20)))
 	srv, tl := serveTracked(t, exp)
 	readNothing(t, srv, 5)
-	// These connections' clients never close them.
+	// The clients of these connections never close them.
 	waitFor(t, "the server to drop them", func() bool { open, _ := tl.counts(); return open == 0 })
 	waitInFlight(t, srv, 0)
 }
@@ -170,14 +171,14 @@ func TestConnectionsAreLimited(t *testing.T) {
 		defer c.Close()
 	}
 	waitFor(t, "the limit to be reached", func() bool { _, most := tl.counts(); return most >= limit })
-	// Served once the silent ones ahead of it have been dropped.
+	// The server answers once it has dropped the scrapers that read nothing.
 	wantSeries(t, scrape(t, "http://"+srv.addr, textAccept), "target_info{")
 	if _, most := tl.counts(); most > limit {
 		t.Errorf("%d connections at a time, limit %d", most, limit)
 	}
 }
 
-// flakyListener fails to accept as a process without free descriptors does.
+// flakyListener fails to accept, like a process without free descriptors.
 type flakyListener struct {
 	net.Listener
 	failures int

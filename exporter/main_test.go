@@ -28,14 +28,14 @@ const (
 	textAccept        = "text/plain;version=0.0.4"
 	openMetricsAccept = "application/openmetrics-text;version=1.0.0"
 
-	// waitLimit is for what must happen; no test waits that long unless it fails.
+	// waitLimit is the timeout for events that must happen. Only a failing test waits this long.
 	waitLimit = 20 * time.Second
 )
 
 var update = flag.Bool("update", false, "write the golden files in testdata")
 
 func TestMain(m *testing.M) {
-	// Read once per process by the SDK, hence here.
+	// The SDK reads this variable once per process, so it is set here.
 	os.Setenv("OTEL_SERVICE_NAME", "shop")
 	os.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2.3,tier=from-env")
 	goleak.VerifyTestMain(m)
@@ -56,7 +56,7 @@ func newExporter(t *testing.T, opts ...exporter.Option) *exporter.Exporter {
 	return exp
 }
 
-// serveHandler serves the handler alone and returns its URL.
+// serveHandler serves only the handler, and returns its URL.
 func serveHandler(t *testing.T, exp *exporter.Exporter) string {
 	t.Helper()
 	srv := httptest.NewServer(exp.Handler())
@@ -136,7 +136,7 @@ type response struct {
 	body   string
 }
 
-// goDo is do in a goroutine of its own; a failure has status 0.
+// goDo calls do in a new goroutine. A failure has the status 0.
 func goDo(t *testing.T, method, url string) <-chan response {
 	got := make(chan response, 1)
 	go func() {
@@ -181,7 +181,8 @@ func readResponse(t *testing.T, resp *http.Response) response {
 	return response{resp.StatusCode, resp.Header, string(b)}
 }
 
-// scrape returns a scrape in the form that accept asks for; anything but a 200 fails the test.
+// scrape returns a scrape in the format that accept requests. It fails the test
+// unless the status is 200.
 func scrape(t *testing.T, baseURL, accept string) string {
 	t.Helper()
 	resp := do(t, http.MethodGet, baseURL+"/metrics", "Accept", accept)
@@ -217,8 +218,8 @@ func wantGolden(t *testing.T, path, got string) {
 	}
 }
 
-// gate is a collector that blocks until it is opened, which a test defers: a server's cleanup waits
-// for the scrapes in it.
+// gate is a collector that blocks until it is opened. A test must defer the opening,
+// because the cleanup of a server waits for its scrapes.
 type gate struct {
 	entered chan struct{}
 	release chan struct{}
@@ -250,7 +251,7 @@ func (g *gate) waitEntered(t *testing.T) {
 	}
 }
 
-// logBuffer is a log that a test reads while it is written.
+// logBuffer is a log for concurrent reads and writes.
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -83,7 +83,7 @@ func TestNewAccepts(t *testing.T) {
 	}
 }
 
-// In the text forms a native histogram has its sum and count, and no buckets.
+// In the text formats, a native histogram has a sum and a count, and no buckets.
 func TestNativeHistograms(t *testing.T) {
 	exp := newExporter(t, exporter.WithNativeHistograms())
 	record(t, sampled, exp)

@@ -17,7 +17,7 @@ import (
 
 const pagePath = "/debug/things"
 
-// identity is a page that says whether it may say who somebody is.
+// identity is a page that shows the result of MayIdentify.
 var identity = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "may identify: ", exporter.MayIdentify(r))
 })
@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// A page can also be added later, even while scrapes are served.
+// A page can be added later, even while scrapes are being served.
 func TestAddPage(t *testing.T) {
 	exp := newExporter(t, exporter.WithPage("/debug/first", "First", identity))
 	base := "http://" + serve(t, exp, nil).addr
@@ -87,7 +87,8 @@ func TestAddPage(t *testing.T) {
 	}
 }
 
-// A page of another site has its own name in Host, whatever address that leads to.
+// DNS rebinding: a foreign site can point its name to this machine, but Host then has
+// that name.
 func TestPageHosts(t *testing.T) {
 	h := newExporter(t,
 		exporter.WithPage(pagePath, "Things", identity),
@@ -131,7 +132,8 @@ func TestPageHosts(t *testing.T) {
 	}
 }
 
-// Users and client certificates authenticate, and a file without either does not.
+// Users and client certificates authenticate a request. A file without users and
+// client certificates does not.
 func TestPageUnderWebConfig(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
 	check(t, err)
@@ -182,8 +184,8 @@ func TestPageUnderWebConfig(t *testing.T) {
 	}
 }
 
-// The file's users authenticate nobody whom another server has let in, and a file
-// that has lost its users nobody at all.
+// The users in the file do not authenticate requests to another server. If the users
+// are removed from the file, nobody is authenticated.
 func TestPageUsersAreThoseOfTheListener(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
 	check(t, err)

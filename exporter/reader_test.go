@@ -13,12 +13,12 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// readerOf is a ReaderFunc for a reader that asks for no producer.
+// readerOf returns a ReaderFunc for a reader without a producer.
 func readerOf(r sdkmetric.Reader, err error) exporter.ReaderFunc {
 	return func(exporter.ProducerFunc) (sdkmetric.Reader, error) { return r, err }
 }
 
-// newWithReader returns an Exporter with a reader that has its producer.
+// newWithReader returns an Exporter and one of its readers, which has a producer.
 func newWithReader(t *testing.T, opts ...exporter.Option) (*exporter.Exporter, sdkmetric.Reader) {
 	t.Helper()
 	var reader sdkmetric.Reader
@@ -57,7 +57,8 @@ func TestProducerGivesWhatScrapeShows(t *testing.T) {
 	if !ok || !sum.IsMonotonic || len(sum.DataPoints) != 1 || sum.DataPoints[0].Value != 7 {
 		t.Errorf("orders_total is %+v, want a counter of 7", metrics["orders_total"])
 	}
-	// Each family of the scrape is in the reader, and none of the MeterProvider's comes twice.
+	// The reader has each family of the scrape, and has the families of the
+	// MeterProvider only once.
 	for line := range strings.Lines(scrape(t, serveHandler(t, exp), textAccept)) {
 		name, ok := strings.CutPrefix(line, "# TYPE ")
 		if !ok {

@@ -18,11 +18,11 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// starvedVar has the test be the process that runs out of descriptors.
+// starvedVar is set in the child process that runs out of descriptors.
 const starvedVar = "OTELWS_STARVED"
 
-// starve serves the public and the metrics with few descriptors, until its input
-// ends.
+// starve serves a public listener and the metrics with few descriptors, until its
+// input ends.
 func starve(t *testing.T) {
 	limit := syscall.Rlimit{Cur: 64, Max: 64}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -45,7 +45,8 @@ func starve(t *testing.T) {
 	os.Exit(0)
 }
 
-// Scrapes are answered while others hold all other descriptors, and tell of it.
+// Scrapes are answered when other connections use all other descriptors, and the
+// metrics show it.
 func TestScrapeWithoutDescriptors(t *testing.T) {
 	if os.Getenv(starvedVar) != "" {
 		starve(t)
@@ -90,8 +91,8 @@ func TestScrapeWithoutDescriptors(t *testing.T) {
 		}
 		return string(body)
 	}
-	scrape()        // it serves
-	for range 300 { // which the kernel takes, and the process does not
+	scrape()        // the server is up
+	for range 300 { // the kernel accepts these connections, but the process cannot
 		c, err := net.Dial("tcp", addresses[0])
 		if err != nil {
 			t.Fatal(err)

@@ -26,7 +26,7 @@ var sampled = trace.ContextWithSpanContext(context.Background(), trace.NewSpanCo
 	TraceFlags: trace.FlagsSampled,
 }))
 
-// record makes one instrument of each kind that has a form of its own in a scrape.
+// record creates one instrument of each kind with its own form in a scrape.
 func record(t *testing.T, ctx context.Context, exp *exporter.Exporter) {
 	t.Helper()
 	meter := exp.MeterProvider().Meter("example.com/jobs", metric.WithInstrumentationVersion("0.1.0"))
@@ -66,8 +66,8 @@ var (
 	instanceID    = regexp.MustCompile(`service_instance_id="[0-9a-f-]{36}"`)
 )
 
-// mask hides what changes with the clock, the process and the SDK's version, and orders the labels of
-// exemplars, which come in any order.
+// mask replaces values that depend on the clock, the process and the version of the
+// SDK. It also orders the labels of exemplars, whose order varies.
 func mask(body string) string {
 	body = exemplarOrder.ReplaceAllString(body, "{$2,$1}")
 	body = exemplarTime.ReplaceAllString(body, "$1 TIME")
@@ -140,11 +140,11 @@ func TestTargetInfo(t *testing.T) {
 	body := scrape(t, serveHandler(t, exp), textAccept)
 	line := regexp.MustCompile(`(?m)^target_info\{.*\} 1$`).FindString(body)
 	for _, label := range []string{
-		`service_name="shop"`,         // the environment's
-		`service_version="1.2.3"`,     // the environment's
-		`service_namespace="cart"`,    // the caller's
-		`tier="realtime"`,             // the caller's over the environment's
-		`telemetry_sdk_language="go"`, // the SDK's
+		`service_name="shop"`,         // from the environment
+		`service_version="1.2.3"`,     // from the environment
+		`service_namespace="cart"`,    // from the caller
+		`tier="realtime"`,             // the caller overrides the environment
+		`telemetry_sdk_language="go"`, // from the SDK
 	} {
 		if !strings.Contains(line, label) {
 			t.Errorf("target_info lacks %s: %q", label, line)
@@ -152,7 +152,7 @@ func TestTargetInfo(t *testing.T) {
 	}
 }
 
-// An attribute of the resource that cannot be a label is one under another name.
+// A resource attribute that cannot be a label gets another name.
 func TestTargetInfoOfHostileResource(t *testing.T) {
 	exp := newExporter(t, exporter.WithResource(resource.NewSchemaless(attribute.String("tier", "realtime"),
 		attribute.String("é", "x"), attribute.String("__name__", "other"), attribute.String("_", "y"), attribute.String("bad", "\xff"), attribute.String("a b", "\"\n"))))
@@ -259,7 +259,7 @@ func TestFailuresCostOnlyTheirOwnSeries(t *testing.T) {
 			if !strings.Contains(got, tt.wantLog) {
 				t.Errorf("log lacks %q:\n%s", tt.wantLog, got)
 			}
-			// One per 10 s; a machine slow enough for two is no failure.
+			// The log has one line per 10 s. A slow machine may have two.
 			if n := strings.Count(got, "\n"); n > 3 {
 				t.Errorf("%d log lines for 51 scrapes", n)
 			}

@@ -101,8 +101,8 @@ func TestListenerFails(t *testing.T) {
 	}
 }
 
-// The configuration turns bad between New and ListenAndServe, whose address is in use as well:
-// the error shows which was looked at first.
+// The configuration becomes invalid between New and ListenAndServe, and the address
+// is in use. The error shows which of the two was checked first.
 func TestWebConfigIsReadBeforeListening(t *testing.T) {
 	for _, tt := range []struct{ name, content, want string }{
 		{"unknown key", "tls_server_conf:\n  cert_file: x\nfoo: bar\n", "tls_server_conf"},
@@ -194,7 +194,7 @@ func TestTwoListeners(t *testing.T) {
 	}
 }
 
-// waitFor polls, for what gives no signal of its own.
+// waitFor polls for conditions without a signal.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(waitLimit); !ok(); time.Sleep(time.Millisecond) {

@@ -24,7 +24,7 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// authority signs the certificates of one test.
+// authority signs the certificates of a test.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -56,7 +56,8 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// issue returns a certificate for 127.0.0.1, good for a server and a client, and its key as PEM.
+// issue returns a certificate for 127.0.0.1, valid for a server and a client, and its
+// key as PEM.
 func (a *authority) issue(t *testing.T) (cert, key []byte) {
 	t.Helper()
 	k := newKey(t)
@@ -95,7 +96,8 @@ const tlsSection = `tls_server_config:
   key_file: server.key
 `
 
-// writeWebConfig writes the file with the certificates that tlsSection and the cases name.
+// writeWebConfig writes a web configuration, and the certificates that tlsSection and
+// the cases name.
 func writeWebConfig(t *testing.T, a *authority, content string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -148,7 +150,7 @@ func TestHTTP2ScraperThatReadsNothing(t *testing.T) {
 		ForceAttemptHTTP2:  true,
 		DisableCompression: true,
 	})
-	client.Timeout = 0 // or it would end the response that the server is to end
+	client.Timeout = 0 // the server, not the client, must end the response
 	resp, err := client.Get("https://" + srv.addr + "/metrics")
 	check(t, err)
 	defer resp.Body.Close()
@@ -173,7 +175,8 @@ func TestClientCertificates(t *testing.T) {
 	get := func(certs []tls.Certificate) (*http.Response, error) {
 		tlsConfig := &tls.Config{RootCAs: ca.pool()}
 		if certs != nil {
-			// Sent even where the server's list of authorities does not have its issuer.
+			// Send the certificate even if the server's list of authorities does not
+			// contain its issuer.
 			tlsConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certs[0], nil }
 		}
 		return newClient(t, &http.Transport{TLSClientConfig: tlsConfig}).Get("https://" + srv.addr + "/metrics")

@@ -12,7 +12,8 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// Two instruments that come to one name in Prometheus are both there, told apart, in every scrape.
+// Two instruments with the same Prometheus name are both in every scrape, and can be
+// distinguished.
 func TestSameNames(t *testing.T) {
 	ctx := context.Background()
 	counter := func(t *testing.T, m metric.Meter, name string, opts ...metric.AddOption) {
@@ -112,7 +113,7 @@ func TestSameNames(t *testing.T) {
 	}
 }
 
-// An attribute that cannot be a label of its series is one under another name, and the series is there.
+// An attribute that cannot be a label gets another name, and its series is present.
 func TestAttributesThatAreNoLabels(t *testing.T) {
 	exp := newExporter(t)
 	h, err := exp.MeterProvider().Meter("a").Int64Histogram("size", metric.WithExplicitBucketBoundaries(1), metric.WithDescription("Si\xffzes."))
@@ -136,7 +137,8 @@ func TestAttributesThatAreNoLabels(t *testing.T) {
 	}
 }
 
-// In OpenMetrics a counter has the name of its family without _total, which a gauge may have.
+// In OpenMetrics, the family of a counter has no _total in its name. A gauge may have
+// that name too.
 func TestOpenMetricsNamesAreDistinct(t *testing.T) {
 	url := serveHandler(t, newExporter(t))
 	for accept, typ := range map[string]string{textAccept: "counter", openMetricsAccept: "unknown"} {
@@ -154,7 +156,8 @@ func TestOpenMetricsNamesAreDistinct(t *testing.T) {
 	}
 }
 
-// That the SDK ran out of attribute sets is in the log, once for each instrument.
+// The log says once per instrument that the SDK's limit of attribute sets is
+// exceeded.
 func TestOverflowIsLogged(t *testing.T) {
 	t.Setenv("OTEL_GO_X_CARDINALITY_LIMIT", "3")
 	var log logBuffer

@@ -65,7 +65,7 @@ var (
 		server:      "ws.message",
 		client:      "ws.client.message",
 		unit:        "By",
-		description: "Payload size of the messages received.",
+		description: "Payload size of received messages.",
 		bounds:      sizeBounds[:],
 	}
 	// ws_message_sent_bytes
@@ -73,7 +73,7 @@ var (
 		server:      "ws.message.sent",
 		client:      "ws.client.message.sent",
 		unit:        "By",
-		description: "Payload size of the messages sent.",
+		description: "Payload size of sent messages.",
 		bounds:      sizeBounds[:],
 	}
 	// ws_messages_total
@@ -88,14 +88,14 @@ var (
 		server:      "ws.messages.size",
 		client:      "ws.client.messages.size",
 		unit:        "By",
-		description: "Payload size of all messages together, by direction and kind.",
+		description: "Total payload size of messages, by direction and kind.",
 	}
 	// ws_heartbeat_rtt_seconds
 	heartbeatRTT = definition{
 		server:      "ws.heartbeat.rtt",
 		client:      "ws.client.heartbeat.rtt",
 		unit:        "s",
-		description: "Time from a ping sent to the pong that answers it.",
+		description: "Time from sending a ping to receiving its pong.",
 		bounds:      rttBounds,
 	}
 	// ws_heartbeat_missed_total
@@ -126,7 +126,7 @@ var (
 		server:      "ws.handshake.duration",
 		client:      "ws.client.handshake.duration",
 		unit:        "s",
-		description: "Time from the handshake's request to its response, by status.",
+		description: "Time from the request of a handshake to its response, by status.",
 		bounds:      handshakeBounds,
 	}
 	// ws_frames_total
@@ -141,42 +141,42 @@ var (
 		server:      "ws.io",
 		client:      "ws.client.io",
 		unit:        "By",
-		description: "Bytes of WebSocket traffic, frame headers included.",
+		description: "Bytes of WebSocket traffic, including frame headers.",
 	}
 	// ws_compression_wire_bytes_total
 	compressionWire = definition{
 		server:      "ws.compression.wire",
 		client:      "ws.client.compression.wire",
 		unit:        "By",
-		description: "Payload bytes of the compressed messages, as they are on the wire.",
+		description: "Payload bytes of compressed messages, in compressed form.",
 	}
 	// ws_compression_decoded_bytes_total
 	compressionDecoded = definition{
 		server:      "ws.compression.decoded",
 		client:      "ws.client.compression.decoded",
 		unit:        "By",
-		description: "Payload bytes of the compressed messages, once they are decompressed.",
+		description: "Payload bytes of compressed messages, in decompressed form.",
 	}
 	// ws_write_time_seconds_total
 	writeTime = definition{
 		server:      "ws.write.time",
 		client:      "ws.client.write.time",
 		unit:        "s",
-		description: "Time spent in writes to the transport, those in progress included.",
+		description: "Time spent in writes to the transport, including writes in progress.",
 	}
 	// ws_drain_connections_total
 	drainConnections = definition{
 		server:      "ws.drain.connections",
 		client:      "ws.client.drain.connections",
 		unit:        "{connection}",
-		description: "Connections that a drain has ended, by outcome.",
+		description: "Connections that a drain ended, by outcome.",
 	}
 	// ws_tcp_rtt_min_seconds
 	tcpMinRTT = definition{
 		server:      "ws.tcp.rtt.min",
 		client:      "ws.client.tcp.rtt.min",
 		unit:        "s",
-		description: "Least round trip of TCP segments so far, every five minutes and at the end of a connection.",
+		description: "Minimum TCP round-trip time of a connection so far, every five minutes and at its end.",
 		bounds:      tcpMinRTTBounds,
 	}
 	// ws_tcp_retransmits_total
@@ -184,14 +184,14 @@ var (
 		server:      "ws.tcp.retransmits",
 		client:      "ws.client.tcp.retransmits",
 		unit:        "{segment}",
-		description: "TCP segments sent again, probes of peers that do not read among them.",
+		description: "Retransmitted TCP segments, including probes of peers that do not read.",
 	}
 	// ws_tcp_unsent_bytes
 	tcpUnsent = definition{
 		server:      "ws.tcp.unsent",
 		client:      "ws.client.tcp.unsent",
 		unit:        "By",
-		description: "Bytes written that the kernel has not sent, of the open connections.",
+		description: "Bytes that open connections have written and the kernel has not sent.",
 	}
 	// ws_protocol_errors_total
 	protocolErrors = definition{

@@ -35,8 +35,8 @@ var benchmarks = []struct {
 
 var benchMessage = []byte(`{"id":"4711","type":"greeting","body":"hello, hello, hello, hello, hello, hello"}`)
 
-// BenchmarkEcho is a message there and back in memory, read and written plainly
-// and by Serve and Send.
+// BenchmarkEcho sends a message in memory and reads its echo. The server uses
+// coder/websocket directly, or Serve and Send.
 func BenchmarkEcho(b *testing.B) {
 	b.Run("Bare", func(b *testing.B) {
 		benchmarkEcho(b, func(ctx context.Context, c *websocket.Conn) {
@@ -65,8 +65,7 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkMessage is what the spans of a message received and of one sent cost
-// by themselves.
+// BenchmarkMessage measures only the spans of one received and one sent message.
 func BenchmarkMessage(b *testing.B) {
 	ctx := context.Background()
 	for _, m := range benchmarks {

@@ -73,7 +73,7 @@ func FuzzJSON(f *testing.F) {
 		if front := findMembers(doc).front; !hadParent && !hadState && (!bytes.HasPrefix(got, doc[:front]) || !bytes.HasSuffix(got, doc[front:])) {
 			t.Fatalf("%q became %q", doc, got)
 		}
-		// What was carried is what encoding/json finds, if it is not too long.
+		// extractJSON finds the same as encoding/json, if the value is not too long.
 		c := extractJSON(doc)
 		if p, ok := before[traceparentKey].(string); ok && len(p) <= traceparentLen && utf8.Valid(doc) {
 			if c.traceparent != p {

@@ -15,8 +15,8 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// A server gives each message a span: one message in a hundred, and no more
-// than five a second of a connection.
+// A server records a span for one message in a hundred, and for at most five messages
+// per second of each connection.
 func Example() {
 	tr, err := tracing.New(tracing.WithSampling(tracing.Ratio(.01), tracing.RateLimit(5, 10)))
 	if err != nil {
@@ -38,7 +38,7 @@ func Example() {
 	})
 }
 
-// Code that reads and writes by other means starts and ends the spans itself.
+// Code that does not use Conn to read and write starts and ends the spans itself.
 func ExampleInstrumentation_Messages() {
 	serve := func(tr *tracing.Instrumentation, r *http.Request, incoming <-chan []byte, write func([]byte) error) error {
 		m, err := tr.Messages(r.Context(), tracing.JSON())
@@ -57,8 +57,8 @@ func ExampleInstrumentation_Messages() {
 	_ = serve
 }
 
-// A room takes a message under one span, however many are in it. Who does not take
-// it in time is closed.
+// A room sends a message with one span, however many members it has. It closes the
+// connection of a member that does not receive the message in time.
 func ExampleInstrumentation_Broadcast() {
 	spans := tracetest.NewInMemoryExporter()
 	tr, err := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))))
@@ -110,9 +110,9 @@ func ExampleInstrumentation_Broadcast() {
 	// 1 span: send /rooms/{id}
 }
 
-// Serve gives each message that it reads a span, and each that the handler sends.
-// Spans link to the handshake; the context goes with a message where both sides
-// agreed on it.
+// Serve records a span for each message that it reads, and for each message that the
+// handler sends. The spans link to the handshake. If both sides have agreed, messages
+// carry the context.
 func ExampleConn_Serve() {
 	spans := tracetest.NewInMemoryExporter()
 	tr, err := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))), tracing.WithSampling())
@@ -138,7 +138,7 @@ func ExampleConn_Serve() {
 	defer srv.Close()
 
 	ctx := context.Background()
-	c, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{Subprotocols: []string{"chat"}}) // a client that knows of no tracing
+	c, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{Subprotocols: []string{"chat"}}) // a client without tracing
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -26,14 +26,14 @@ var (
 		server:      "ws.message.process.duration",
 		client:      "ws.client.message.process.duration",
 		unit:        "s",
-		description: "Time that the handler of a received message took.",
+		description: "Time to handle a received message.",
 		bounds:      []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}
 	// ws_message_spans_suppressed_total
 	spansSuppressed = definition{
 		server:      "ws.message.spans.suppressed",
 		unit:        "{span}",
-		description: "Message spans that a sampling policy left out, by policy.",
+		description: "Message spans that a sampling policy dropped, by policy.",
 	}
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// Dashboards are built on these names, types and buckets.
+// Dashboards depend on these names, types and buckets.
 func TestInstruments(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	s := newSetUp(t, tracing.WithMeterProvider(m.MeterProvider()))
@@ -54,7 +54,8 @@ func TestInstruments(t *testing.T) {
 	}
 }
 
-// The handler's time carries the trace of its message, not of the handshake.
+// The exemplar of the handler's time has the trace of its message, not of the
+// handshake.
 func TestProcessDurationExemplar(t *testing.T) {
 	exp, err := exporter.New(exporter.WithoutRuntimeMetrics())
 	if err != nil {

@@ -20,7 +20,7 @@ var (
 	chatKinds = []string{"chat", "typing"}
 )
 
-// counts returns the samples of m that are counts by kind.
+// counts returns the samples of m with counts by kind.
 func counts(m *otelwstest.Metrics, metrics ...string) string {
 	var lines []string
 	for line := range strings.Lines(m.Changed()) {
@@ -33,8 +33,9 @@ func counts(m *otelwstest.Metrics, metrics ...string) string {
 	return strings.Join(lines, "\n")
 }
 
-// One declaration has the tap count messages by kind, and handler times and spans
-// carry it, whatever the messages stand in, and whether they have spans.
+// With one declaration, the tap counts messages by kind, and handler times and spans
+// have the kind. This applies with and without an envelope, and with and without
+// spans.
 func TestMessageKinds(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
@@ -112,8 +113,8 @@ ws_messages_total{kind="typing",network_io_direction="receive"} 1`
 
 type key struct{}
 
-// A handler that panics is counted by its kind, and so is one that says a kind which
-// is not declared, as other.
+// A message whose handler panics is counted by its kind. A handler may set a kind
+// that is not declared, which counts as other.
 func TestSetMessageKind(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	s := newSetUp(t, tracing.WithMeterProvider(m.MeterProvider()), tracing.WithMessageKinds(byType, chatKinds...))

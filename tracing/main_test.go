@@ -24,8 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const text, binary = websocket.MessageText, websocket.MessageBinary
 
-// setUp is one Instrumentation, the handshake of its connections, and what
-// becomes of their spans.
+// setUp holds an Instrumentation, the handshake of its connections, and their
+// recorded spans.
 type setUp struct {
 	*tracing.Instrumentation
 	ctx      context.Context // of the handshake
@@ -72,7 +72,7 @@ func (s *setUp) conn(t testing.TB, c *websocket.Conn, opts ...tracing.ConnOption
 	return conn
 }
 
-// expect compares the spans that ended, in their order, a line each.
+// expect compares the ended spans in their order, one line each.
 func (s *setUp) expect(t testing.TB, want ...string) {
 	t.Helper()
 	names := make(map[trace.SpanID]string)

@@ -22,8 +22,7 @@ import (
 	"github.com/otelws/otelws-go/tracing"
 )
 
-// peerScript answers a message in a span of its own. It runs in a browser and
-// in Node alike.
+// peerScript answers a message in its own span. It runs in a browser and in Node.
 const peerScript = `
 	const ws = new WebSocket(url);
 	ws.onmessage = (event) => {
@@ -37,7 +36,8 @@ const (
 	peerLimit = 30 * time.Second
 )
 
-// servePeer has one peer, started by run, take part in a trace.
+// servePeer exchanges a message with one peer, which run starts, and checks that both
+// are in one trace.
 func servePeer(t *testing.T, run func(url string) *exec.Cmd) {
 	s := newSetUp(t)
 	ctx, cancel := context.WithTimeout(t.Context(), peerLimit)

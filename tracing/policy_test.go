@@ -22,8 +22,8 @@ func TestPolicies(t *testing.T) {
 		name              string
 		policy            tracing.Policy
 		handshake, parent trace.SpanContext
-		spans             int    // of four messages
-		reason            string // of the others
+		spans             int    // expected spans for four messages
+		reason            string // why the other messages have no span
 	}{
 		{"handshake sampled", tracing.Handshake(), sampled, none, 4, ""},
 		{"handshake not sampled", tracing.Handshake(), not, none, 0, "handshake"},
@@ -62,7 +62,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// A suppressed message's context is one that parent-based samplers drop.
+// The context of a suppressed message makes parent-based samplers drop its children.
 func TestSuppressedContext(t *testing.T) {
 	s := newSetUp(t, tracing.WithSampling(tracing.Ratio(0)))
 	messages, err := s.Messages(s.ctx)

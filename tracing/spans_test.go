@@ -29,7 +29,7 @@ func processSpan(links, typ string, bytes int) string {
 
 var errEnough = errors.New("enough")
 
-// exchange sends message and returns what the handler had.
+// exchange sends a message, and returns the message that the handler received.
 func exchange(t *testing.T, client, server *tracing.Conn, typ websocket.MessageType, message string) (got string, ctx context.Context) {
 	t.Helper()
 	if err := client.Send(context.Background(), typ, []byte(message)); err != nil {
@@ -59,7 +59,7 @@ func TestModes(t *testing.T) {
 		opts         []tracing.ConnOption
 		typ          websocket.MessageType
 		message      string
-		links        string // of the consumer's span
+		links        string // parent and links of the consumer's span
 	}{
 		{"none", nil, nil, text, `{"a":1}`, "link=handshake"},
 		{"JSON", nil, []tracing.ConnOption{tracing.JSON()}, text, `{"a":1}`, "link=handshake link=send"},
@@ -80,7 +80,7 @@ func TestModes(t *testing.T) {
 				typ = "binary"
 			}
 			if len(got) > 0 && c.links != "link=handshake" && c.typ == text && c.subprotocols == nil {
-				bytes = len(got) // the members are part of it
+				bytes = len(got) // the size includes the added members
 			} else if got != c.message {
 				t.Errorf("handler had %q, want %q", got, c.message)
 			}
@@ -118,8 +118,8 @@ func TestPanic(t *testing.T) {
 		fmt.Sprintf("consumer process link=handshake error.type=panic "+size+processed+" status=panic: oh event=exception", 1, "text"))
 }
 
-// The context of a handler that answers is the parent, that of the handshake is
-// not.
+// The parent of a sent message is the span in the handler's context. The handshake is
+// only a link.
 func TestSendParent(t *testing.T) {
 	s := newSetUp(t)
 	server, client := s.pair(t, nil)

@@ -7,7 +7,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxCutForm limits a request. It has room for the names of all connections of a page.
+// maxCutForm is the maximum size of a request: enough for the names of all
+// connections of a page.
 const maxCutForm = 16 << 10
 
 // cutter ends connections without a close frame. A browser cannot do that: it
@@ -19,8 +20,8 @@ type cutter struct {
 
 func newCutter() *cutter { return &cutter{conns: make(map[string]*websocket.Conn)} }
 
-// watch registers c under the id in the query of r, if there is one. The caller
-// calls forget when the connection has ended. A taken id stays with its owner.
+// watch registers c under the id in the query of r, if there is one. The caller must
+// call forget when the connection has ended. If the id is taken, watch does nothing.
 func (cu *cutter) watch(r *http.Request, c *websocket.Conn) (forget func()) {
 	id := r.URL.Query().Get("id")
 	cu.mu.Lock()

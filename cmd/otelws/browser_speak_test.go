@@ -28,9 +28,8 @@ const talkingPage = `<!doctype html><title>talk</title><script>
 	};
 </script>`
 
-// A browser answers the pings of the tap amid its messages, and has the code of the
-// drain, whether the server is the one that it reaches or stands behind a proxy. The
-// server sees no pong.
+// A browser answers the pings of the tap between its messages, and receives the close
+// code of the drain, both directly and through a proxy. The application sees no pong.
 func TestBrowserIsSpokenTo(t *testing.T) {
 	for name, inProxy := range map[string]bool{"direct": false, "ReverseProxy": true} {
 		t.Run(name, func(t *testing.T) {
@@ -88,13 +87,13 @@ func TestBrowserIsSpokenTo(t *testing.T) {
 	}
 }
 
-// talkingServer serves talkingPage, and sends back what comes from it.
+// talkingServer serves talkingPage, and echoes its messages.
 func talkingServer(pongs *atomic.Int64) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(talkingPage)) })
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			InsecureSkipVerify: true, // a proxy is asked by another name
+			InsecureSkipVerify: true, // the proxy has another host name than the page
 			OnPongReceived:     func(context.Context, []byte) { pongs.Add(1) },
 		})
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The demo, with clients, is found without fault.
+// The check finds no fault in the demo with clients.
 func TestCheckDemo(t *testing.T) {
 	r := startDemo(t, demo{clients: 20, heartbeat: 200 * time.Millisecond, pace: 20 * time.Millisecond})
 	r.waitFor(t, "messages and round trips", func(s samples) bool {
@@ -22,7 +22,7 @@ func TestCheckDemo(t *testing.T) {
 	if code := run(args, &stdout, &stderr); code != 0 {
 		t.Errorf("exit code %d, stderr %q:\n%s", code, stderr.String(), stdout.String())
 	}
-	if got := strings.Count(stdout.String(), "\nok "); got < 9 { // and silence, where enough has ended
+	if got := strings.Count(stdout.String(), "\nok "); got < 9 { // one more with silence, if enough connections have ended
 		t.Errorf("%d lines begin with ok after the first, want 9 or 10:\n%s", got, stdout.String())
 	}
 	if strings.Contains(stdout.String(), "\x1b") {
@@ -46,7 +46,7 @@ func TestCheckExitCodes(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		code int
-		want string // in the error, or in the output where there is none
+		want string // in the error, or in the output if there is no error
 	}{
 		{[]string{ok}, 0, "ok "},
 		{[]string{ok, ok}, 0, "backwards"},

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// child is the command in a process of its own.
+// child is a running command in a separate process.
 type child struct {
 	*running
 	cmd    *exec.Cmd
-	log    *bytes.Buffer // complete once result is there
+	log    *bytes.Buffer // complete once result has a value
 	result chan error
 }
 
-// startProcess runs a command whose first lines read understands.
+// startProcess runs a command. read parses its first lines.
 func startProcess(t *testing.T, read func(*testing.T, io.Reader) *running, args ...string) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
@@ -25,7 +25,7 @@ func startProcess(t *testing.T, read func(*testing.T, io.Reader) *running, args 
 	return startCommand(t, read, cmd)
 }
 
-// startCommand starts cmd, which is the command wherever it comes from.
+// startCommand starts cmd, which must run otelws.
 func startCommand(t *testing.T, read func(*testing.T, io.Reader) *running, cmd *exec.Cmd) *child {
 	t.Helper()
 	c := &child{cmd: cmd, log: new(bytes.Buffer), result: make(chan error, 1)}

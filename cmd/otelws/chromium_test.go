@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 )
 
-// browser is a page in a headless Chromium, driven over its DevTools protocol.
+// browser is a page in a headless Chromium, controlled over the DevTools protocol.
 type browser struct {
 	t       *testing.T
 	conn    *websocket.Conn
@@ -36,7 +36,7 @@ type devtoolsMessage struct {
 	} `json:"error,omitempty"`
 }
 
-// startBrowser opens url. It skips the test where there is no Chromium.
+// startBrowser opens url. It skips the test if Chromium is not installed.
 func startBrowser(t *testing.T, url string) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -104,7 +104,7 @@ func (b *browser) call(method string, params, result any) {
 	}
 }
 
-// try calls a method, and waits for its answer.
+// try calls a method and waits for its answer.
 func (b *browser) try(method string, params any) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
@@ -127,7 +127,7 @@ func (b *browser) try(method string, params any) (json.RawMessage, error) {
 	return nil, err
 }
 
-// eval returns the value of a JavaScript expression, awaited, as T.
+// eval returns the awaited value of a JavaScript expression, as T.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
 	var result struct {
@@ -141,7 +141,7 @@ func eval[T any](b *browser, expression string) T {
 	return result.Result.Value
 }
 
-// waitUntil evaluates a condition until it holds.
+// waitUntil evaluates a condition until it is true.
 func (b *browser) waitUntil(condition string) {
 	b.t.Helper()
 	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -153,7 +153,7 @@ func (b *browser) waitUntil(condition string) {
 		eval[string](b, "document.body.innerText"), b.log)
 }
 
-// click clicks in the middle of the element, as a mouse does.
+// click sends a mouse click to the middle of the element.
 func (b *browser) click(selector string) {
 	b.t.Helper()
 	at := eval[struct{ X, Y float64 }](b, fmt.Sprintf(`(() => {

@@ -10,8 +10,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The demo and the proxy show who is connected beside their metrics, and answer
-// nobody who comes by a name that was pointed here.
+// The demo and the proxy show their connections beside the metrics. They refuse
+// requests for a foreign host name that points to this machine.
 func TestDebugPages(t *testing.T) {
 	for name, r := range map[string]*running{
 		"demo":  startDemo(t, demo{}),

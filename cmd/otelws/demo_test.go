@@ -28,7 +28,7 @@ func TestDemoEcho(t *testing.T) {
 	}
 
 	c := r.dial(t, "/echo")
-	// Longer than the buffer of the copy, and than one frame of it.
+	// The text is longer than the buffer of the copy and than one of its frames.
 	long := strings.Repeat("long ", 100_000/5)
 	for _, m := range []struct {
 		typ  websocket.MessageType
@@ -73,7 +73,7 @@ func TestDemoEchoLimit(t *testing.T) {
 		_, _, err := c.Read(testContext(t))
 		read <- err
 	}()
-	// The server may have hung up before the end.
+	// The server may close the connection before all bytes are sent.
 	_ = c.Write(testContext(t), websocket.MessageBinary, make([]byte, echoLimit+1))
 	if err := <-read; err == nil {
 		t.Error("a message above the limit was echoed")
@@ -106,7 +106,7 @@ func TestDemoWebConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.yml")
 	check(t, os.WriteFile(path, []byte("http_server_config:\n  headers:\n    X-Frame-Options: deny\n"), 0o600))
 	r := startDemo(t, demo{webConfig: path})
-	// The scheme is the file's.
+	// The web configuration decides about the scheme.
 	resp := get(t, "http://"+r.metrics)
 	if resp.status != http.StatusOK || resp.header.Get("X-Frame-Options") != "deny" {
 		t.Errorf("status %d, X-Frame-Options %q", resp.status, resp.header.Get("X-Frame-Options"))

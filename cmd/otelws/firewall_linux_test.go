@@ -13,8 +13,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
-// A firewall of Linux drops what it has forgotten, and tells nobody. It looks at TCP
-// alone, so that TCP's keepalives keep a connection.
+// A Linux firewall silently drops packets of connections that it has forgotten. It
+// works at the level of TCP, so TCP keepalives keep a connection open.
 func TestFirewall(t *testing.T) {
 	t.Parallel()
 	f := hoptest.StartFirewall(t, 5*time.Second)
@@ -28,7 +28,7 @@ func TestFirewall(t *testing.T) {
 		cmd.Env = append(os.Environ(), childVar+"=1")
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		_ = cmd.Run() // 1 says that there is a limit
+		_ = cmd.Run() // exit code 1 means that there is a limit
 		r = probe.Result{}
 		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 			t.Fatalf("%v: %s%s", err, stdout.String(), stderr.String())

@@ -23,7 +23,7 @@ func TestHealthcheck(t *testing.T) {
 		name string
 		args []string
 		code int
-		want string // on stdout, or on stderr where the code is not 0
+		want string // on stdout, or on stderr if the code is not 0
 	}{
 		{"well", []string{strings.TrimSuffix(demo.metrics, "/metrics") + "/-/healthy"}, 0, "Healthy."},
 		{"not ready", []string{server.URL + "/-/ready"}, 1, server.URL + "/-/ready: 503 Service Unavailable Not ready: draining"},

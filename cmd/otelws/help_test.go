@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Every -h fits a screen, shows an example, and names flags that there are.
+// Every -h fits on a screen, shows an example, and lists existing flags only.
 func TestShortHelp(t *testing.T) {
 	for _, cmd := range newRootCommand().Commands() {
 		var stdout, stderr bytes.Buffer
@@ -42,7 +42,7 @@ func TestShortHelp(t *testing.T) {
 	}
 }
 
-// --help and the command help show every flag.
+// --help and the command help show all flags.
 func TestLongHelp(t *testing.T) {
 	for _, name := range []string{"check", "demo", "load", "probe"} {
 		for _, args := range [][]string{{name, "--help"}, {"help", name}} {
@@ -64,7 +64,7 @@ func TestLongHelp(t *testing.T) {
 	}
 }
 
-// No flag has a hyphen after a group, as --tls-ca beside --tls.cert would.
+// No flag has a hyphen after a group, such as --tls-ca beside --tls.cert.
 func TestFlagStyle(t *testing.T) {
 	style := regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$`)
 	groups := map[string]bool{}

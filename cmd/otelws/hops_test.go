@@ -20,8 +20,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
-// hops are proxies with limits in seconds, and where a client and the metrics of a
-// server are through one.
+// hops are proxies with limits in seconds. Each runs between a client and a server
+// with metrics.
 var hops = []struct {
 	name  string
 	start func(t testing.TB, server string, idle time.Duration) string
@@ -33,8 +33,8 @@ var hops = []struct {
 	}},
 }
 
-// A limit of a hop is named from outside, by probe, and from the server's metrics,
-// by check.
+// probe finds the limit of a hop from outside, and check finds it in the server's
+// metrics.
 func TestHops(t *testing.T) {
 	t.Parallel()
 	for _, hop := range hops {
@@ -50,7 +50,7 @@ func TestHops(t *testing.T) {
 					return s[`ws_connections_closed_total{code="1006",http_route="/echo"}`] >= 12
 				})
 				said := checkText(t, server.metrics)
-				at := regexp.MustCompile(`1006 had been silent for ([\d.]+) s: a hop between cuts there`).FindStringSubmatch(said)
+				at := regexp.MustCompile(`1006 had been silent for ([\d.]+) s: a hop in between probably has this limit`).FindStringSubmatch(said)
 				if at == nil {
 					t.Fatalf("check names no limit: %s", said)
 				}
@@ -77,8 +77,8 @@ func openSilent(t *testing.T, url string, n int) *sync.WaitGroup {
 	return &all
 }
 
-// wantLimit has probe name one limit. It is repeated if a busy machine holds up hop
-// and probe.
+// wantLimit checks that probe finds one limit. It repeats the probe if a busy machine
+// delayed it.
 func wantLimit(t *testing.T, url, on string, seconds int) {
 	t.Helper()
 	var r probe.Result
@@ -114,7 +114,8 @@ func checkText(t *testing.T, metrics string) string {
 	return strings.Join(strings.Fields(stdout.String()), " ")
 }
 
-// A server whose heartbeat is slower than a hop that drops in silence has no pong.
+// If a hop drops connections silently before the server's first ping, there is no
+// pong.
 func TestHopThatDrops(t *testing.T) {
 	t.Parallel()
 	server := startChild(t, "--heartbeat", "3s")
@@ -128,12 +129,12 @@ func TestHopThatDrops(t *testing.T) {
 		return s[`ws_connections_closed_total{code="1006",http_route="/echo"}`] >= 12
 	})
 	said := checkText(t, server.metrics)
-	if want := "pings had no answer, and 12 connections ended by it: a hop between may drop what is silent"; !strings.Contains(said, want) {
+	if want := "pings had no answer, and 12 connections ended for this reason: a hop in between may silently drop connections"; !strings.Contains(said, want) {
 		t.Errorf("check says nothing of %q: %s", want, said)
 	}
 }
 
-// A limit on age is told from one on silence.
+// The result distinguishes a limit on age from a limit on silence.
 func TestHopThatEndsAll(t *testing.T) {
 	t.Parallel()
 	server := startChild(t)

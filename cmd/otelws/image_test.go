@@ -17,8 +17,8 @@ import (
 	"testing"
 )
 
-// The image holds nothing but the program and the authorities, and runs without
-// root on a file system that is read-only. Its health check is the program's.
+// The image contains only the program and the certificate authorities. It runs
+// without root on a read-only file system, and its health check is the program.
 func TestImage(t *testing.T) {
 	b := newImageBuilder(t)
 	b.standIn()
@@ -57,7 +57,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("the health check of a server that has ended succeeds: %s", out)
 	}
 
-	// A release brings the program, and nothing else is different.
+	// A release adds the program as a binary. Nothing else may differ.
 	release := t.TempDir()
 	platform := filepath.Join(release, "linux", runtime.GOARCH)
 	check(t, os.MkdirAll(platform, 0o755))
@@ -66,13 +66,13 @@ func TestImage(t *testing.T) {
 	b.mount("released")
 }
 
-// inImage is a command in the root of an image, which is mounted read-only.
+// inImage returns a command that runs in the root of an image, mounted read-only.
 func inImage(root, user string, args []string) *exec.Cmd {
 	script := `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && user="$1" && shift && exec chroot --userspec="$user" "$0" "$@"`
 	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, root, user}, args...)...)
 }
 
-// imageBuilder is buildah with a storage of its own.
+// imageBuilder runs buildah with a separate storage.
 type imageBuilder struct {
 	t   *testing.T
 	dir string
@@ -107,8 +107,8 @@ func (b *imageBuilder) run(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// standIn makes an image of this machine's own programs, with the name of the
-// one that the Dockerfile compiles in and takes the authorities from.
+// standIn builds an image of programs of this machine. It replaces the image in which
+// the Dockerfile compiles, and from which it copies the authorities.
 func (b *imageBuilder) standIn() {
 	t := b.t
 	root := filepath.Join(b.dir, "golang")
@@ -146,7 +146,7 @@ func (b *imageBuilder) build(tag, dir string, args ...string) {
 	b.run(append(args, dir)...)
 }
 
-// mount returns the root of an image, which has the files that it should.
+// mount returns the root of an image, and checks that it has the expected files.
 func (b *imageBuilder) mount(tag string) string {
 	b.t.Helper()
 	root := b.run("mount", b.run("from", "--pull-never", tag))
@@ -163,7 +163,7 @@ func (b *imageBuilder) mount(tag string) string {
 	return root
 }
 
-// inspect reads the configuration of an image.
+// inspect returns the configuration of an image.
 func (b *imageBuilder) inspect(tag string, config any) {
 	b.t.Helper()
 	image := struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 )
 
-// A signal ends a load as its end would: the result is there, the connections
-// were closed, and the metrics agree.
+// A signal ends a load like the end of its duration: it prints the result, closes the
+// connections, and the metrics agree.
 func TestLoadSignal(t *testing.T) {
 	r := startDemo(t, demo{})
 	cmd := exec.Command(os.Args[0], "load", "--duration", "1h", "--connections", "5", "--ramp", "0s", "-q",

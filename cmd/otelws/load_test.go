@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 )
 
-// The demo's series agree with a load of all kinds, to the message.
+// The demo's series match a load of all kinds, to the message.
 func TestLoadDemo(t *testing.T) {
 	r := startDemo(t, demo{})
 	file := filepath.Join(t.TempDir(), "result.json")
@@ -45,7 +45,7 @@ func TestLoadDemo(t *testing.T) {
 	}
 }
 
-// Without a terminal, progress is lines, and beside the result.
+// Without a terminal, progress is printed as lines, and not into the result.
 func TestLoadProgress(t *testing.T) {
 	var b bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
@@ -123,7 +123,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// A server that is not the echo it is taken for is an error of the run.
+// A server that does not echo is an error of the run.
 func TestLoadExitCode(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)

@@ -1,6 +1,6 @@
-// Command otelws has tools for WebSocket servers: a demo, a proxy that watches
-// any server, a check of a server's metrics, a load generator, and a probe of the
-// way to a server. Run it without arguments for a list.
+// Command otelws has tools for WebSocket servers: a demo, a proxy that measures any
+// server, a check of a server's metrics, a load generator, and a probe of the network
+// path to a server. Run it without arguments for a list.
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// After the first signal, the next one kills.
+	// Restore the default, so that a second signal kills the process.
 	context.AfterFunc(ctx, stop)
 
 	cmd := newRootCommand()

@@ -20,18 +20,18 @@ import (
 	"go.uber.org/goleak"
 )
 
-// waitLimit ends a wait for an event that must come. No test waits that long unless
-// it fails.
+// waitLimit is the timeout for events that must happen. Only a failing test waits
+// this long.
 const waitLimit = 30 * time.Second
 
-// A child process of a test has this variable, and is the command.
+// In a process with this variable, the test binary runs as the command otelws.
 const childVar = "OTELWS_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVar) != "" {
 		main()
 	}
-	// Parallel tests wait for the limits of hops, and compute next to nothing.
+	// Parallel tests wait for the limits of hops and need little CPU time.
 	flag.Parse()
 	_ = flag.Set("test.parallel", "32")
 	goleak.VerifyTestMain(m)
@@ -51,15 +51,15 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// running is a demo with the addresses that it printed.
+// running is a demo or a proxy with the addresses that it printed.
 type running struct {
-	url     string // of the WebSockets
+	url     string // address of the WebSockets
 	metrics string
-	words   []string // that a proxy printed
+	words   []string // printed by a proxy
 	stop    func() error
 }
 
-// startDemo runs d in this process, on free ports where it has no other.
+// startDemo runs d in this process, on free ports unless d sets its ports.
 func startDemo(t *testing.T, d demo) *running {
 	t.Helper()
 	d.listen, d.metrics = cmp.Or(d.listen, "127.0.0.1:0"), "127.0.0.1:0"
@@ -92,7 +92,7 @@ func startDemo(t *testing.T, d demo) *running {
 	return r
 }
 
-// readPlaces reads the lines that a demo prints at its start.
+// readPlaces parses the first lines that a demo prints.
 func readPlaces(t *testing.T, out io.Reader) *running {
 	t.Helper()
 	r, words := &running{}, readWords(t, out, 5)
@@ -110,7 +110,7 @@ func readPlaces(t *testing.T, out io.Reader) *running {
 	return r
 }
 
-// readWords reads the words of the first lines.
+// readWords returns the words of the first lines.
 func readWords(t *testing.T, out io.Reader, n int) []string {
 	t.Helper()
 	lines := bufio.NewScanner(out)
@@ -140,7 +140,7 @@ func (r *running) scrape(t *testing.T) samples {
 	return parse(t, resp.body)
 }
 
-// waitFor scrapes until ok says so.
+// waitFor scrapes until ok returns true.
 func (r *running) waitFor(t *testing.T, what string, ok func(samples) bool) {
 	t.Helper()
 	var s samples
@@ -160,7 +160,7 @@ func (r *running) waitForValue(t *testing.T, name string, value float64) {
 	})
 }
 
-// samples are the values of a scrape by name and labels.
+// samples holds the values of a scrape by name and labels.
 type samples map[string]float64
 
 func (s samples) String() string {

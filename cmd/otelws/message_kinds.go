@@ -11,7 +11,7 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// kindReaders are the readers that --message-kinds names.
+// kindReaders are the readers of --message-kinds.
 var kindReaders = map[string]func(argument string) (messagekind.Reader, error){
 	"json": func(member string) (messagekind.Reader, error) {
 		if member == "" {
@@ -48,8 +48,9 @@ func kindReaderNames() string {
 	return strings.Join(names, ", ")
 }
 
-// messageKinds is a flag that says how the kinds of messages are read: a reader,
-// for json a colon and the member, and after an equals sign the kinds.
+// messageKinds is a flag that chooses the reader of message kinds and declares the
+// kinds: the name of the reader, for json a colon and the member, and then an equals
+// sign and the kinds.
 type messageKinds struct {
 	text   string
 	reader messagekind.Reader

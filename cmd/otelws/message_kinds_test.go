@@ -10,7 +10,7 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// The flag in its forms, and what is wrong with others.
+// The valid and the invalid forms of the flag.
 func TestMessageKindsFlag(t *testing.T) {
 	for _, tt := range []struct{ flag, want string }{
 		{"json:type=chat,typing", "chat typing other none"},
@@ -45,8 +45,8 @@ func TestMessageKindsFlag(t *testing.T) {
 	}
 }
 
-// A server in any language has its messages counted by kind, on both sides of the
-// proxy, compressed and not.
+// The proxy counts the messages of any server by kind, on both sides, compressed or
+// not.
 func TestProxyMessageKinds(t *testing.T) {
 	backend := startEcho(t)
 	r := startProxy(t, "--backend", backend.URL, "--message-kinds", "json:type=chat,typing", "--message-kinds.prefix", "64")

@@ -42,7 +42,7 @@ func TestDemoDrops(t *testing.T) {
 	r := startDemo(t, demo{})
 	cut := r.dial(t, "/echo?id=a")
 	kept := r.dial(t, "/room?id=b")
-	// Each is known by its id once it is answered.
+	// A connection is registered under its id once it gets an answer.
 	for _, c := range []*websocket.Conn{cut, kept} {
 		check(t, c.Write(testContext(t), websocket.MessageText, []byte("hello")))
 		_, _, err := c.Read(testContext(t))
@@ -95,8 +95,8 @@ func TestPage(t *testing.T) {
 	b.click("#open button")
 	b.waitFor("/room", "active", 1)
 
-	// The histogram has no series before its first message, which rate thus
-	// cannot see.
+	// The histogram has no series before its first message, so rate() does not see
+	// that message.
 	b.fill("#send [name=size]", "1000")
 	b.click("#send .primary")
 	b.waitUntil(`document.querySelector("#received").textContent === "5"`)
@@ -125,7 +125,7 @@ func TestPage(t *testing.T) {
 		if closed(code) != want {
 			t.Errorf("closed with %s: %v, want %v", code, closed(code), want)
 		}
-		if code != "4000" { // whose series began at more than 0
+		if code != "4000" { // its series began above 0
 			b.waitFor(code, "closed", want/60)
 		}
 	}
@@ -150,16 +150,16 @@ func TestPageOutlivesServer(t *testing.T) {
 	startDemo(t, d)
 	b.waitUntil(`document.querySelector("#state").dataset.state === "up"`)
 	b.waitFor("/echo", "active", 0)
-	b.waitFor("/echo", "opened", 2.0/60) // two were opened before the restart, none since
+	b.waitFor("/echo", "opened", 2.0/60) // two connections opened before the restart, none since
 }
 
-// Prometheus 3.16 gave these values for the same samples and queries.
+// The expected values come from Prometheus 3.16, with the same samples and queries.
 func TestPageComputesAsPrometheus(t *testing.T) {
 	r := startDemo(t, demo{})
 	b := startBrowser(t, r.page())
 	b.waitFor("/echo", "active", 0)
 	for _, tt := range []struct {
-		name, points string // of the series x
+		name, points string // points of the series x
 		window, at   int
 		want         float64
 	}{
@@ -205,8 +205,7 @@ func TestPageComputesAsPrometheus(t *testing.T) {
 	}
 }
 
-// A page that is opened later shows the time before it, and so does a page that
-// goes on after a pause.
+// A page shows the time before it was opened, and the time of a pause.
 func TestPageShowsThePast(t *testing.T) {
 	r := startDemo(t, demo{})
 	c := r.dial(t, "/echo")
@@ -232,7 +231,7 @@ func TestPageShowsThePast(t *testing.T) {
 	b.waitUntil(`document.querySelector("#pause").textContent === "Pause" && document.querySelector("#state").dataset.state === "up"`)
 }
 
-// waitForPast waits until the server has kept n scrapes.
+// waitForPast waits until the server has stored n scrapes.
 func (r *running) waitForPast(t *testing.T, n int) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); ; time.Sleep(20 * time.Millisecond) {
@@ -247,8 +246,8 @@ func (r *running) waitForPast(t *testing.T, n int) {
 	}
 }
 
-// The page explains a 1006 that the server counted as 1009, and plots the
-// initiators of 1006.
+// The page explains why the client sees 1006 and the server counts 1009, and plots
+// the initiators of 1006.
 func TestPageExplains(t *testing.T) {
 	r := startDemo(t, demo{})
 	b := startBrowser(t, r.page())
@@ -265,7 +264,7 @@ func TestPageExplains(t *testing.T) {
 
 func (r *running) page() string { return "http" + strings.TrimPrefix(r.url, "ws") + "/" }
 
-// plotted is the newest value of a line of a plot, undefined where it has none.
+// plotted returns the newest value of a line in a plot, or undefined.
 func plotted(line, plot string) string {
 	return fmt.Sprintf(`(() => {
 		const row = [...document.querySelectorAll("#%s .now tbody tr")].find((row) => row.cells[0].textContent === %q);

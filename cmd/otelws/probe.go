@@ -14,21 +14,21 @@ A proxy or a balancer ends a connection that has been silent for some time, such
 as nginx after 60 s. Others end every connection at some age. otelws probe finds
 such limits from where the clients are. The address may leave out ws://.
 
-It opens all connections at once, and takes as long as --max. Some are silent.
-On others something passes all the time: TCP keepalives, pongs that nobody
-answers, pings, or messages. They show what keeps a connection, and they tell a
-limit on age from a limit on silence.
+It opens all connections at once, and takes as long as --max. Some connections
+are silent. Others have regular traffic: TCP keepalives, unanswered pongs,
+pings, or messages. They show which traffic keeps a connection open, and whether
+a limit is on age or on silence.
 
-Some hops drop a connection and tell nobody. That shows only when something is
-sent. For these hops there is a ladder of connections. They are silent for 4 %
-less, and for 4 % more, than each common limit: 1, 2, 3, 5, 7, 10, 15, 20, 30,
-45, 55, 60, 75, 90, 100, 120, 180, 240, 300, 350, 400, 600, 900, 1800, 3600 and
-7200 s. Up to 2m these are 31 connections, beside 10 others. --no-ladder leaves
-them out.
+Some hops drop a connection silently. Only later data shows that. To find these
+hops, a ladder of connections is silent for 4 % less, and for 4 % more, than
+each common limit: 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 55, 60, 75, 90, 100, 120,
+180, 240, 300, 350, 400, 600, 900, 1800, 3600 and 7200 s. With --max 2m the
+ladder has 31 connections, beside 10 others. --no-ladder leaves them out.
 
-The messages are text. If the server ends a connection after one, use --message
-with a text that it takes, such as the login that it waits for. If the server
-itself sends, no connection is silent for longer than that.
+The messages are text. If the server closes a connection after a message, use
+--message with a text that the server accepts, such as the login that it
+expects. If the server itself sends data, no connection is silent for longer
+than the server.
 
 Ctrl-C ends the run early, with the result so far. A second Ctrl-C kills it.
 
@@ -37,10 +37,10 @@ Ctrl-C ends the run early, with the result so far. A second Ctrl-C kills it.
   limits       [{on, seconds, least_seconds, most_seconds, seen, when_asked,
                code, reason, connections, known, keeps, lets_go}]
                on: "silence" or "age"; seen: "fin", "rst", "close" for a close
-               frame, or "nothing"; when_asked: it showed when a ping was sent
+               frame, or "nothing"; when_asked: only a ping showed the end
   heartbeat    {seconds, of, otelws, proxy}, or null
   outlived_silence_seconds, reached_age_seconds
-               the longest silence, and the greatest age, that did not end one
+               longest silence and greatest age that did not end a connection
   late_seconds, answers_pings, unasked, disturbed, interrupted, notes
   connections  [{kind, start_seconds, age_seconds, silence_seconds, end, ...}]
 
@@ -48,7 +48,7 @@ Exit codes:
 
   0  no limit was seen up to --max
   1  there is a limit
-  2  there was no result`
+  2  there is no result`
 
 type probeCommand struct {
 	probe.Config
@@ -75,13 +75,13 @@ func newProbeCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.DurationVar(&c.Max, "max", 2*time.Minute, "longest silence and greatest age to try: the time of the run")
-	f.DurationVar(&c.Every, "every", time.Second, "time between two pings or messages of the busy connections")
+	f.DurationVar(&c.Max, "max", 2*time.Minute, "longest silence and greatest age to try, and the duration of the run")
+	f.DurationVar(&c.Every, "every", time.Second, "time between two pings or messages on busy connections")
 	f.StringVar(&c.Message, "message", "otelws probe", "`text` of the messages")
-	f.BoolVar(&c.noLadder, "no-ladder", false, "do not look for hops that drop connections and tell nobody")
+	f.BoolVar(&c.noLadder, "no-ladder", false, "do not test for hops that drop connections silently")
 	c.add(cmd)
-	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "limit on a handshake, and on the wait for a pong")
-	c.format = choiceFlag(cmd, "format", "`form` of the output: text or json", "text", "json")
+	f.DurationVar(&c.Timeout, "timeout", 10*time.Second, "time limit of a handshake, and of a pong")
+	c.format = choiceFlag(cmd, "format", "output `format`: text or json", "text", "json")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
 	common(cmd, "max", "message", "header", "subprotocol", "format")
 	noFiles(cmd, "max", "every", "message", "timeout")

@@ -22,8 +22,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
-// A server that wants TLS, a subprotocol, an origin and its own message is probed
-// as a client of its own would use it.
+// probe can use TLS, a subprotocol, an Origin and a message that the server requires.
 func TestProbeAsAClient(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,8 +57,8 @@ func TestProbeAsAClient(t *testing.T) {
 		code int
 		want string
 	}{
-		{whole, 0, "No limit on age was seen up to 1 s."},
-		{whole[:len(whole)-2], 0, "The server ends a connection after the message, by a close frame (1003)"},
+		{whole, 0, "No limit on age was seen up to 1"},
+		{whole[:len(whole)-2], 0, "The server ended a connection after the message, with a close frame (1003)"},
 		{whole[2:], 2, "none of 10 handshakes succeeded: dial: TLS (10)"},
 		{append([]string{"--tls.insecure-skip-verify"}, whole[4:]...), 2, "answered 403 Forbidden (10)"},
 	} {
@@ -75,7 +74,7 @@ func TestProbeAsAClient(t *testing.T) {
 	}
 }
 
-// A signal ends a probe with what was found so far.
+// A signal ends a probe, which prints the result so far.
 func TestProbeSignal(t *testing.T) {
 	t.Parallel()
 	var open atomic.Int64

@@ -18,7 +18,7 @@ const (
 	lineEvery   = 5 * time.Second
 )
 
-// progress is how far a run is.
+// progress is the progress of a run.
 type progress struct {
 	share   float64 // from 0 to 1
 	elapsed time.Duration
@@ -41,8 +41,8 @@ func probeProgress(s probe.Snapshot) progress {
 	}}
 }
 
-// showProgress returns a function that reports the progress of a run to w: on a
-// terminal as a bar, else as lines. With every 0 there are no lines.
+// showProgress returns a function that reports the progress of a run to w: as a bar
+// on a terminal, and as lines otherwise. An interval of 0 disables the lines.
 func showProgress[S any](w io.Writer, every time.Duration, of func(S) progress) func(context.Context, func() S) {
 	if !isTerminal(w) || os.Getenv("TERM") == "dumb" {
 		if every == 0 {
@@ -71,7 +71,7 @@ func repeat(ctx context.Context, every time.Duration, do func()) {
 	}
 }
 
-// text returns as many values as fit on a line.
+// text returns the values that fit on a line.
 func (p progress) text(columns int) string {
 	text := fmt.Sprintf("%3.0f %%  %v", 100*p.share, p.elapsed.Round(time.Second/10))
 	for _, more := range p.more {
@@ -82,7 +82,7 @@ func (p progress) text(columns int) string {
 	return text
 }
 
-// line adds a bar before the text, if there is enough room.
+// line returns the text, with a bar before it if there is room.
 func (p progress) line(columns int) string {
 	text := p.text(columns)
 	room := min(30, columns-len(text)-4)

@@ -12,7 +12,7 @@ import (
 
 const project = "../../.github"
 
-// The files that the guide for contributors names are there.
+// The files that the guide for contributors mentions exist.
 func TestProjectLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^):#]+)\)`)
 	for _, name := range []string{"CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"} {
@@ -24,8 +24,8 @@ func TestProjectLinks(t *testing.T) {
 	}
 }
 
-// The newest version of the changelog is the version of the source, or the source
-// is ahead with changes that are not released.
+// The newest version in the changelog is the version in the source, or the source is
+// ahead with unreleased changes.
 func TestChangelogHasVersion(t *testing.T) {
 	text := readProject(t, "CHANGELOG.md")
 	_, unreleased, found := strings.Cut(text, "\n## [Unreleased]\n")

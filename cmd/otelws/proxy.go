@@ -128,15 +128,15 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	defer onReload(func() { current = current.reload(gateway, logger) }, logger)()
 	defer p.announce(ctx, stdout, logger, gateway, front, metrics)()
 
-	// The metrics end last, so that the drain can be watched.
+	// Stop the metrics last, so that they show the drain.
 	return runGroup(ctx,
 		func(ctx context.Context) error { return tel.Serve(ctx, metrics) },
 		func(ctx context.Context) error { return gateway.Serve(ctx, front) },
 	)
 }
 
-// announce prints where the proxy serves. If the backend does not answer yet, it logs later that it does,
-// until the caller calls stop.
+// announce prints the addresses of the proxy. If the backend does not accept
+// connections yet, announce logs when it does, until the caller calls stop.
 func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, logger *slog.Logger, gateway *proxy.Proxy, public, metrics net.Listener) (stop func()) {
 	scheme := "http"
 	if p.config.ServerTLS.Cert != "" {
@@ -149,13 +149,14 @@ func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, logger *s
 		stop = logWhenReady(ctx, gateway, logger.With("backend", secret.Hide(p.config.Backend)))
 		fmt.Fprintf(stdout, "Backend: does not answer yet: %v\n", err)
 	} else {
-		fmt.Fprintln(stdout, "Backend: takes connections")
+		fmt.Fprintln(stdout, "Backend: accepts connections")
 	}
 	fmt.Fprintf(stdout, "Ctrl-C closes the connections within %v, and a second one ends it at once.\n", p.config.DrainTimeout)
 	return stop
 }
 
-// logWhenReady logs once that the backend answers. The caller must call stop, which waits for the end.
+// logWhenReady logs once when the backend accepts connections. The caller must call
+// stop, which waits for the goroutine.
 func logWhenReady(ctx context.Context, gateway *proxy.Proxy, logger *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -170,7 +171,7 @@ func logWhenReady(ctx context.Context, gateway *proxy.Proxy, logger *slog.Logger
 			case <-tick.C:
 			}
 			if gateway.Ready(ctx) == nil {
-				logger.Info("the backend takes connections now")
+				logger.Info("the backend accepts connections now")
 				return
 			}
 		}
@@ -181,7 +182,7 @@ func logWhenReady(ctx context.Context, gateway *proxy.Proxy, logger *slog.Logger
 	}
 }
 
-// gatewayConfig is what the flags say.
+// gatewayConfig returns the configuration from the flags.
 func (p *proxyCommand) gatewayConfig() proxy.Config {
 	c := p.config
 	c.Drain = p.drain.options()
@@ -210,7 +211,7 @@ func (p *proxyCommand) instrument(tel *telemetry, public func(*http.Request) boo
 	if p.logConnections {
 		closed := otelws.LogClosed(logger)
 		opts = append(opts, otelws.WithOnClose(func(ctx context.Context, s otelws.Summary) {
-			if !s.Client { // else twice
+			if !s.Client { // avoids a second line for the backend's side
 				closed(ctx, s)
 			}
 		}))

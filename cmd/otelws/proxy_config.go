@@ -16,8 +16,9 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// reloadable are the flags that a --config.file can set. The others take part in what
-// begins once: listeners, instruments, pings.
+// reloadable are the flags that the file of --config.file can set. The other flags
+// configure what is created once, at the start: listeners, instruments and
+// heartbeats.
 var reloadable = []string{
 	"tls.cert", "tls.key",
 	"backend.ca", "backend.server-name", "backend.insecure-skip-verify", "backend.connect-timeout",
@@ -27,15 +28,15 @@ var reloadable = []string{
 	"drain.timeout", "drain.spread", "drain.code",
 }
 
-// withFile returns the command with the flags that were given, and those of its
-// --config.file as the file is now. What the file no longer has is as by default.
+// withFile returns the command with the given flags and the current content of its
+// --config.file. A flag that the file no longer sets returns to its default.
 func (p *proxyCommand) withFile(given *pflag.FlagSet) (*proxyCommand, error) {
 	next := new(proxyCommand)
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	next.addFlags(flags)
 	var err error
 	given.Visit(func(f *pflag.Flag) {
-		if to := flags.Lookup(f.Name); to != nil && err == nil { // not --log.level
+		if to := flags.Lookup(f.Name); to != nil && err == nil { // --log.level is a global flag
 			err = copyFlag(flags, to, f)
 		}
 	})
@@ -61,7 +62,7 @@ func copyFlag(flags *pflag.FlagSet, to, from *pflag.Flag) error {
 	return to.Value.(pflag.SliceValue).Replace(values.GetSlice())
 }
 
-// readConfigFile sets flags from a file of YAML, a map of their names to values.
+// readConfigFile sets flags from a YAML file with a map of flag names to values.
 func readConfigFile(path string, flags *pflag.FlagSet) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -70,12 +71,12 @@ func readConfigFile(path string, flags *pflag.FlagSet) error {
 	var file, more yaml.Node
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
 	switch err := d.Decode(&file); {
-	case errors.Is(err, io.EOF): // an empty file, which sets nothing
+	case errors.Is(err, io.EOF): // an empty file sets nothing
 		return nil
 	case err != nil:
 		return err
 	case !errors.Is(d.Decode(&more), io.EOF):
-		return errors.New("there is a second document: use one")
+		return errors.New("the file has more than one YAML document: use only one")
 	}
 	settings := file.Content[0]
 	if settings.Kind == yaml.ScalarNode && settings.Tag == "!!null" {
@@ -112,7 +113,7 @@ func setFromFile(flags *pflag.FlagSet, name string, value *yaml.Node) error {
 		}
 		values = value.Content
 	}
-	f.Changed = true // by an empty list, too
+	f.Changed = true // also for an empty list
 	for _, v := range values {
 		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
 			return fmt.Errorf("%s has no value: give one, or leave out the line", name)
@@ -124,15 +125,15 @@ func setFromFile(flags *pflag.FlagSet, name string, value *yaml.Node) error {
 	return nil
 }
 
-// reload has the gateway go by the file as it is now, and read certificates and
-// authorities again. With an error all stays as it was.
+// reload applies the current content of the file to the gateway, and reads
+// certificates and authorities again. If this fails, nothing changes.
 func (p *proxyCommand) reload(gateway *proxy.Proxy, logger *slog.Logger) *proxyCommand {
 	next, err := p.withFile(p.given)
 	if err == nil {
 		err = gateway.Apply(next.gatewayConfig())
 	}
 	if err != nil {
-		logger.Error("keeping the configuration and the certificates in use: the new ones are not usable", "err", err)
+		logger.Error("failed to reload, keeping the old configuration and certificates", "err", err)
 		return p
 	}
 	var changed []string

@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// proxyFlags are those of otelws proxy, with some given.
+// proxyFlags returns the flags of otelws proxy after parsing args.
 func proxyFlags(t *testing.T, args ...string) (*proxyCommand, *pflag.FlagSet) {
 	t.Helper()
 	p, flags := new(proxyCommand), pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -32,12 +32,12 @@ func configFile(t *testing.T, text string) string {
 	return path
 }
 
-// A file says the same as flags do.
+// A file has the same effect as flags.
 func TestConfigFile(t *testing.T) {
 	for _, tt := range []struct {
 		name, file string
-		args       []string // the same by flags
-		given      []string // beside the file
+		args       []string // the same settings as flags
+		given      []string // flags in addition to the file
 	}{
 		{name: "nothing"},
 		{name: "a comment", file: "# nothing yet\n"},
@@ -90,8 +90,8 @@ drain.code: 4001
 	}
 }
 
-// A file that is wrong in any way keeps the proxy from starting, in one line that says
-// where.
+// With an invalid file, the proxy does not start, and prints one line that names the
+// mistake.
 func TestConfigFileErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name, file string
@@ -100,7 +100,7 @@ func TestConfigFileErrors(t *testing.T) {
 		{"no YAML", "limit.idle: [", []string{"yaml", "line 1"}},
 		{"a list", "- limit.idle", []string{"use names of flags"}},
 		{"text", "limit.idle", []string{"use names of flags"}},
-		{"two documents", "limit.idle: 1m\n---\nlimit.idle: 2m\n", []string{"second document"}},
+		{"two documents", "limit.idle: 1m\n---\nlimit.idle: 2m\n", []string{"more than one YAML document"}},
 		{"a typing error", "\nlimit.conections: 1\n", []string{"line 2", "did you mean limit.connections?"}},
 		{"no flag", "nonsense: 1\n", []string{"line 1", "there is no nonsense"}},
 		{"with hyphens", "--limit.idle: 1m\n", []string{"line 1", "limit.idle"}},
@@ -141,8 +141,8 @@ func TestConfigFileErrors(t *testing.T) {
 	}
 }
 
-// A file, or a certificate, that is wrong when it is read again changes nothing, and
-// one line says why.
+// If the file or a certificate is invalid when it is read again, nothing changes, and
+// one line of the log gives the reason.
 func TestReloadKeepsWhatIsInUse(t *testing.T) {
 	file := configFile(t, "limit.idle: 1m\ntrace.trust-clients: true\n")
 	p, flags := proxyFlags(t, "--config.file", file)
@@ -158,7 +158,7 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 		"limit.idle: -1m\n":                                      "--limit.idle -1m0s: use a positive",
 		"listen: ':80'\n":                                        "cannot change",
 		"tls.cert: a.pem\ntls.key: a.key\n":                      "cannot begin or cease to speak TLS",
-		"backend.insecure-skip-verify: true\n":                   "speaks no TLS",
+		"backend.insecure-skip-verify: true\n":                   "does not use TLS",
 		"trace.trust-clients: false\nforwarded: append\n":        "--trusted-proxy",
 		"trace.trust-clients: false\nupgrade: ['no token']\n":    "name of a protocol",
 		"trace.trust-clients: false\nlimit.header-bytes: 2048\n": "limit.header-bytes cannot change",
@@ -184,7 +184,7 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 	}
 }
 
-// Every flag that the file may have is one, and is not of those that Apply refuses.
+// Every reloadable flag exists, and Apply accepts its change.
 func TestReloadableFlags(t *testing.T) {
 	_, flags := proxyFlags(t)
 	for _, name := range reloadable {

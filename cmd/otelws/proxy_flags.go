@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// proxyCommand is the command's flags.
+// proxyCommand holds the flags of the command.
 type proxyCommand struct {
 	listen         string
 	metrics        string
@@ -26,13 +26,13 @@ type proxyCommand struct {
 	kinds          messageKinds
 	kindsPrefix    int
 	heartbeats     heartbeats
-	drain          goodbye
+	drain          drainFlags
 	debugHosts     []string
 	logConnections bool
 	configFile     string
 
-	flags *pflag.FlagSet // with those of the file
-	given *pflag.FlagSet // without
+	flags *pflag.FlagSet // including the flags from the file
+	given *pflag.FlagSet // without the flags from the file
 }
 
 func newProxyCommand(global *globalFlags) *cobra.Command {
@@ -62,7 +62,7 @@ func (p *proxyCommand) addFlags(f *pflag.FlagSet) {
 	l := &c.Limits
 	f.SetNormalizeFunc(dottedDrain)
 	f.StringVar(&p.listen, "listen", "localhost:8080", "`address` that clients connect to")
-	f.StringVar(&c.ServerTLS.Cert, "tls.cert", "", "PEM `file` with the certificate of that listener, read again when it changes")
+	f.StringVar(&c.ServerTLS.Cert, "tls.cert", "", "PEM `file` with the certificate of the listener, read again when it changes")
 	f.StringVar(&c.ServerTLS.Key, "tls.key", "", "PEM `file` with its key")
 	f.StringVar(&c.Backend, "backend", "", "`URL` of the server: http, https, ws or wss, or unix:/path (required)")
 	f.StringVar(&c.BackendTLS.CA, "backend.ca", "", "PEM `file` with the authorities of the backend's certificate, instead of the system's")
@@ -98,11 +98,11 @@ func (p *proxyCommand) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&c.DrainTimeout, "drain.timeout", 25*time.Second, "time for connections to end after a signal; orchestrators usually kill after 30 s")
 	f.DurationVar(&p.drain.spread, "drain.spread", 10*time.Second, "time over which the close frames are spread; by default at most half of --drain.timeout")
 	f.IntVar(&p.drain.code, "drain.code", int(websocket.StatusServiceRestart), "close `code` for the clients: 1001, 1012, or from 3000 to 4999")
-	f.BoolVar(&p.logConnections, "log.connections", false, "log each connection when it has ended")
+	f.BoolVar(&p.logConnections, "log.connections", false, "log each connection when it ends")
 	f.StringVar(&p.configFile, "config.file", "", "YAML `file` with flags, such as limit.idle: 5m; SIGHUP reads it again")
 }
 
-// validate returns an error that names the flag.
+// validate returns an error that names the invalid flag.
 func (p *proxyCommand) validate() error {
 	c := &p.config
 	for _, d := range []struct {

@@ -50,7 +50,7 @@ func startProxy(t *testing.T, args ...string) *running {
 	return r
 }
 
-// readProxyPlaces reads the lines that a proxy prints at its start.
+// readProxyPlaces parses the first lines that a proxy prints.
 func readProxyPlaces(t *testing.T, out io.Reader) *running {
 	t.Helper()
 	words := readWords(t, out, 4)
@@ -84,8 +84,8 @@ func startEcho(t *testing.T) *httptest.Server {
 	return s
 }
 
-// The series of both sides, the pages of the metrics' listener, and the public
-// one, which has none.
+// The metrics have the series of both sides. The public listener has none of the
+// pages of the metrics listener.
 func TestProxy(t *testing.T) {
 	backend := startEcho(t)
 	r := startProxy(t, "--backend", backend.URL, "--route", "/chat/{room}", "--close-code", "4001", "--close-code", "4002")
@@ -143,13 +143,13 @@ func TestProxyErrors(t *testing.T) {
 		{"backend no URL", []string{"--backend", "localhost:3000"}, []string{"backend", "localhost:3000", "use a URL"}},
 		{"backend scheme", []string{"--backend", "tcp://localhost:3000"}, []string{"backend", "use the scheme"}},
 		{"no key", append(backend, "--tls.cert", none), []string{"--tls.key", "both or neither"}},
-		{"no certificate", append(backend, "--tls.cert", none, "--tls.key", none), []string{"certificate", none}},
+		{"no PEM certificate", append(backend, "--tls.cert", none, "--tls.key", none), []string{"certificate", none}},
 		{"bad certificate", append(backend, "--tls.cert", bad, "--tls.key", bad), []string{"certificate"}},
 		{"no authorities", []string{"--backend", "https://localhost", "--backend.ca", none}, []string{none}},
-		{"bad authorities", []string{"--backend", "https://localhost", "--backend.ca", bad}, []string{bad, "no certificate"}},
-		{"TLS for http", append(backend, "--backend.ca", none), []string{"speaks no TLS"}},
-		{"skip for http", append(backend, "--backend.insecure-skip-verify"), []string{"speaks no TLS"}},
-		{"name for http", append(backend, "--backend.server-name", "x"), []string{"speaks no TLS"}},
+		{"bad authorities", []string{"--backend", "https://localhost", "--backend.ca", bad}, []string{bad, "no PEM certificate"}},
+		{"TLS for http", append(backend, "--backend.ca", none), []string{"does not use TLS"}},
+		{"skip for http", append(backend, "--backend.insecure-skip-verify"), []string{"does not use TLS"}},
+		{"name for http", append(backend, "--backend.server-name", "x"), []string{"does not use TLS"}},
 		{"connect timeout", append(backend, "--backend.connect-timeout", "-1s"), []string{"--backend.connect-timeout", "-1s"}},
 		{"response timeout", append(backend, "--backend.response-timeout", "-1s"), []string{"--backend.response-timeout", "-1s"}},
 		{"drain timeout", append(backend, "--drain.timeout", "soon"), []string{"--drain.timeout", "soon"}},
@@ -190,7 +190,7 @@ func TestProxyErrors(t *testing.T) {
 	}
 }
 
-// Every flag has a text.
+// Every flag has a help text.
 func TestProxyHelp(t *testing.T) {
 	var stdout, stderr strings.Builder
 	if code := run([]string{"proxy", "--help"}, &stdout, &stderr); code != 0 {

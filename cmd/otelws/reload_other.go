@@ -4,5 +4,5 @@ package main
 
 import "log/slog"
 
-// onReload does nothing where there is no signal for it.
+// onReload does nothing on systems without SIGHUP.
 func onReload(func(), *slog.Logger) (stop func()) { return func() {} }

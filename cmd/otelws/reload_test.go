@@ -18,8 +18,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Signals that tell other servers to do something do not end this one: its
-// connections go on.
+// SIGUSR1 and SIGUSR2 do not end the proxy, and its connections stay open.
 func TestProxySignalsThatEndNothing(t *testing.T) {
 	t.Parallel()
 	backend := startEcho(t)
@@ -42,7 +41,7 @@ func TestProxySignalsThatEndNothing(t *testing.T) {
 	}
 }
 
-// SIGHUP changes what the file says. Connections go on.
+// SIGHUP applies the changed file. Connections stay open.
 func TestProxyReload(t *testing.T) {
 	t.Parallel()
 	backend := startEcho(t)
@@ -97,8 +96,7 @@ func TestProxyReload(t *testing.T) {
 	}
 }
 
-// A proxy whose backend it is itself does not start, nor one that would show its
-// metrics to the public.
+// A proxy does not start if it is its own backend, or if it would expose its metrics.
 func TestProxyLoop(t *testing.T) {
 	for _, flag := range []string{"--listen", "--metrics"} {
 		l := listenLocal(t)
@@ -108,14 +106,14 @@ func TestProxyLoop(t *testing.T) {
 		places := map[string]string{"--listen": "127.0.0.1:0", "--metrics": "127.0.0.1:0", flag: address}
 		var stdout, stderr strings.Builder
 		code := run([]string{"proxy", "--backend", "http://localhost:" + port, "--listen", places["--listen"], "--metrics", places["--metrics"]}, &stdout, &stderr)
-		if code == 0 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "listens itself") {
+		if code == 0 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "this process itself listens") {
 			t.Errorf("%s: exit code %d, %q, %q", flag, code, stdout.String(), stderr.String())
 		}
 	}
 }
 
-// The log says once that a backend answers which did not at the start, and at the end
-// what the drain has closed.
+// The log says once that a backend accepts connections that did not at the start. At
+// the end it says how many connections the drain has closed.
 func TestProxyLogsBackendAndDrain(t *testing.T) {
 	t.Parallel()
 	late := listenLocal(t)
@@ -138,7 +136,7 @@ func TestProxyLogsBackendAndDrain(t *testing.T) {
 	l, err := net.Listen("tcp", address)
 	check(t, err)
 	defer l.Close()
-	const answers = "the backend takes connections now"
+	const answers = "the backend accepts connections now"
 	for end := time.Now().Add(waitLimit); !strings.Contains(log.String(), answers); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the log lacks %q:\n%s", answers, log.String())
@@ -151,12 +149,12 @@ func TestProxyLogsBackendAndDrain(t *testing.T) {
 	}
 }
 
-// At the start one line says whether the backend is there.
+// At the start, one line says whether the backend accepts connections.
 func TestProxySaysOfBackend(t *testing.T) {
 	t.Parallel()
 	down := listenLocal(t)
 	down.Close()
-	for backend, want := range map[string]string{startEcho(t).URL: "Backend: takes connections", "http://" + down.Addr().String(): "Backend: does not answer yet: "} {
+	for backend, want := range map[string]string{startEcho(t).URL: "Backend: accepts connections", "http://" + down.Addr().String(): "Backend: does not answer yet: "} {
 		c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend)
 		if !strings.Contains(strings.Join(c.words, " "), want) {
 			t.Errorf("%s: the proxy printed %q", backend, c.words)
@@ -168,7 +166,7 @@ func TestProxySaysOfBackend(t *testing.T) {
 	}
 }
 
-// lockedBuffer may be read while it is written.
+// lockedBuffer is a buffer for concurrent reads and writes.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// onReload calls f at each SIGHUP, until the function that it returns is called.
-// SIGUSR1 and SIGUSR2, by which other servers are told to open their logs again or
-// to upgrade, do not end the process meanwhile.
+// onReload calls f at each SIGHUP until stop is called. Until then, SIGUSR1 and
+// SIGUSR2 do not end the process: other servers reopen their logs or upgrade at these
+// signals.
 func onReload(f func(), logger *slog.Logger) (stop func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -22,12 +22,12 @@ func onReload(f func(), logger *slog.Logger) (stop func()) {
 			if s == syscall.SIGHUP {
 				f()
 			} else {
-				logger.Info("a signal without a meaning here", "signal", s.String())
+				logger.Info("ignored a signal", "signal", s.String())
 			}
 		}
 	}()
 	return func() {
-		signal.Stop(signals) // nothing is sent to it after that
+		signal.Stop(signals) // no sends after this, so close is safe
 		close(signals)
 		<-ended
 	}

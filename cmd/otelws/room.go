@@ -10,11 +10,11 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// roomKinds are the kinds of messages that members send each other: JSON objects with
-// a type. A room takes any message, and others are counted as other or none.
+// roomKinds are the kinds of the room's messages: JSON objects with a type. The room
+// accepts all messages, and counts those without a declared type as other or none.
 var roomKinds = []string{"chat", "typing"}
 
-// memberQueue is the number of messages that a member may be behind the room.
+// memberQueue is the number of messages that a member may lag behind.
 const memberQueue = 32
 
 // room is a handler that sends every message to all its members, including the sender.

@@ -35,7 +35,8 @@ func TestRoomSendsSlowReaderAway(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Far more than the kernel and the queue hold, all of which comes back.
+	// The text is far longer than the kernel and the queue can hold, and all of it is
+	// echoed.
 	talker := r.dial(t, "/room")
 	text := make([]byte, 30_000)
 	for range 120 {

@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Scrapers that read nothing, ask without end, or send a header of a megabyte
-// keep neither the WebSockets nor, once they are gone, the metrics.
+// Scrapers that read nothing, send requests without end, or send a header of a
+// megabyte do not block the WebSockets, and do not block later scrapes.
 func TestScrapersThatMisbehave(t *testing.T) {
 	r := startDemo(t, demo{})
 	c := r.dial(t, "/echo")

@@ -16,10 +16,10 @@ import (
 	"go.opentelemetry.io/otel"
 )
 
-// token is what must be nowhere. It stands wherever a secret may.
+// token is a secret that the test puts everywhere, and that no output may contain.
 const token = "s3cret"
 
-// wantNoSecret is for something that was printed or sent.
+// wantNoSecret checks text that a command printed or sent.
 func wantNoSecret(t *testing.T, what, text string) {
 	t.Helper()
 	if i := strings.Index(strings.ToLower(text), token); i >= 0 {
@@ -27,8 +27,8 @@ func wantNoSecret(t *testing.T, what, text string) {
 	}
 }
 
-// What a command prints, whether it works or not, holds nothing of users,
-// passwords, tokens and fragments in addresses.
+// The output of a command contains no users, passwords, tokens or fragments of
+// addresses, on success and on failure.
 func TestCommandsHideSecrets(t *testing.T) {
 	echo := startEcho(t)
 	host := strings.TrimPrefix(echo.URL, "http://")
@@ -98,7 +98,7 @@ func TestCommandsHideSecrets(t *testing.T) {
 	}
 }
 
-// collector keeps what is sent by OTLP.
+// collector stores the OTLP requests that it receives.
 type collector struct {
 	mu   sync.Mutex
 	sent bytes.Buffer
@@ -110,7 +110,7 @@ func (c *collector) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(&c.sent, r.Body)
 }
 
-// talkative is a backend that says more than it was asked for.
+// talkative is a backend that sends additional bytes after its response.
 func talkative(t *testing.T) (address string) {
 	t.Helper()
 	l := listenLocal(t)
@@ -129,8 +129,8 @@ func talkative(t *testing.T) (address string) {
 	return l.Addr().String()
 }
 
-// What servers log, count and export holds nothing of the queries and headers of
-// their clients.
+// Logs, metrics and traces of the servers contain nothing from the queries and
+// headers of clients.
 func TestServersHideSecrets(t *testing.T) {
 	backend := startEcho(t)
 	defer otel.SetErrorHandler(otel.GetErrorHandler())
@@ -153,7 +153,7 @@ func TestServersHideSecrets(t *testing.T) {
 			p := startProcess(t, read, append(args, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0")...)
 			address := strings.Replace(p.url, "ws://", "ws://"+token+":"+token+"@", 1) + "/echo?token=" + token + "&id=" + token
 			header := http.Header{"Authorization": {"Bearer " + token}, "Cookie": {"session=" + token}, "Baggage": {"a=" + token}}
-			if args[0] == "proxy" { // which takes no client's trace for its own
+			if args[0] == "proxy" { // the proxy does not continue a client's trace
 				header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 				header.Set("Tracestate", "a="+token)
 			}

@@ -49,8 +49,8 @@ func TestSignalClosesConnections(t *testing.T) {
 	}
 }
 
-// A client that does not answer the close frame holds the shutdown up. The
-// signal is not SIGINT, which a shell may have had its background jobs ignore.
+// A client that does not answer the close frame delays the shutdown. The test does
+// not use SIGINT, because a shell may let background jobs ignore it.
 func TestSignalTwiceKills(t *testing.T) {
 	t.Parallel()
 	c := startChild(t)
@@ -78,13 +78,13 @@ func TestSignalTwiceKills(t *testing.T) {
 	}
 }
 
-// After a signal the proxy waits for its connections, says so on /-/ready, and logs
-// the last of them.
+// After a signal, the proxy waits for its connections, reports this on /-/ready, and
+// logs the last connections.
 func TestProxySignal(t *testing.T) {
 	t.Parallel()
 	backend := startEcho(t)
 	c := startProcess(t, readProxyPlaces, "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--log.connections",
-		"--drain-code", "4001") // as --drain.code
+		"--drain-code", "4001") // the old spelling of --drain.code
 	conn := c.dial(t, "/")
 	ready := strings.TrimSuffix(c.metrics, "/metrics") + "/-/ready"
 	c.waitForStatus(t, ready, http.StatusOK)

@@ -154,8 +154,8 @@ func (v *visit) talk(over <-chan struct{}, d time.Duration, limit int, every tim
 	}
 }
 
-// roomMessage is a message for the room, of size bytes or a few more: mostly a chat's,
-// and now and then one of a kind that the server does not declare.
+// roomMessage returns a message for the room of about size bytes. Most are chat
+// messages, and some have a kind that the server does not declare.
 func roomMessage(size int) []byte {
 	kinds := append(roomKinds, roomKinds[0], "reaction")
 	b := fmt.Appendf(nil, `{"type":%q,"text":"`, kinds[rand.IntN(len(kinds))])

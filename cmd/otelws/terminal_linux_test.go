@@ -14,7 +14,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// terminal is a terminal of so many columns, and what was drawn on it.
+// terminal is a pseudo-terminal of a fixed width. It records the output.
 type terminal struct {
 	user    *os.File
 	program *os.File
@@ -72,7 +72,7 @@ func (tm *terminal) text() string {
 	return tm.drawn.String()
 }
 
-// waitFor waits until a text is drawn.
+// waitFor waits until the output contains a text.
 func (tm *terminal) waitFor(t *testing.T, text string) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); !strings.Contains(ansi.Strip(tm.text()), text); time.Sleep(10 * time.Millisecond) {
@@ -82,7 +82,7 @@ func (tm *terminal) waitFor(t *testing.T, text string) {
 	}
 }
 
-// start starts the command with the files that are to be the terminal.
+// start starts the command with the pseudo-terminal as the given files.
 func (tm *terminal) start(t *testing.T, set func(*exec.Cmd), args ...string) (wait func() error) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
@@ -93,7 +93,7 @@ func (tm *terminal) start(t *testing.T, set func(*exec.Cmd), args ...string) (wa
 	return cmd.Wait
 }
 
-// The table of the open connections is drawn, and a key ends it.
+// top draws the table of open connections, and ends at a key press.
 func TestTopOnATerminal(t *testing.T) {
 	t.Parallel()
 	server := startChild(t, "--clients", "3")
@@ -109,7 +109,7 @@ func TestTopOnATerminal(t *testing.T) {
 	}
 }
 
-// The bar of a probe is redrawn in one line, and is gone at the end.
+// probe redraws its bar in one line, and removes it at the end.
 func TestProbeOnATerminal(t *testing.T) {
 	t.Parallel()
 	server := startChild(t)

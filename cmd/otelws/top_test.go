@@ -9,7 +9,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The totals of top are those of the scrape, and its table has the connection.
+// The totals of top match the scrape, and its table has the connection.
 func TestTopOnce(t *testing.T) {
 	r := startDemo(t, demo{})
 	c := r.dial(t, "/echo")

@@ -27,14 +27,14 @@ type visitKind struct {
 var visits = []visitKind{
 	{"chat", chat},
 	{"slow reader", readSlowly},
-	{"silent", keepSilent},
+	{"silent", readNothing},
 	{"close 1000", echoes(websocket.StatusNormalClosure)},
 	{"stalled", stall},
 	{"dropped", drop},
 	{"close 4000", echoes(closeDeclared)},
-	{"too long a message", sayTooMuch},
-	{"malformed", speakNonsense},
-	{"foreign origin", comeFromElsewhere},
+	{"too long a message", sendTooLong},
+	{"malformed", sendMalformed},
+	{"foreign origin", useForeignOrigin},
 	{"chat", chat},
 	{"close 1001", echoes(websocket.StatusGoingAway)},
 	{"chat", chat},
@@ -89,8 +89,8 @@ func readSlowly(v *visit) error {
 	return v.Close(websocket.StatusNormalClosure, "")
 }
 
-// keepSilent does not read, and therefore answers no pings.
-func keepSilent(v *visit) error {
+// readNothing does not read, and therefore answers no pings.
+func readNothing(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
 	}
@@ -125,8 +125,8 @@ func drop(v *visit) error {
 	return nil
 }
 
-// sayTooMuch sends a message that is longer than the server's limit.
-func sayTooMuch(v *visit) error {
+// sendTooLong sends a message that is longer than the server's limit.
+func sendTooLong(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
 	}
@@ -139,8 +139,8 @@ func sayTooMuch(v *visit) error {
 	return nil
 }
 
-// speakNonsense sends a frame with a reserved opcode.
-func speakNonsense(v *visit) error {
+// sendMalformed sends a frame with a reserved opcode.
+func sendMalformed(v *visit) error {
 	if err := v.enter("/echo", nil); err != nil {
 		return err
 	}
@@ -153,8 +153,8 @@ func speakNonsense(v *visit) error {
 	return nil
 }
 
-// comeFromElsewhere has a foreign Origin, so its handshake fails.
-func comeFromElsewhere(v *visit) error {
+// useForeignOrigin has a foreign Origin, so its handshake fails.
+func useForeignOrigin(v *visit) error {
 	err := v.enter("/echo", http.Header{"Origin": {"https://elsewhere.example"}})
 	if err == nil {
 		return v.CloseNow()

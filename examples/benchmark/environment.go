@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Environment is what the figures depend on.
+// Environment is the environment that the figures depend on.
 type Environment struct {
 	Time     time.Time         `json:"time"`
 	OS       string            `json:"os"`
@@ -20,7 +20,7 @@ type Environment struct {
 	Versions map[string]string `json:"versions"`
 }
 
-// modules are those whose versions matter.
+// modules are the modules whose versions are reported.
 var modules = []string{
 	"github.com/coder/websocket",
 	"github.com/prometheus/client_golang",

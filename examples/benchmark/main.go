@@ -47,7 +47,7 @@ import (
 	"github.com/otelws/otelws-go/examples/benchmark/internal/servers"
 )
 
-// serveCommand has this program be one of the servers.
+// serveCommand is the first argument that makes this program run one of the servers.
 const serveCommand = "serve"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -58,7 +58,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal kills
+	context.AfterFunc(ctx, stop) // a second signal kills the process
 	if len(args) > 0 && args[0] == proxiesCommand {
 		return report(stderr, compareProxies(ctx, args[1:], stdout, stderr))
 	}

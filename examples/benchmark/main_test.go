@@ -24,13 +24,13 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveCommand {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) // a server of the test
 	}
-	// A server under the race detector would otherwise wait a second at its end.
+	// Under the race detector, a server would wait a second at its end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m)
 }
 
-// Every server is measured under every load, and counts what the clients did to
-// the message: benchmark fails otherwise.
+// Every server is measured under every load. Its metrics must match the clients'
+// counts, or benchmark fails.
 func TestBenchmark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	var stdout, stderr bytes.Buffer
@@ -109,8 +109,8 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-// A machine can be so busy that a run is over before a client has its turn:
-// without a message there is no CPU time per message.
+// On a busy machine, a run can end before a client has sent a message. Without
+// messages there is no CPU time per message.
 func TestRunIsNeverEmpty(t *testing.T) {
 	c := startServer(t, "bare")
 	for _, l := range allLoads {
@@ -152,7 +152,7 @@ func startServer(t *testing.T, variant string) *contender {
 	return c
 }
 
-// A server whose metrics differ from what the clients did is found out.
+// benchmark detects a server whose metrics differ from the clients' counts.
 func TestCheck(t *testing.T) {
 	c := startServer(t, "prometheus-all")
 	clients, err := load.Open(t.Context(), c.proc.Address, load.Load{Kind: load.FanOut, Conns: 3, Bytes: 200})
@@ -182,7 +182,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Without Node its servers are left out, unless they were asked for.
+// Without Node, its servers are left out, or are an error if the user asked for them.
 func TestWithoutNode(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for _, args := range [][]string{{"-variants", "bare,node"}, {"-npm-install"}} {
@@ -198,7 +198,7 @@ func TestWithoutNode(t *testing.T) {
 	}
 }
 
-// An interrupted run prints what there is.
+// An interrupted run prints the results so far.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -232,7 +232,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// What is compared is linked with no other WebSocket library than those of its rows.
+// The benchmark links no WebSocket libraries other than those of its rows.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {

@@ -75,11 +75,11 @@ func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadRe
 		}
 		for i, procs := range o.gomaxprocs {
 			if v.Node != servers.NotNode && i > 0 {
-				continue // it has one thread
+				continue // Node has one thread
 			}
 			res.Contenders = append(res.Contenders, &Contender{Variant: v.Name, Title: v.Title, GOMAXPROCS: procs})
 			if l.Kind == load.Idle {
-				continue // starts its own for each round
+				continue // idle starts a server for each round
 			}
 			c, err := o.start(ctx, v, procs)
 			if err != nil {
@@ -95,7 +95,7 @@ func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadRe
 		rounds = min(rounds, maxIdleRounds)
 	}
 	var order []int
-	for round := range rounds + 1 { // the first warms up
+	for round := range rounds + 1 { // round 0 is the warm-up
 		order = stats.Order(round, order, len(res.Contenders), rand.Perm)
 		measured := make([]Round, len(order))
 		for _, i := range order {
@@ -112,7 +112,7 @@ func (o *options) measure(ctx context.Context, l namedLoad, rep *Report) (LoadRe
 				return res, fmt.Errorf("%s, %s: %w", l.Name, res.Contenders[i].Variant, err)
 			}
 		}
-		if round > 0 { // whole ones alone, for the ratios
+		if round > 0 { // only complete rounds, for the ratios
 			for i, r := range measured {
 				res.Contenders[i].Rounds = append(res.Contenders[i].Rounds, r)
 			}

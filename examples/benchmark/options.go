@@ -47,8 +47,9 @@ type options struct {
 	format      string
 }
 
-// besideConns gives a server a heap like in real use. With a heap of a megabyte, the garbage
-// collector runs so often that it dominates the cost of metrics.
+// besideConns is the number of idle connections that give a server a realistic heap.
+// With a heap of a megabyte, the garbage collector runs so often that it dominates
+// the cost of metrics.
 const besideConns = 3000
 
 // Settings of -quick.

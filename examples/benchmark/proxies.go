@@ -139,7 +139,7 @@ type proxyRounds struct{ cpu, p50, p99, rate []float64 }
 func (o *proxiesOptions) measure(ctx context.Context, all []*runningProxy, size int) ([]proxyRounds, error) {
 	measured := make([]proxyRounds, len(all))
 	var order []int
-	for round := range o.rounds + 1 { // the first warms up
+	for round := range o.rounds + 1 { // round 0 is the warm-up
 		order = stats.Order(round, order, len(all), rand.Perm)
 		for _, i := range order {
 			if err := o.round(ctx, all[i], size, round > 0, &measured[i]); err != nil {

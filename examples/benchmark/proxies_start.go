@@ -25,7 +25,7 @@ var errAbsent = errors.New("it is not installed")
 type runningProxy struct {
 	name, address string
 	cmd           *exec.Cmd
-	dir           string // of its own files
+	dir           string // directory of its files
 	scrape        *scraper
 	counts        load.Counts
 }
@@ -107,8 +107,8 @@ func startOtelws(ctx context.Context, o *proxiesOptions, backend string) (p *run
 	return p, nil
 }
 
-// startConfigured starts a program with a configuration file of its own, and waits until it
-// listens.
+// startConfigured starts a program with its own configuration file, and waits until
+// it listens.
 func startConfigured(ctx context.Context, name, backend string, config func(dir, listen string) string, args func(dir, file string) []string) (*runningProxy, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {

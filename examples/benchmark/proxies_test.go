@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// otelws is measured in any case, and counts what the clients did to the message:
-// compareProxies fails otherwise.
+// otelws proxy is always measured. Its metrics must match the clients' counts, or
+// compareProxies fails.
 func TestProxies(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads the CPU time of processes from /proc")

@@ -43,7 +43,7 @@ func TestClient(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		err := run(ctx, ws, srv.URL, 20*time.Millisecond, out)
-		out.CloseWithError(err) // a run that fails leaves nobody waiting for a line
+		out.CloseWithError(err) // unblocks the reader if run fails
 		done <- err
 	}()
 	buf := make([]byte, 64)

@@ -16,21 +16,22 @@ import (
 
 const waitLimit = 20 * time.Second
 
-// client is one without a library, which counts what it sends and receives.
+// client is a client without a library. It counts the bytes that it sends and
+// receives.
 type client struct {
 	net.Conn
 	br             *bufio.Reader
-	status         int // of the response, or one of those below
+	status         int // of the response, or one of the values below
 	sent, received int // bytes, after the response
 }
 
-// What there is in place of a response.
+// The values of status without a response.
 const (
-	closed = 0  // the server closes, since its handler panicked
-	frame  = -1 // a frame: something between has kept the response
+	closed = 0  // the server closed the connection, because its handler panicked
+	frame  = -1 // a frame arrived: a middleware has swallowed the response
 )
 
-// dial asks for a WebSocket of the version.
+// dial opens a connection and requests a WebSocket with the given version.
 func dial(t *testing.T, address string, version int) *client {
 	t.Helper()
 	nc, err := net.Dial("tcp", address)
@@ -40,7 +41,7 @@ func dial(t *testing.T, address string, version int) *client {
 	return ask(t, nc, version)
 }
 
-// ask asks for a WebSocket of the version on a connection.
+// ask requests a WebSocket with the given version on an open connection.
 func ask(t *testing.T, nc net.Conn, version int) *client {
 	t.Helper()
 	t.Cleanup(func() { _ = nc.Close() })
@@ -66,7 +67,7 @@ func ask(t *testing.T, nc net.Conn, version int) *client {
 	return c
 }
 
-// ended says whether err is what a server's end of the connection makes.
+// ended reports whether err can result from the end of a connection by the server.
 func ended(err error) bool {
 	var ne net.Error
 	return !errors.As(err, &ne) || !ne.Timeout()
@@ -81,7 +82,7 @@ func (c *client) send(t *testing.T, op ws.OpCode, payload []byte) {
 	}
 }
 
-// receive reads a frame, and returns an error where the server has ended.
+// receive reads a frame. It returns an error if the server has ended the connection.
 func (c *client) receive(t *testing.T) (ws.OpCode, []byte, error) {
 	t.Helper()
 	h, err := ws.ReadHeader(c.br)
@@ -100,8 +101,8 @@ func (c *client) receive(t *testing.T) (ws.OpCode, []byte, error) {
 	return h.OpCode, payload, nil
 }
 
-// expect reads a message or a control frame. Some libraries send a large
-// message in parts.
+// expect reads a message or a control frame. Some libraries send a large message in
+// several frames.
 func (c *client) expect(t *testing.T, op ws.OpCode, payload []byte) {
 	t.Helper()
 	got, b, err := c.receive(t)
@@ -116,7 +117,7 @@ func (c *client) expect(t *testing.T, op ws.OpCode, payload []byte) {
 	}
 }
 
-// drain reads what comes until the server ends.
+// drain reads until the server ends the connection.
 func (c *client) drain(t *testing.T) {
 	t.Helper()
 	for {
@@ -137,7 +138,8 @@ var messages = []struct {
 	{ws.OpBinary, bytes.Repeat([]byte("otelws"), 12_000)},
 }
 
-// talk sends and receives, and closes. It returns the bytes of the messages sent.
+// talk sends and receives messages, and closes. It returns the payload bytes that it
+// sent.
 func talk(t *testing.T, c *client) (payload int) {
 	t.Helper()
 	c.expect(t, ws.OpText, []byte(greeting))

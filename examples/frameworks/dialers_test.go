@@ -23,8 +23,9 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// dialed is a client's connection, by whatever library. close sends the code, and
-// returns when the server has answered; hangUp sends nothing.
+// dialed is a client's connection in any library. close sends a close frame with the
+// code, and returns when the server has answered. hangUp closes the connection
+// without a close frame.
 type dialed interface {
 	send(op gobwas.OpCode, payload []byte) error
 	receive() ([]byte, error)
@@ -32,14 +33,14 @@ type dialed interface {
 	hangUp()
 }
 
-// insecure trusts every server.
+// insecure accepts every certificate.
 var insecure = &tls.Config{InsecureSkipVerify: true}
 
-// dialTLS dials as users do where a library leaves TLS to them.
+// dialTLS dials as users do with a library that does not support TLS itself.
 var dialTLS = (&tls.Dialer{Config: insecure}).DialContext
 
-// dialers are clients that do not dial through net/http, and coder/websocket over
-// a connection that they could have.
+// dialers are clients that do not dial through net/http, and coder/websocket on a
+// connection from DialContext.
 var dialers = []struct {
 	name    string
 	withTLS bool
@@ -181,7 +182,7 @@ func (c fasthttpClient) hangUp() { _ = c.Close() }
 
 type gobwasClient struct {
 	net.Conn
-	from io.Reader // behind which the response may have left frames
+	from io.Reader // may hold frames that arrived with the response
 }
 
 func dialGobwas(ctx context.Context, d gobwas.Dialer, url string) (dialed, error) {
@@ -208,7 +209,7 @@ func (c gobwasClient) receive() ([]byte, error) {
 
 func (c gobwasClient) close(code uint16) error {
 	err := wsutil.WriteClientMessage(c, gobwas.OpClose, gobwas.NewCloseFrameBody(gobwas.StatusCode(code), ""))
-	_, _ = readFrame(c) // wsutil would answer the answer
+	_, _ = readFrame(c) // wsutil would answer this close frame
 	_ = c.Close()
 	return err
 }
@@ -297,7 +298,7 @@ func (c xnetClient) close(code uint16) error {
 
 func (c xnetClient) hangUp() { _ = c.Conn.Close() }
 
-// coderClient reads all the time, as pings need.
+// coderClient reads all the time, because pongs are only seen while reading.
 type coderClient struct {
 	*coder.Conn
 	received chan []byte
@@ -332,13 +333,13 @@ func (c coderClient) send(op gobwas.OpCode, payload []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	if op == gobwas.OpPing {
-		return c.Ping(ctx) // with a payload of its own
+		return c.Ping(ctx) // the library chooses the payload
 	}
 	return c.Write(ctx, coder.MessageType(op), payload)
 }
 
 func (c coderClient) receive() ([]byte, error) {
-	if b, ok := <-c.received; ok { // what came before the end goes first
+	if b, ok := <-c.received; ok { // deliver the messages from before the end first
 		return b, nil
 	}
 	err := <-c.over
@@ -350,7 +351,8 @@ func (c coderClient) close(code uint16) error { return c.Close(coder.StatusCode(
 
 func (c coderClient) hangUp() { _ = c.CloseNow() }
 
-// A client that dials for itself is counted exactly, by what its server saw.
+// The connections of a client with its own dialer are counted exactly as its server
+// sees them.
 func TestDialers(t *testing.T) {
 	for _, d := range dialers {
 		for _, end := range []string{"the client closes", "the server closes", "the server vanishes"} {
@@ -405,12 +407,13 @@ func TestDialers(t *testing.T) {
 				}
 				m.Wait(t, `ws_client_connections_closed_total{code="`+code+`"}`, 1)
 				if strings.HasPrefix(d.name, "gws") && end == "the client closes" {
-					// It closes without waiting for the answer of 4 bytes, which it may have read.
+					// It closes without waiting for the answer of 4 bytes, which it
+					// may or may not have read.
 					if v, _ := m.Value(`ws_client_io_bytes_total{network_io_direction="receive"}`); v != float64(saw.sent) {
 						saw.sent -= 4
 					}
 				}
-				if end == "the client closes" { // else a client may send a close frame that is on its way
+				if end == "the client closes" { // otherwise a close frame of the client may still be in flight
 					m.Wait(t, `ws_client_io_bytes_total{network_io_direction="transmit"}`, float64(saw.received))
 				}
 				for sample, want := range map[string]int{

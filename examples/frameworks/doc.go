@@ -1,3 +1,3 @@
-// Package frameworks has otelws tested with the frameworks, middlewares and
-// WebSocket libraries that it is used with. README.md says how they go together.
+// Package frameworks tests otelws with frameworks, middlewares and WebSocket
+// libraries. README.md describes how to combine them.
 package frameworks

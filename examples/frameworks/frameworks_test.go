@@ -27,7 +27,8 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 )
 
-// frameworks mount a handler at "/", behind the middlewares that come with them.
+// frameworks mount a handler at "/", behind the middlewares that the framework
+// provides.
 var frameworks = []struct {
 	name  string
 	mount func(h http.Handler) http.Handler
@@ -123,7 +124,7 @@ func wrapped(h http.Handler, wrap func(http.ResponseWriter) http.ResponseWriter)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(wrap(w), r) })
 }
 
-// hidingWriter is the writer of a middleware from before Unwrap.
+// hidingWriter is the writer of an old middleware without Unwrap.
 type hidingWriter struct{ http.ResponseWriter }
 
 func hideWriter(w http.ResponseWriter) http.ResponseWriter { return hidingWriter{w} }
@@ -135,8 +136,8 @@ func (w hidingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }
 
-// statusRecorder is that of a middleware which relies on Unwrap: a library that
-// asserts http.Hijacker refuses it.
+// statusRecorder is the writer of a middleware with Unwrap only. A library that
+// asserts http.Hijacker rejects it.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int

@@ -15,12 +15,12 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// peers are what a heartbeat meets. A peer returns when the server has gone, or when
-// stop is closed.
+// peers are the kinds of peers that a heartbeat meets. A peer returns when the server
+// has gone or stop is closed.
 var peers = []struct {
 	name  string
 	dead  bool
-	quiet bool // the server sends nothing
+	quiet bool // the server sends no messages
 	act   func(c *strict, stop <-chan struct{})
 }{
 	{"silent", true, false, func(_ *strict, stop <-chan struct{}) { <-stop }},
@@ -49,7 +49,7 @@ var peers = []struct {
 	}},
 }
 
-// readBy reads n bytes at a time, with pauses.
+// readBy reads n bytes at a time, with pauses between.
 func readBy(c *strict, stop <-chan struct{}, n int, pause time.Duration) {
 	b := make([]byte, n)
 	for {
@@ -64,8 +64,8 @@ func readBy(c *strict, stop <-chan struct{}, n int, pause time.Duration) {
 	}
 }
 
-// answerPings reads frames, and answers one ping of so many.
-func answerPings(c *strict, stop <-chan struct{}, of int) {
+// answerPings reads frames, and answers every nth ping.
+func answerPings(c *strict, stop <-chan struct{}, nth int) {
 	go func() {
 		<-stop
 		_ = c.Close()
@@ -78,14 +78,14 @@ func answerPings(c *strict, stop <-chan struct{}, of int) {
 		if f.Header.OpCode != gobwas.OpPing {
 			continue
 		}
-		if n++; n%of == 0 && c.send(gobwas.OpPong, f.Payload) != nil {
+		if n++; n%nth == 0 && c.send(gobwas.OpPong, f.Payload) != nil {
 			return
 		}
 	}
 }
 
-// A dead peer of a gorilla server ends by its heartbeat, and one that is slow, or
-// odd, does not: those live for as long as it takes dead ones to be found, twice.
+// The heartbeat of a gorilla server ends dead peers. It does not end slow or unusual
+// peers: they live at least twice as long as a dead peer.
 func TestHeartbeatTellsDeadFromSlow(t *testing.T) {
 	quiet := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := new(gorilla.Upgrader).Upgrade(w, r, nil)

@@ -19,17 +19,18 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// nodeModules names a node_modules directory that holds the clients.
+// nodeModules names the variable with a node_modules directory that contains the
+// clients.
 const nodeModules = "OTELWS_NODE_MODULES"
 
-// Clients of each protocol speak to a server of it through a tapped proxy, which
-// counts the kinds of what they say that they send and receive.
+// Clients of each protocol talk to a server through a tapped proxy. The proxy must
+// count the kinds of their messages as the clients do.
 func TestMessageKindsOfClients(t *testing.T) {
 	for _, tt := range []struct {
 		script, packages string
 		reader           messagekind.Reader
 		declared         []string
-		least            string // kinds that the conversation has in it
+		least            string // kinds that the conversation must contain
 	}{
 		{"graphql", "graphql graphql-ws", messagekind.GraphQLTransportWS(), nil, "connection_init connection_ack subscribe next complete error ping pong"},
 		{"socketio", "socket.io socket.io-client", messagekind.SocketIO(), []string{"chat message", "typing", "file"},
@@ -51,7 +52,7 @@ func TestMessageKindsOfClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				said := runClient(t, ws, modules, tt.script, mode)
-				other := map[string]string{"receive": "transmit", "transmit": "receive"} // as the backend's side sees it
+				other := map[string]string{"receive": "transmit", "transmit": "receive"} // the backend's side sees the opposite direction
 				all := make(map[string]int)
 				for direction, kinds := range map[string]map[string]int{"receive": said.Sent, "transmit": said.Received} {
 					for kind, n := range kinds {
@@ -71,7 +72,7 @@ func TestMessageKindsOfClients(t *testing.T) {
 						t.Errorf("%v bytes of compressed messages, %s", n, direction)
 					}
 				}
-				// And nothing else, on either side of the proxy.
+				// No other kind is counted, on either side of the proxy.
 				for _, side := range []string{"ws", "ws_client"} {
 					for direction, kinds := range map[string]map[string]int{
 						"receive": said.Sent, "transmit": said.Received,
@@ -93,8 +94,8 @@ func TestMessageKindsOfClients(t *testing.T) {
 	}
 }
 
-// requirePackages returns the directory that holds the packages, and skips the test
-// where one is missing.
+// requirePackages returns the directory with the packages. It skips the test if one
+// is missing.
 func requirePackages(t *testing.T, packages []string) (modules string) {
 	t.Helper()
 	modules = os.Getenv(nodeModules)
@@ -113,11 +114,11 @@ func requirePackages(t *testing.T, packages []string) (modules string) {
 	return modules
 }
 
-// said are the messages that a client says it has sent and received, by kind.
+// said are the numbers of messages that a client reports, by kind.
 type said struct{ Sent, Received map[string]int }
 
-// runClient runs a script of testdata/kinds, whose client dials a proxy before its
-// server.
+// runClient runs a script of testdata/kinds. Its client dials the proxy in front of
+// its server.
 func runClient(t *testing.T, ws *otelws.Instrumentation, modules, script, mode string) (counts said) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "node", script+".js")

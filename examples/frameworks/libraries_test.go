@@ -17,14 +17,15 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// greeting is what a server sends first.
+// greeting is the first message of a server.
 const greeting = "welcome"
 
-// maxMessage is more than any message here, where a library's own limit is less.
+// maxMessage is a message limit for libraries whose default is too low for these
+// tests.
 const maxMessage = 1 << 20
 
-// libraries are servers that greet, and then send back each message, as users of
-// each library write them.
+// libraries are echo servers that send a greeting first, written as users of each
+// library would.
 var libraries = []struct {
 	name string
 	echo http.Handler

@@ -25,8 +25,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// listenerServers are servers that are no handlers of net/http, and net/http's own:
-// each greets, and sends back each message. serve returns when the listener is
+// listenerServers are servers that do not use net/http, and the server of net/http.
+// Each sends a greeting and echoes messages. serve returns when the listener is
 // closed.
 var listenerServers = []struct {
 	name  string
@@ -86,7 +86,7 @@ func gobwasRaw(c net.Conn) {
 	}
 }
 
-// hertzEcho answers the handshake itself, and hijacks.
+// hertzEcho answers the handshake itself, and hijacks the connection.
 func hertzEcho(_ context.Context, ctx *app.RequestContext) {
 	ctx.SetStatusCode(http.StatusSwitchingProtocols)
 	ctx.Response.Header.SetNoDefaultContentType(true)
@@ -105,8 +105,8 @@ func gobwasServe(c net.Conn) {
 	}
 }
 
-// onceClosed is a Listener whose Accept waits for ever once it is closed: gws
-// would call it without end.
+// onceClosed is a Listener whose Accept blocks forever after Close. gws would
+// otherwise call Accept in a loop.
 type onceClosed struct {
 	net.Listener
 	never chan struct{}
@@ -120,8 +120,8 @@ func (l onceClosed) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// Each server is counted to the byte on a Listener, with TLS above the socket and
-// without.
+// A Listener counts the connections of each server to the byte, with and without TLS
+// above it.
 func TestListeners(t *testing.T) {
 	hlog.SetLevel(hlog.LevelFatal)
 	for _, s := range listenerServers {

@@ -20,7 +20,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// handled counts what the error handler was told.
+// handled counts the calls of the error handler.
 var handled atomic.Int64
 
 func TestMain(m *testing.M) {
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// placements are where otelws stands.
+// placements are the places where a program can install otelws.
 var placements = []struct {
 	name  string
 	place func(ws *otelws.Instrumentation, mount func(http.Handler) http.Handler, h http.Handler) http.Handler
@@ -46,7 +46,7 @@ var placements = []struct {
 	}},
 }
 
-// acceptPlacements are where ws.Accept stands, which is coder/websocket's.
+// acceptPlacements are the places for ws.Accept, which uses coder/websocket.
 var acceptPlacements = []struct {
 	name  string
 	place func(ws *otelws.Instrumentation, mount func(http.Handler) http.Handler) http.Handler
@@ -62,8 +62,8 @@ var acceptPlacements = []struct {
 	}},
 }
 
-// Whatever framework, library and place: a handshake is answered as without
-// otelws, and the metrics say what the client saw.
+// With every framework, library and placement, a handshake gets the same answer as
+// without otelws, and the metrics match what the client sees.
 func TestMatrix(t *testing.T) {
 	for _, f := range frameworks {
 		t.Run(f.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// versions are that of WebSocket, and one that libraries refuse.
+// versions are the WebSocket version, and one that libraries reject.
 var versions = []int{13, 12}
 
 func serve(t *testing.T, h http.Handler) (address string) {
@@ -100,7 +100,7 @@ func serve(t *testing.T, h http.Handler) (address string) {
 	return s.Listener.Addr().String()
 }
 
-// answers returns the status that each version has from h.
+// answers returns the status with which h answers each version.
 func answers(t *testing.T, h http.Handler) (statuses []int) {
 	address := serve(t, h)
 	for _, v := range versions {
@@ -111,7 +111,7 @@ func answers(t *testing.T, h http.Handler) (statuses []int) {
 	return statuses
 }
 
-// hold holds a server's metrics against what clients see of it.
+// hold compares the metrics of a server with what clients see.
 func hold(t *testing.T, bare []int, server func(*otelws.Instrumentation) http.Handler) {
 	for i, v := range versions {
 		m := otelwstest.NewMetrics(t)
@@ -134,8 +134,8 @@ func hold(t *testing.T, bare []int, server func(*otelws.Instrumentation) http.Ha
 	}
 }
 
-// refused waits until a handshake is recorded by its status, and holds that
-// there is no connection.
+// refused waits until a handshake is recorded with its status, and checks that there
+// is no connection.
 func refused(t *testing.T, m *otelwstest.Metrics, status int) {
 	t.Helper()
 	switch status {
@@ -157,7 +157,7 @@ func handshakes(status string) string {
 	return `ws_handshake_duration_seconds_count{http_response_status_code="` + status + `"}`
 }
 
-// converse talks, and holds the metrics to the byte.
+// converse exchanges messages, and compares the metrics to the byte.
 func converse(t *testing.T, m *otelwstest.Metrics, c *client) {
 	t.Helper()
 	payload := talk(t, c)
@@ -184,7 +184,7 @@ func converse(t *testing.T, m *otelwstest.Metrics, c *client) {
 	}
 }
 
-// vanish has a client leave without a word.
+// vanish closes a client's connection without a close frame.
 func vanish(t *testing.T, m *otelwstest.Metrics, c *client) {
 	t.Helper()
 	c.expect(t, ws.OpText, []byte(greeting))

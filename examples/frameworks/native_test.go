@@ -15,7 +15,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// The handlers of a framework's own kind.
+// Handlers with the framework's own signature.
 func TestNativeHandlers(t *testing.T) {
 	serveWith := func(ws *otelws.Instrumentation) coderAccept { return ws.Accept }
 	for name, handler := range map[string]func(accept coderAccept) http.Handler{
@@ -55,8 +55,8 @@ func TestNativeHandlers(t *testing.T) {
 
 type coderAccept = func(http.ResponseWriter, *http.Request, *coder.AcceptOptions) (*coder.Conn, error)
 
-// gin asserts what it wants of the writer beneath it, for a request that asks
-// for a WebSocket too.
+// gin asserts interfaces of the underlying writer, also for a request that asks for a
+// WebSocket.
 func TestGinStream(t *testing.T) {
 	g := gin.New()
 	g.GET("/", func(c *gin.Context) {

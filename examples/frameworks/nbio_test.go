@@ -12,8 +12,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// nbio's own engine takes no connection but its own. Its connections pass
-// unwatched, and work, and the error handler is told once.
+// The engine of nbio accepts only its own connections. Connections of a Listener pass
+// through unwatched and work, and the error handler is called once.
 func TestNbioEngine(t *testing.T) {
 	for name, mod := range map[string]int{
 		"non-blocking": nbhttp.IOModNonBlocking,
@@ -55,10 +55,10 @@ func TestNbioEngine(t *testing.T) {
 	}
 }
 
-// visitEngine has a client talk to an engine.
+// visitEngine exchanges messages with an engine.
 func visitEngine(t *testing.T, config nbhttp.Config) {
 	t.Helper()
-	config.Network, config.Addrs = "tcp", []string{"127.0.0.1:0"} // the engine puts the port there
+	config.Network, config.Addrs = "tcp", []string{"127.0.0.1:0"} // the engine stores the chosen port in Addrs
 	e := nbhttp.NewEngine(config)
 	if err := e.Start(); err != nil {
 		t.Fatal(err)
@@ -71,8 +71,8 @@ func visitEngine(t *testing.T, config nbhttp.Config) {
 	talk(t, c)
 }
 
-// Where nbio is to take over the socket of a server of net/http, it reads the
-// connection that it is given instead, and is watched.
+// If nbio takes over the socket of a net/http server, it reads from the given
+// connection, so the connection is watched.
 func TestNbioTransfer(t *testing.T) {
 	u := nbioUpgrader()
 	u.BlockingModTrasferConnToPoller = true

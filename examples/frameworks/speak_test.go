@@ -30,7 +30,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// Servers that write all the time, while the tap puts pings between their frames.
+// The tap inserts pings between the frames of servers that write all the time.
 
 func pattern(n int) []byte {
 	b := make([]byte, n)
@@ -42,23 +42,23 @@ func pattern(n int) []byte {
 
 var large, small = pattern(1 << 20), pattern(300)
 
-// seen is what the servers of a test have seen.
+// seen holds what the servers of a test received.
 type seen struct {
 	messages, pongs atomic.Int64
 	wrong           atomic.Pointer[string]
-	rest            time.Duration // of a server, after a large message
+	rest            time.Duration // pause of a server after a large message
 }
 
 func (s *seen) got(b []byte) {
 	s.messages.Add(1)
-	// x/net gives out a message that the end of the connection has cut off.
+	// x/net delivers a message that the end of the connection has cut off.
 	if !strings.HasPrefix(string(small), string(b)) {
 		wrong := fmt.Sprintf("a server read %d bytes that were not sent", len(b))
 		s.wrong.CompareAndSwap(nil, &wrong)
 	}
 }
 
-// stream writes until it cannot.
+// stream writes until writing fails.
 func (s *seen) stream(write func([]byte) error) {
 	for i := 0; ; i++ {
 		b := small
@@ -72,8 +72,8 @@ func (s *seen) stream(write func([]byte) error) {
 	}
 }
 
-// streams are the libraries: each serves a connection by writing all the time, and
-// by reading what comes.
+// streams are the libraries. Each serves a connection by writing all the time and
+// reading all messages.
 var streams = map[string]func(*seen) http.Handler{
 	"coder": func(s *seen) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ var streams = map[string]func(*seen) http.Handler{
 			defer func() { _ = c.Close() }()
 			c.SetPongHandler(func(string) error { s.pongs.Add(1); return nil })
 			go s.stream(func(b []byte) error {
-				_ = c.SetWriteDeadline(time.Now().Add(time.Minute)) // as its users do
+				_ = c.SetWriteDeadline(time.Now().Add(time.Minute)) // as users of the library do
 				return c.WriteMessage(gorilla.BinaryMessage, b)
 			})
 			for {
@@ -135,7 +135,7 @@ var streams = map[string]func(*seen) http.Handler{
 				switch h.OpCode {
 				case gobwas.OpPong:
 					s.pongs.Add(1)
-				case gobwas.OpPing: // of the tap on the other side of a proxy
+				case gobwas.OpPing: // from the tap on the other side of a proxy
 				case gobwas.OpClose:
 					return
 				default:
@@ -179,8 +179,8 @@ func (h streamHandler) OnMessage(_ *gws.Conn, m *gws.Message) {
 	_ = m.Close()
 }
 
-// roads are how a client reaches a server: its handler is put into a server whose
-// connections ws watches.
+// roads are the ways in which a client reaches a server. Each puts a handler into a
+// server whose connections ws watches.
 var roads = map[string]func(testing.TB, *otelws.Instrumentation, http.Handler) *httptest.Server{
 	"direct": func(t testing.TB, ws *otelws.Instrumentation, h http.Handler) *httptest.Server {
 		return httptest.NewServer(ws.Handler(h))
@@ -200,7 +200,7 @@ var roads = map[string]func(testing.TB, *otelws.Instrumentation, http.Handler) *
 	},
 }
 
-// strict is a client that reads frame by frame, and takes nothing that is torn.
+// strict is a client that reads frame by frame, and rejects invalid frames.
 type strict struct {
 	net.Conn
 	br       *bufio.Reader
@@ -211,7 +211,7 @@ type strict struct {
 	messages int
 }
 
-// limit is how long the conversation may take.
+// dialStrict opens a WebSocket. limit is the maximum duration of the conversation.
 func dialStrict(t *testing.T, s *httptest.Server, limit time.Duration) *strict {
 	t.Helper()
 	address := s.Listener.Addr().String()
@@ -249,8 +249,8 @@ func (c *strict) send(op gobwas.OpCode, payload []byte) error {
 	return err
 }
 
-// flood sends messages all the time, and the pongs that run leaves to it: a client
-// that stopped reading for them would have everybody wait for everybody.
+// flood sends messages all the time, and the pongs for run. If the client stopped
+// reading to send pongs, client and server could block each other.
 func (c *strict) flood() {
 	for {
 		var err error
@@ -266,8 +266,8 @@ func (c *strict) flood() {
 	}
 }
 
-// run reads until a close frame has come, which it answers, and then until the
-// end. It returns the code.
+// run reads until a close frame, answers it, and reads until the end. It returns the
+// close code.
 func (c *strict) run(after func(pings int)) (code int, err error) {
 	var message []byte
 	for {
@@ -309,12 +309,13 @@ func (c *strict) run(after func(pings int)) (code int, err error) {
 	}
 }
 
-// pings is how many pings TestPingsAmidMessages has, over all libraries and roads.
+// pings is the total number of pings in TestPingsAmidMessages, for all libraries and
+// roads.
 var pings = flag.Int("pings", 300, "pings of TestPingsAmidMessages")
 
-// The tap's pings stand between whole frames, whatever library writes them. Nobody
-// sees the pongs. A drain then ends every connection cleanly, and nothing follows
-// its close frame.
+// The tap inserts pings between complete frames of every library, and consumes the
+// pongs. A drain then ends every connection cleanly, and nothing follows its close
+// frame.
 func TestPingsAmidMessages(t *testing.T) {
 	each := *pings/(len(streams)*len(roads)) + 1
 	for library, handler := range streams {
@@ -328,7 +329,7 @@ func TestPingsAmidMessages(t *testing.T) {
 					t.Fatal(err)
 				}
 				s := new(seen)
-				if road == "TLS" { // beneath which a ping goes out only where there is room for it
+				if road == "TLS" { // below TLS, a ping is sent only if the socket has room for it
 					s.rest = time.Millisecond
 				}
 				server := serve(t, ws, handler(s))
@@ -377,8 +378,8 @@ func TestPingsAmidMessages(t *testing.T) {
 	}
 }
 
-// A peer that is gone without a word is ended by the heartbeat, and one that is slow
-// is not, under each library.
+// With each library, the heartbeat ends a peer that vanished, and does not end a slow
+// peer.
 func TestHeartbeatUnderEachLibrary(t *testing.T) {
 	for library, handler := range streams {
 		t.Run(library, func(t *testing.T) {
@@ -392,7 +393,7 @@ func TestHeartbeatUnderEachLibrary(t *testing.T) {
 			silent, slow := dialStrict(t, server, time.Minute), dialStrict(t, server, time.Minute)
 			_ = silent
 			done := make(chan error, 1)
-			go func() { // never idle for a beat, and never done
+			go func() { // never idle for an interval, and never finished
 				b := make([]byte, 64<<10)
 				for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 					if _, err := io.ReadFull(slow, b); err != nil {

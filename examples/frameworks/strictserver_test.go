@@ -16,14 +16,14 @@ import (
 	gobwas "github.com/gobwas/ws"
 )
 
-// strictServer is a server without a library, for one connection. It sends back
-// three messages, and counts.
+// strictServer is a server without a library, for one connection. It echoes three
+// messages, and counts bytes.
 type strictServer struct {
 	url string
 	saw chan sawClient
 }
 
-// sawClient is what the server has seen: bytes are those after the handshake.
+// sawClient is what the server received. Bytes count from the end of the handshake.
 type sawClient struct {
 	sent, received int
 	messages       int
@@ -31,11 +31,11 @@ type sawClient struct {
 	err            error
 }
 
-// pongDelay is how long the server keeps a ping.
+// pongDelay is the time after which the server answers a ping.
 const pongDelay = 20 * time.Millisecond
 
-// listenStrictly begins a strictServer, which after three messages does what end
-// says: "the server closes" by 4002, or "the server vanishes" without a word.
+// listenStrictly starts a strictServer. After three messages it does what end says:
+// "the server closes" with 4002, or "the server vanishes" without a close frame.
 func listenStrictly(t *testing.T, withTLS bool, end string) *strictServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -124,13 +124,14 @@ func (saw *sawClient) serve(c net.Conn, end string) error {
 	}
 }
 
-// acceptKey is the answer to a client's key (RFC 6455 section 4.2.2).
+// acceptKey returns the Sec-WebSocket-Accept for a client's key (RFC 6455 section
+// 4.2.2).
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// readFrame reads a frame of a peer that the test has made itself.
+// readFrame reads a frame from a trusted peer of the test.
 func readFrame(r io.Reader) (f gobwas.Frame, err error) {
 	if f.Header, err = gobwas.ReadHeader(r); err != nil {
 		return f, err

@@ -62,7 +62,7 @@ func TestSilentClient(t *testing.T) {
 	m.Wait(t, "ws_connections_active", 0)
 }
 
-// A client that takes nothing has the handler stuck in a write.
+// A client that reads nothing blocks the handler in a write.
 func TestStuckClient(t *testing.T) {
 	c, m := dial(t, echo{pingEvery: 5 * time.Millisecond, pongWait: 50 * time.Millisecond})
 	message := make([]byte, 1<<20)

@@ -12,7 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// The Collector takes the configurations that the operator hands it.
+// The Collector accepts the configurations that the operator generates.
 func TestCollectorConfigurations(t *testing.T) {
 	collector := program(t, "otelcol")
 	for _, c := range findAll[*otel.OpenTelemetryCollector](build(t, "collector")) {
@@ -32,7 +32,7 @@ func TestCollectorConfigurations(t *testing.T) {
 	}
 }
 
-// The agents find the server, which nobody else scrapes then.
+// The agents find the server. Nothing else scrapes it then.
 func TestAgentsFindTheServer(t *testing.T) {
 	all := build(t, "overlays/collector")
 	if pod := find[*appsv1.Deployment](t, all).Spec.Template; pod.Annotations["prometheus.io/scrape"] != "true" {
@@ -43,7 +43,8 @@ func TestAgentsFindTheServer(t *testing.T) {
 	}
 }
 
-// The agents' account may ask what they ask, in the namespace in which they run.
+// The service account of the agents may make their API requests, in the namespace in
+// which they run.
 func TestAgentsAccount(t *testing.T) {
 	all := build(t, "collector")
 	agent := findAll[*otel.OpenTelemetryCollector](all)[0]

@@ -38,7 +38,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// roots are the directories that kubectl apply -k takes.
+// roots are the directories for kubectl apply -k.
 func roots(t testing.TB) []string {
 	t.Helper()
 	var dirs []string
@@ -58,8 +58,8 @@ func roots(t testing.TB) []string {
 	return dirs
 }
 
-// objects are what a root has the API server make, in its own types. What these
-// have no field for is an error.
+// objects are the objects of a root, in the types of the API. An unknown field is an
+// error.
 type objects []runtime.Object
 
 var decoder = func() runtime.Decoder {
@@ -76,7 +76,7 @@ var decoder = func() runtime.Decoder {
 
 func build(t testing.TB, root string) objects {
 	t.Helper()
-	// As kubectl apply -k does it: no plugins, and no file from outside.
+	// Like kubectl apply -k: no plugins, and no files from outside the root.
 	all := must(krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root))(t)
 	var result objects
 	for _, r := range all.Resources() {
@@ -91,7 +91,7 @@ func build(t testing.TB, root string) objects {
 	return result
 }
 
-// find returns the object of a type, of which there is one.
+// find returns the only object of a type.
 func find[T runtime.Object](t testing.TB, in objects) T {
 	t.Helper()
 	found := findAll[T](in)
@@ -126,7 +126,7 @@ func TestRootsBuild(t *testing.T) {
 				check(t, err)
 				var plain map[string]any
 				check(t, yaml.Unmarshal(must(yaml.Marshal(object))(t), &plain))
-				delete(plain, "status") // which the operator writes
+				delete(plain, "status") // the operator writes it
 				if errs := validation.ValidateCustomResource(nil, plain, validator); len(errs) > 0 {
 					t.Errorf("%s: %v", kind, errs.ToAggregate())
 				}
@@ -138,8 +138,8 @@ func TestRootsBuild(t *testing.T) {
 	}
 }
 
-// readSchemas returns what the API server holds objects of KEDA and of
-// OpenTelemetry's operator against, by kind.
+// readSchemas returns the schemas with which the API server validates objects of KEDA
+// and of the OpenTelemetry operator, by kind.
 func readSchemas(t *testing.T) map[string]*apiextensions.JSONSchemaProps {
 	t.Helper()
 	schemas := map[string]*apiextensions.JSONSchemaProps{}
@@ -162,7 +162,7 @@ func readSchemas(t *testing.T) map[string]*apiextensions.JSONSchemaProps {
 	return schemas
 }
 
-// Whatever is not named is in the namespace of its overlay.
+// Every root except base sets a namespace, and its objects are in that namespace.
 func TestNamespaces(t *testing.T) {
 	for _, root := range roots(t) {
 		if root == "base" {
@@ -182,10 +182,11 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// applyLimit is the size of the annotation in which kubectl keeps what it applied.
+// applyLimit is the maximum size of the annotation in which kubectl stores the
+// applied object.
 const applyLimit = 256 << 10
 
-// Rules and dashboards are those of the repository.
+// The rules and dashboards are the same as those of the repository.
 func TestMonitoringIsCurrent(t *testing.T) {
 	want := must(monitoring())(t)
 	entries := must(os.ReadDir(target))(t)

@@ -25,7 +25,7 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// eachServer calls f with every root that has the server in it.
+// eachServer calls f for every root that contains the server.
 func eachServer(t *testing.T, f func(*testing.T, objects, corev1.PodTemplateSpec)) {
 	servers := 0
 	for _, root := range roots(t) {
@@ -41,7 +41,7 @@ func eachServer(t *testing.T, f func(*testing.T, objects, corev1.PodTemplateSpec
 	}
 }
 
-// containers are those that run as long as the pod does, sidecars first.
+// containers returns the containers that run as long as the pod, sidecars first.
 func containers(pod corev1.PodTemplateSpec) []corev1.Container {
 	var all []corev1.Container
 	for _, c := range pod.Spec.InitContainers {
@@ -72,8 +72,7 @@ func TestSelectorsSelectTheServer(t *testing.T) {
 	})
 }
 
-// Every port that something names is a container's, and the metrics are open to
-// those who scrape alone.
+// Every named port belongs to a container, and only scrapers can reach the metrics.
 func TestPorts(t *testing.T) {
 	eachServer(t, func(t *testing.T, all objects, pod corev1.PodTemplateSpec) {
 		have := map[string]bool{}
@@ -126,15 +125,15 @@ func TestPorts(t *testing.T) {
 	})
 }
 
-// closing is how long a container without --drain.timeout takes to end its
-// connections at most.
+// closing is the maximum time that a container without --drain.timeout needs to close
+// its connections.
 const closing = 20 * time.Second
 
-// lastExport is what otelws takes for its last telemetry.
+// lastExport is the maximum time that otelws needs to export its last telemetry.
 const lastExport = 5 * time.Second
 
-// Nothing is killed that was still closing its connections: the containers end
-// one after the other, the sidecar last.
+// The grace period is long enough: the containers close their connections one after
+// the other, the sidecar last.
 func TestGracePeriodCoversTheDrain(t *testing.T) {
 	timeout := regexp.MustCompile(`^--drain.timeout=(.+)`)
 	eachServer(t, func(t *testing.T, _ objects, pod corev1.PodTemplateSpec) {
@@ -157,7 +156,8 @@ func TestGracePeriodCoversTheDrain(t *testing.T) {
 	})
 }
 
-// The collector of garbage works harder before the kernel kills.
+// The memory limit of Go is below the memory limit of the container, so the garbage
+// collector works harder before the kernel kills the process.
 func TestMemoryLimits(t *testing.T) {
 	eachServer(t, func(t *testing.T, _ objects, pod corev1.PodTemplateSpec) {
 		for _, c := range containers(pod) {
@@ -168,7 +168,7 @@ func TestMemoryLimits(t *testing.T) {
 				}
 				continue
 			}
-			// 200MiB is what Kubernetes calls 200Mi.
+			// Go writes 200MiB, and Kubernetes writes 200Mi.
 			soft := must(resource.ParseQuantity(strings.TrimSuffix(c.Env[i].Value, "B")))(t)
 			ratio := soft.AsApproximateFloat64() / c.Resources.Limits.Memory().AsApproximateFloat64()
 			if ratio < 0.7 || ratio > 0.85 {
@@ -178,7 +178,7 @@ func TestMemoryLimits(t *testing.T) {
 	})
 }
 
-// The pods are what the strictest of Kubernetes's standards admits.
+// The pods satisfy the restricted Pod Security Standard.
 func TestPodsAreRestricted(t *testing.T) {
 	evaluator := must(policy.NewEvaluator(policy.DefaultChecks(), nil))(t)
 	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
@@ -196,7 +196,7 @@ func TestPodsAreRestricted(t *testing.T) {
 	})
 }
 
-// otelws knows the arguments that it is given.
+// otelws accepts the arguments in the manifests.
 func TestArguments(t *testing.T) {
 	otelws := filepath.Join(t.TempDir(), "otelws")
 	run(t, "go", "build", "-C", "../..", "-o", otelws, "./cmd/otelws")
@@ -205,7 +205,7 @@ func TestArguments(t *testing.T) {
 		for _, c := range containers(pod) {
 			if c.Image == "otelws" {
 				ours++
-				run(t, otelws, append(c.Args, "--help")...) // which comes after the errors of the others
+				run(t, otelws, append(c.Args, "--help")...) // --help comes last, so errors in other arguments show
 			}
 		}
 		if ours != 1 {
@@ -230,7 +230,7 @@ func TestAutoscaling(t *testing.T) {
 	run(t, program(t, "promtool"), "--experimental", "promql", "format", query)
 }
 
-// run returns what a command prints, and fails with it.
+// run returns the output of a command, and fails the test if the command fails.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	return runWith(t, nil, name, args...)
@@ -247,7 +247,7 @@ func runWith(t *testing.T, env []string, name string, args ...string) string {
 	return string(out)
 }
 
-// program returns the path of a program that examples/stack builds, once.
+// program returns the path of a program from examples/stack, which is built once.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	if testing.Short() {

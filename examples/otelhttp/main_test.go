@@ -17,9 +17,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// What each kind of request leaves behind: the SERVER spans, with the scope that
-// made them (that of otelws is its package tracing), and the counts of the two
-// histograms of requests.
+// The results of each kind of request: the SERVER spans with their scopes, and the
+// counts of the two duration histograms.
 func TestOneSpanForEachRequest(t *testing.T) {
 	const (
 		httpRequests = "http_server_request_duration_seconds_count"
@@ -69,7 +68,7 @@ func TestOneSpanForEachRequest(t *testing.T) {
 			srv := httptest.NewServer(handler)
 			defer srv.Close()
 			tt.request(t, srv.URL, m)
-			srv.Close() // when the handlers have returned
+			srv.Close() // waits until the handlers have returned
 
 			if diff := cmp.Diff(tt.spans, serverSpans(spans.Ended())); diff != "" {
 				t.Errorf("SERVER spans (-want +got):\n%s", diff)

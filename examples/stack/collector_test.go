@@ -17,11 +17,11 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// push has the demo push its metrics once a second, and its traces as well.
+// push makes the demo push its metrics once a second, and its traces.
 var push = []string{"OTEL_METRICS_EXPORTER=otlp", "OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_METRIC_EXPORT_TIMEOUT=1000"}
 
-// One instance, scraped by the Collector and pushing to it, is the same to
-// Prometheus at the other end, whichever way the Collector sends.
+// Prometheus gets the same series from the Collector, whether the Collector scrapes
+// the instance or receives its push, with both of the Collector's exporters.
 func TestScrapeAndPushAgree(t *testing.T) {
 	for _, exporter := range []string{"prometheus_remote_write", "otlp_http/metrics"} {
 		t.Run(exporter, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestScrapeAndPushAgree(t *testing.T) {
 				drop(t, s.At.Demos[0].WebSocket)
 				visit(t, s.At.Demos[0].WebSocket)
 			}
-			t.Run("traffic", func(t *testing.T) { // which ends with it
+			t.Run("traffic", func(t *testing.T) { // the traffic ends with the subtest
 				var broken atomic.Int64
 				for _, size := range []int{10, 100, 5000, 300_000} {
 					talk(t, s.At.Demos[0].WebSocket, size, &broken)
@@ -67,7 +67,7 @@ func TestScrapeAndPushAgree(t *testing.T) {
 }
 
 // series returns the values of the job's WebSocket series, by name and labels,
-// without those labels that say where they come from.
+// without the labels that describe the way of the data.
 func (p prometheus) series(job string) map[string]float64 {
 	p.t.Helper()
 	series := map[string]float64{}
@@ -88,7 +88,7 @@ func (p prometheus) series(job string) map[string]float64 {
 	return series
 }
 
-// difference says how two sets of series differ.
+// difference describes how two sets of series differ.
 func difference(a, b map[string]float64) error {
 	var differ []string
 	for _, name := range slices.Sorted(maps.Keys(a)) {
@@ -109,8 +109,8 @@ func difference(a, b map[string]float64) error {
 	return nil
 }
 
-// While the Collector is away nothing happens to the connections, and what was
-// counted meanwhile arrives when it is back.
+// While the Collector is down, the connections stay open. Its data of that time
+// arrives when it is back.
 func TestCollectorIsAway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)
@@ -127,8 +127,8 @@ func TestCollectorIsAway(t *testing.T) {
 	memory := resident(t, demo.PID())
 
 	collector.Kill()
-	// The store holds the last value for as long as the Collector is away; the
-	// demo's own scrape goes on.
+	// The store keeps the last pushed value while the Collector is down, and the
+	// scrape of the demo continues.
 	away := before + 10_000
 	eventually(t, "messages while the Collector is away", func() error {
 		if n := scraped(t, s.At.Demos[0].Metrics, "ws_message_bytes_count"); n < away {
@@ -144,7 +144,7 @@ func TestCollectorIsAway(t *testing.T) {
 	if n := broken.Load(); n != 0 {
 		t.Errorf("%d connections broke", n)
 	}
-	check(t, demo.Stop()) // before the Collector, which takes its last push
+	check(t, demo.Stop()) // before the Collector, which receives the demo's last push
 }
 
 // scraped returns the value of a sample without labels in the demo's scrape.

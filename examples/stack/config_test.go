@@ -11,7 +11,7 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/binaries"
 )
 
-// tool runs a program, and fails with what it printed.
+// tool runs a program, and fails the test with its output if it fails.
 func tool(t *testing.T, b binaries.Binary, env []string, args ...string) string {
 	t.Helper()
 	path, err := b.Path(t.Context(), os.Stderr)
@@ -31,8 +31,8 @@ func TestConfigurationsAreValid(t *testing.T) {
 	tool(t, binaries.Jaeger, nil, "validate", "--config", "config/jaeger.yaml")
 }
 
-// Where the storage is VictoriaMetrics, vmalert evaluates the rules, in the
-// rendering without native histograms, whose functions MetricsQL has not.
+// With VictoriaMetrics, vmalert evaluates the rules without native histograms,
+// because MetricsQL lacks their functions.
 func TestVMAlertTakesTheRules(t *testing.T) {
 	dir := t.TempDir()
 	render := exec.Command("go", "run", ".", "-config", "nativeHistograms: false", "-o", dir)
@@ -43,8 +43,8 @@ func TestVMAlertTakesTheRules(t *testing.T) {
 	tool(t, binaries.VMAlert, nil, "-dryRun", "-rule="+filepath.Join(dir, "rules.yml"))
 }
 
-// The Collector's configuration is valid as it is, and with every variable that
-// its head names.
+// The Collector's configuration is valid as it is, and with every variable that its
+// header describes.
 func TestCollectorConfiguration(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.crt")
 	check(t, os.WriteFile(ca, newAuthority(t).certificate(), 0o600))

@@ -15,7 +15,7 @@ import (
 
 type panel struct {
 	Title   string
-	Panels  []panel // of a row that is closed
+	Panels  []panel // the panels of a collapsed row
 	Targets []struct{ Expr string }
 }
 
@@ -46,12 +46,12 @@ func queries(panels []panel) (all []string) {
 	return all
 }
 
-// elsewhere are the recording rules of what no demo has: dialed connections,
-// and instances that push or are down.
+// elsewhere are the recording rules without data in the demo: for dialed connections,
+// and for instances that push or are down.
 var elsewhere = regexp.MustCompile(`ws_client_|pushed|vanished|down|_cut`)
 
-// Every query of the dashboard has an answer from a stack under load, as
-// Prometheus parses it, and so has every recording rule.
+// Every query of the dashboard and every recording rule returns data from a stack
+// under load.
 func TestDashboardAndRulesHaveData(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)
@@ -76,7 +76,7 @@ func TestDashboardAndRulesHaveData(t *testing.T) {
 	for _, query := range asked {
 		eventually(t, query, func() error {
 			for _, sample := range prom.query(query) {
-				if sample.Value == sample.Value { // no NaN
+				if sample.Value == sample.Value { // not NaN
 					return nil
 				}
 			}
@@ -92,8 +92,7 @@ func TestDashboardAndRulesHaveData(t *testing.T) {
 	}
 }
 
-// A server that has had nobody shows zeros: each query has an answer, and none is
-// NaN.
+// A server without connections shows zeros: each query returns data, and no NaN.
 func TestDashboardOfAQuietServer(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)

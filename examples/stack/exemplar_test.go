@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// From a bucket of message sizes in Prometheus to the trace of a connection that
-// sent such a message, in Jaeger, by way of the Collector.
+// An exemplar in a bucket of message sizes leads from Prometheus to the trace of the
+// connection in Jaeger, through the Collector.
 func TestExemplarLeadsToTrace(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)

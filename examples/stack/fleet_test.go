@@ -8,8 +8,8 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/binaries"
 )
 
-// The fleet's configurations are valid as they are, and with what their heads
-// name.
+// The configurations of the fleet are valid as they are, and with the variables that
+// their headers describe.
 func TestFleetConfigurations(t *testing.T) {
 	const dir = "../fleet/"
 	for name, test := range map[string]struct {

@@ -26,7 +26,7 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// hostileInstrument is an instrument as no library should make it.
+// hostileInstrument is an instrument with unusual or invalid properties.
 type hostileInstrument struct {
 	Kind, Name, Unit, Description, Scope, Version string
 	Attributes, ScopeAttributes                   []attribute.KeyValue
@@ -34,7 +34,8 @@ type hostileInstrument struct {
 	Value                                         float64
 }
 
-// words are what breaks expositions, and what the healthy instrument and its neighbours are called.
+// words are texts that can break expositions, and texts that collide with the names
+// of other instruments.
 var words = []string{
 	"", "le", "quantile", "__name__", "job", "instance", "healthy", "healthy.total", "healthy.bucket", "healthy.count", "size", "size.sum",
 	"go.goroutines", "process_open_fds", "target.info", "promhttp.metric.handler.errors", "otel.scope.name", "otel_scope_version",
@@ -76,7 +77,7 @@ var hostile = rapid.Custom(func(t *rapid.T) hostileInstrument {
 	}
 })
 
-// record makes the instrument and has it record once. What the SDK refuses it refuses.
+// record creates the instrument and records once. Errors of the SDK are ignored.
 func (h hostileInstrument) record(mp metric.MeterProvider) {
 	ctx, attrs := context.Background(), metric.WithAttributes(h.Attributes...)
 	m := mp.Meter(h.Scope, metric.WithInstrumentationVersion(h.Version), metric.WithInstrumentationAttributes(h.ScopeAttributes...))
@@ -103,7 +104,8 @@ func (h hostileInstrument) record(mp metric.MeterProvider) {
 	}
 }
 
-// newHostile returns an exporter with the instruments beside a healthy one of each type, which are there first.
+// newHostile returns an exporter with healthy instruments of each type, created
+// first, and the hostile instruments.
 func newHostile(t testing.TB, instruments []hostileInstrument, opts ...exporter.Option) http.Handler {
 	opts = append(opts, exporter.WithLogger(slog.New(slog.DiscardHandler)))
 	exp := must(exporter.New(opts...))(t)
@@ -118,7 +120,7 @@ func newHostile(t testing.TB, instruments []hostileInstrument, opts ...exporter.
 	return exp.Handler()
 }
 
-// forms are what Prometheus asks for, by what each is called here.
+// forms are the formats that Prometheus requests, by name.
 var forms = map[string]string{
 	"text":        "text/plain;version=0.0.4",
 	"UTF-8":       "text/plain;version=1.0.0;escaping=allow-utf-8",
@@ -126,10 +128,10 @@ var forms = map[string]string{
 	"protobuf":    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
 }
 
-// Whatever instruments a process has, Prometheus's own parsers read all of its scrape, no series is there twice, and
-// the healthy instruments are.
+// Prometheus's own parsers read the whole scrape of a process with any instruments.
+// No series appears twice, and the healthy instruments are present.
 func TestHostileInstrumentsParse(t *testing.T) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {})) // the callbacks' errors are many
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {})) // the callbacks report many errors
 	rapid.Check(t, func(rt *rapid.T) {
 		instruments := rapid.SliceOfN(hostile, 1, 8).Draw(rt, "instruments")
 		var opts []exporter.Option
@@ -140,7 +142,7 @@ func TestHostileInstrumentsParse(t *testing.T) {
 			opts = append(opts, exporter.WithCollector(leaky{}))
 		}
 		handler := newHostile(t, instruments, opts...)
-		for range 2 { // names stay where they are
+		for range 2 { // the second scrape must have the same names
 			for name, accept := range forms {
 				body, contentType := scrapeAs(handler, accept)
 				series, err := parse(body, contentType)
@@ -149,7 +151,7 @@ func TestHostileInstrumentsParse(t *testing.T) {
 				}
 				for of, want := range map[string]float64{"healthy_total": 7, "size_sum": 3, "size_count": 1} {
 					if name == "protobuf" && of != "healthy_total" {
-						continue // whose histogram is one sample
+						continue // a native histogram is one sample
 					}
 					if !has(series, of, want) {
 						rt.Fatalf("%s: no %s that is %v\n%s", name, of, want, body)
@@ -160,7 +162,7 @@ func TestHostileInstrumentsParse(t *testing.T) {
 	})
 }
 
-// leaky is a collector that a registry takes, of a histogram that it does not look at.
+// leaky is an unchecked collector with an invalid histogram.
 type leaky struct{}
 
 func (leaky) Describe(chan<- *client.Desc) {}
@@ -178,7 +180,7 @@ func scrapeAs(h http.Handler, accept string) (body []byte, contentType string) {
 	return w.Body.Bytes(), w.Header().Get("Content-Type")
 }
 
-// parse reads a scrape as Prometheus does, and returns its samples.
+// parse parses a scrape with Prometheus's parsers, and returns its samples.
 func parse(body []byte, contentType string) (map[string]float64, error) {
 	p, err := textparse.New(body, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
 	if err != nil {
@@ -222,7 +224,7 @@ func parse(body []byte, contentType string) (map[string]float64, error) {
 	}
 }
 
-// has says whether a sample of that name and value is there, with whatever labels.
+// has reports whether there is a sample with the name and the value, and any labels.
 func has(series map[string]float64, name string, value float64) bool {
 	for s, v := range series {
 		if strings.HasPrefix(s, `{__name__="`+name+`"`) && v == value {
@@ -232,7 +234,8 @@ func has(series map[string]float64, name string, value float64) bool {
 	return false
 }
 
-// A real Prometheus finds every target up, and the healthy instrument of each.
+// A real Prometheus reports every target as up, and has the healthy instruments of
+// each.
 func TestHostileInstrumentsInPrometheus(t *testing.T) {
 	t.Parallel()
 	sets := [][]hostileInstrument{{}}

@@ -18,8 +18,9 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/stack"
 )
 
-// load opens three connections to the first instance and two to the second, which talk until the test ends, and ends
-// ten of each.
+// load opens three connections to the first instance and two to the second, which
+// send messages until the test ends. It also opens and closes ten connections to each
+// instance.
 func load(t *testing.T, s *stack.Stack) {
 	t.Helper()
 	var broken atomic.Int64
@@ -33,7 +34,8 @@ func load(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// agree waits until what two selectors select has the same sums and the same rates, of two instances each.
+// agree waits until two selectors select the same sums and the same rates, of two
+// instances each.
 func (p prometheus) agree(a, b string) {
 	p.t.Helper()
 	for _, selector := range []string{a, b} {
@@ -47,8 +49,9 @@ func (p prometheus) agree(a, b string) {
 	}
 }
 
-// Two instances push with no variable set but the endpoint, and the interval, which is the test's. What Prometheus has
-// of them is what it scrapes of them, straight and through the Collector, which may make deltas of it.
+// Two instances push, with only the endpoint and the test's interval set. Prometheus
+// stores the same from the pushes as from the scrapes, directly and through a
+// Collector, also if it converts to deltas.
 func TestPushingInstancesAreToldApart(t *testing.T) {
 	for way, collector := range map[string][]string{
 		"straight":     nil,
@@ -73,7 +76,7 @@ func TestPushingInstancesAreToldApart(t *testing.T) {
 				must(s.Demo(t.Context(), i))(t)
 			}
 			prom := ask(t, s.At.Prometheus)
-			for _, job := range []string{"otelws-demo", "websocket"} { // from the first sample on
+			for _, job := range []string{"otelws-demo", "websocket"} { // from the first sample
 				prom.await(`count(count by (instance) (ws_connections_opened_total{job="`+job+`"}))`, equals(2))
 			}
 			load(t, s)
@@ -87,13 +90,15 @@ func TestPushingInstancesAreToldApart(t *testing.T) {
 	}
 }
 
-// Two pods of one node listen on the same port. The agent, a gateway and the store keep them apart.
+// Two pods of one node listen on the same port. The agent, a gateway and the store
+// keep them apart.
 func TestAgentKeepsPodsApart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)
 	s.At.Demos[0].Metrics, s.At.Demos[1].Metrics = samePort(t)
 	must(s.Prometheus(t.Context()))(t)
-	// No Jaeger runs here: the gateway has its ports, which are free at the same time as the others.
+	// Jaeger does not run here, so the gateway can use its ports. They were free at
+	// the same time as the others.
 	gateway := stack.Addresses{CollectorGRPC: s.At.JaegerOTLP, CollectorHealth: s.At.Jaeger, CollectorMetrics: s.At.JaegerGRPC}
 	collector(t, s, "gateway", gateway, "../fleet/gateway.yaml",
 		"GATEWAY_LISTEN="+gateway.CollectorGRPC, "REMOTE_WRITE_ENDPOINT=http://"+s.At.Prometheus+"/api/v1/write")
@@ -114,8 +119,8 @@ func TestAgentKeepsPodsApart(t *testing.T) {
 	}
 }
 
-// What pushes without a service.instance.id, in whatever language, is told apart by its pod. An environment is given to
-// those who have none.
+// Instances that push without a service.instance.id are distinguished by their pod,
+// in any language. An instance without an environment gets one.
 func TestCollectorTellsPodsApart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)
@@ -143,7 +148,7 @@ func TestCollectorTellsPodsApart(t *testing.T) {
 	prom.await(`count(target_info{job="legacy", deployment_environment_name="production"})`, equals(3))
 }
 
-// samePort returns two addresses of loopback with the same free port.
+// samePort returns two loopback addresses with the same free port.
 func samePort(t *testing.T) (a, b string) {
 	t.Helper()
 	eventually(t, "a port that is free on two addresses", func() error {
@@ -163,7 +168,7 @@ func samePort(t *testing.T) (a, b string) {
 	return a, b
 }
 
-// collector runs a Collector of another configuration than otel-collector.yaml.
+// collector runs a Collector with another configuration than otel-collector.yaml.
 func collector(t *testing.T, s *stack.Stack, name string, at stack.Addresses, config string, env ...string) {
 	t.Helper()
 	path := must(binaries.Collector.Path(t.Context(), os.Stderr))(t)

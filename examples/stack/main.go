@@ -1,8 +1,8 @@
 //go:build unix
 
 // Command stack runs two instances of the otelws demo and Prometheus on loopback
-// until Ctrl-C, and if asked for the OpenTelemetry Collector and Jaeger as well.
-// It builds what it needs, once.
+// until Ctrl-C. With -traces it also runs the OpenTelemetry Collector and Jaeger. It
+// builds missing programs once.
 package main
 
 import (
@@ -86,7 +86,8 @@ type options struct {
 	free, traces bool
 }
 
-// run ends with ctx, after which stopSignals lets a second signal end it at once.
+// run ends with ctx. Then stopSignals restores the default, so that a second signal
+// ends the process at once.
 func run(ctx context.Context, stopSignals func(), o options) (err error) {
 	s := stack.Stack{At: stack.Default(), Speed: 1, Progress: os.Stderr}
 	if o.free {
@@ -116,9 +117,9 @@ func run(ctx context.Context, stopSignals func(), o options) (err error) {
 		died = watch(ctx, s.Processes())
 	}
 	interrupted := ctx.Err() != nil
-	stopSignals() // which ends ctx in any case
+	stopSignals() // also ends ctx
 	if interrupted {
-		err = nil // the reason is known
+		err = nil // Ctrl-C is not an error
 		log.Print("stopping")
 	}
 	if stopErr := s.Stop(); err == nil {
@@ -127,8 +128,8 @@ func run(ctx context.Context, stopSignals func(), o options) (err error) {
 	return err
 }
 
-// watch reports processes that end, until ctx is done. The others go on: to see
-// what the alerts say of a dead instance, kill one.
+// watch reports processes that end, until ctx is done. The other processes keep
+// running: to see the alerts for a dead instance, kill one.
 func watch(ctx context.Context, all []*process.Process) (died bool) {
 	ended := make(chan *process.Process)
 	for _, p := range all {

@@ -22,14 +22,14 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/stack"
 )
 
-// demoPath is the otelws that the tests run.
+// demoPath is the path of otelws for the tests.
 var demoPath string
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// run has everything built before the clock of the tests starts.
+// run builds everything before the time limit of the tests starts.
 func run(m *testing.M) int {
 	ctx := context.Background()
 	for _, b := range binaries.All {
@@ -51,11 +51,11 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// patience is what a test waits for a condition: the machine may be busy.
+// patience is the time limit for a condition, for a busy machine.
 const patience = 90 * time.Second
 
-// newStack returns a stack on free ports that is as many times faster, and ends
-// with the test. What it wrote is shown if the test fails.
+// newStack returns a stack on free ports whose intervals are divided by speed. It
+// ends with the test. If the test fails, its logs are shown.
 func newStack(t *testing.T, speed int) *stack.Stack {
 	t.Helper()
 	at, err := stack.Free()
@@ -77,7 +77,7 @@ func newStack(t *testing.T, speed int) *stack.Stack {
 	return s
 }
 
-// must is for what returns a value and an error, of which there must be none.
+// must fails the test if err is not nil, and returns the value.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -93,7 +93,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// eventually waits until try succeeds.
+// eventually repeats try until it succeeds.
 func eventually(t testing.TB, what string, try func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -111,7 +111,7 @@ func eventually(t testing.TB, what string, try func() error) {
 	}
 }
 
-// prometheus asks a server that speaks its API.
+// prometheus is a client of the Prometheus API.
 type prometheus struct {
 	promv1.API
 	t testing.TB
@@ -124,7 +124,7 @@ func ask(t testing.TB, address string) prometheus {
 	return prometheus{promv1.NewAPI(client), t}
 }
 
-// query returns the vector that expr is now.
+// query returns the current vector of expr.
 func (p prometheus) query(expr string) model.Vector {
 	p.t.Helper()
 	v, _, _, err := p.Query(p.t.Context(), expr, time.Now())
@@ -138,7 +138,7 @@ func (p prometheus) query(expr string) model.Vector {
 	return vector
 }
 
-// await waits until expr, a query that is one value, is as ok says.
+// await waits until ok accepts the value of expr, a query with one value.
 func (p prometheus) await(expr string, ok func(float64) bool) float64 {
 	p.t.Helper()
 	var value float64
@@ -156,8 +156,8 @@ func (p prometheus) await(expr string, ok func(float64) bool) float64 {
 func equals(want float64) func(float64) bool { return func(got float64) bool { return got == want } }
 func above(low float64) func(float64) bool   { return func(got float64) bool { return got > low } }
 
-// talk opens a connection to the demo's echo, and sends messages of size bytes,
-// ten a second, until the test ends. Any error but that of the end is counted.
+// talk opens a connection to the demo's echo, and sends ten messages of size bytes
+// per second until the test ends. It counts all errors except the end.
 func talk(t testing.TB, address string, size int, errors *atomic.Int64) {
 	t.Helper()
 	c, _, err := websocket.Dial(t.Context(), "ws://"+address+"/echo", nil)
@@ -190,7 +190,7 @@ func talk(t testing.TB, address string, size int, errors *atomic.Int64) {
 	t.Cleanup(over.Wait)
 }
 
-// visit opens a connection and closes it as one does.
+// visit opens a connection and closes it normally.
 func visit(t testing.TB, address string) {
 	t.Helper()
 	c, _, err := websocket.Dial(t.Context(), "ws://"+address+"/echo", nil)
@@ -199,7 +199,7 @@ func visit(t testing.TB, address string) {
 	check(t, c.Close(websocket.StatusNormalClosure, ""))
 }
 
-// drop ends a connection as a client does whose process is killed.
+// drop ends a connection like a client whose process is killed.
 func drop(t testing.TB, address string) {
 	t.Helper()
 	c, _, err := websocket.Dial(t.Context(), "ws://"+address+"/echo", nil)

@@ -19,7 +19,8 @@ var histograms = []string{
 	"ws_message_bytes", "ws_message_sent_bytes", "ws_heartbeat_rtt_seconds", "ws_connection_duration_seconds", "ws_handshake_duration_seconds",
 }
 
-// An instance whose exporter has native histograms is scraped for them: one series each, with quantiles.
+// Prometheus scrapes native histograms from an exporter that has them: one series
+// each, with quantiles.
 func TestNativeHistogramsAreScraped(t *testing.T) {
 	t.Parallel()
 	exp := must(exporter.New(exporter.WithNativeHistograms()))(t)
@@ -36,7 +37,7 @@ func TestNativeHistogramsAreScraped(t *testing.T) {
 				return
 			}
 			_ = c.Write(r.Context(), typ, b)
-			go c.Ping(r.Context()) // read by the next Read
+			go c.Ping(r.Context()) // the next Read reads the pong
 		}
 	})))
 	t.Cleanup(server.Close)
@@ -70,8 +71,8 @@ func TestNativeHistogramsAreScraped(t *testing.T) {
 	}
 }
 
-// By the variable of the specification the histograms that are pushed are exponential, and count what the scrape's
-// classic ones do.
+// With the variable of the specification, the pushed histograms are exponential, and
+// their counts match the classic histograms of the scrape.
 func TestExponentialHistogramsArePushed(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)
@@ -83,7 +84,7 @@ func TestExponentialHistogramsArePushed(t *testing.T) {
 	}
 	must(s.Demo(t.Context(), 0, "--heartbeat", "1s"))(t)
 	prom := ask(t, s.At.Prometheus)
-	t.Run("traffic", func(t *testing.T) { // which ends with it
+	t.Run("traffic", func(t *testing.T) { // the traffic ends with the subtest
 		var broken atomic.Int64
 		talk(t, s.At.Demos[0].WebSocket, 1000, &broken)
 		drop(t, s.At.Demos[0].WebSocket)

@@ -8,7 +8,7 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/binaries"
 )
 
-// The releases are what GoReleaser understands, without anything that it warns of.
+// GoReleaser accepts the release configuration without warnings.
 func TestReleaseConfiguration(t *testing.T) {
 	tool(t, binaries.GoReleaser, nil, "check", "../../.goreleaser.yaml")
 }

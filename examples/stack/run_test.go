@@ -11,11 +11,11 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/stack"
 )
 
-// What keeps the stack from starting is its result, and no interruption.
+// If the stack cannot start, run returns the reason, not an interruption.
 func TestPortInUse(t *testing.T) {
 	if l, err := net.Listen("tcp", stack.Default().Prometheus); err == nil {
 		defer l.Close()
-	} // else another holds it already
+	} // otherwise another process holds it
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if err := run(ctx, cancel, options{dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "-free") {

@@ -15,8 +15,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// Two hundred instances are scraped by one Prometheus. What it logs is what the
-// sums of a fleet begin from: the samples and the time of a scrape.
+// One Prometheus scrapes two hundred instances. The test logs the samples and the
+// duration of a scrape, from which the sizes of a fleet can be estimated.
 func TestTwoHundredInstances(t *testing.T) {
 	const instances = 200
 	var targets []string
@@ -43,8 +43,8 @@ func TestTwoHundredInstances(t *testing.T) {
 	}
 }
 
-// instance is a server in this process that has had one connection, and returns
-// where its metrics are.
+// instance starts a server in this process that has had one connection. It returns
+// the address of its metrics.
 func instance(t *testing.T, i int) string {
 	t.Helper()
 	exp := must(exporter.New())(t)

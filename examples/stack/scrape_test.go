@@ -12,10 +12,10 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/stack"
 )
 
-// fast has Prometheus scrape once a second, and make of five minutes 20 s.
+// fast makes Prometheus scrape once a second, and shortens five minutes to 20 s.
 const fast = 15
 
-// Two instances are one fleet; one of them is killed, and comes back.
+// Two instances are one fleet. One of them is killed, and restarts.
 func TestFleetOfTwo(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)
@@ -28,7 +28,7 @@ func TestFleetOfTwo(t *testing.T) {
 
 	instance := `instance="` + s.At.Demos[0].Metrics + `"`
 	ws := []string{s.At.Demos[0].WebSocket, s.At.Demos[1].WebSocket}
-	var broken atomic.Int64 // of the killed instance's only
+	var broken atomic.Int64 // errors of the killed instance only
 	for range 3 {
 		talk(t, ws[0], 100, &broken)
 	}
@@ -41,13 +41,13 @@ func TestFleetOfTwo(t *testing.T) {
 	prom.await(`sum(ws_connections_active)`, equals(5))
 	prom.await(`sum(ws_connections_active{team="chat"})`, equals(5))
 
-	// What dashboards ask, with the window that 15 times faster scrapes ask for.
+	// The queries of dashboards, with the window for 15 times faster scrapes.
 	ask := func(query string) string { return stack.Faster(query, fast) }
 	prom.await(ask(`sum(rate(ws_connections_closed_total{code="1006"}[5m]))`), above(0))
 	prom.await(ask(`histogram_quantile(0.5, sum by (le) (rate(ws_message_bytes_bucket[5m])))`), func(v float64) bool { return 64 < v && v <= 256 })
 	prom.await(ask(`histogram_quantile(0.95, sum by (le) (rate(ws_message_bytes_bucket[5m])))`), func(v float64) bool { return 4096 < v && v <= 16384 })
 	for _, query := range []string{
-		`rate(ws_connections_closed_total{code="1006"}[5m])`, // unchanged
+		`rate(ws_connections_closed_total{code="1006"}[5m])`, // the user's own query
 		`histogram_quantile(0.95, sum by (le) (rate(ws_message_bytes_bucket[5m])))`,
 		`sum by (code) (rate(ws_connections_closed_total[5m]))`,
 		`process_open_fds / process_max_fds`,
@@ -57,7 +57,8 @@ func TestFleetOfTwo(t *testing.T) {
 		}
 	}
 
-	// A killed process says no goodbye: its series go stale with the next scrape.
+	// A killed process sends no close frames. Its series become stale with the next
+	// scrape.
 	abnormal := `ws_connections_closed_total{code="1006", ` + instance
 	closed := prom.await(`sum(`+abnormal+`})`, equals(5))
 	if n := broken.Load(); n != 0 {
@@ -70,8 +71,8 @@ func TestFleetOfTwo(t *testing.T) {
 		t.Errorf("series of the dead instance: %v", v)
 	}
 
-	// It comes back with nothing, and the rate of its counters is never negative
-	// nor that of a counter that jumped.
+	// It restarts with counters at 0. The rates must not be negative, and must not
+	// jump.
 	must(s.Demo(t.Context(), 0, "--heartbeat", "1s"))(t)
 	prom.await(`sum(ws_connections_active{`+instance+`})`, equals(0))
 	prom.await(`sum(ws_connections_active)`, equals(2))
@@ -80,15 +81,15 @@ func TestFleetOfTwo(t *testing.T) {
 	}
 	prom.await(`sum(`+abnormal+`})`, equals(2))
 	prom.await(`max(resets(`+abnormal+`}[10m]))`, equals(1))
-	// From 0 to 5, and from 0 to 2.
+	// The counters go from 0 to 5, and from 0 to 2.
 	increase := prom.await(`sum(increase(`+abnormal+`}[10m]))`, above(0))
 	if increase < closed || increase > 1.5*(closed+2) {
 		t.Errorf("increase over the restart: %v, want about %v", increase, closed+2)
 	}
 }
 
-// Clients that vanish set off the alert of rules.yml, whose window and waiting
-// time are 15 times shorter here, and it ends when they behave again.
+// Clients that vanish trigger the alert in rules.yml, and the alert ends when they
+// stop. Its window and its waiting time are 15 times shorter here.
 func TestAbnormalClosuresAreAlerted(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, fast)

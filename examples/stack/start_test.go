@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What go run . starts is there and scraped, with and without traces, and it
-// has said what it did.
+// go run . starts all parts and scrapes them, with and without traces, and prints
+// what it did.
 func TestStart(t *testing.T) {
 	for name, test := range map[string]struct {
 		traces  bool
@@ -17,7 +17,7 @@ func TestStart(t *testing.T) {
 		last    string
 	}{
 		"without traces": {false, 3, "3/3  prometheus"},
-		"with traces":    {true, 4, "5/5  prometheus"}, // since everything is built
+		"with traces":    {true, 4, "5/5  prometheus"}, // everything is built already
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

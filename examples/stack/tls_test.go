@@ -17,8 +17,8 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/stack"
 )
 
-// secure has the demos' metrics ask for TLS and a password, which are in files
-// of the stack's directory; it returns the flags for that.
+// secure protects the demos' metrics with TLS and a password, in files in the stack's
+// directory. It returns the flags for the demos.
 func secure(t *testing.T, s *stack.Stack, ca *authority) []string {
 	t.Helper()
 	cert, key := ca.issue(t)
@@ -36,7 +36,8 @@ func secure(t *testing.T, s *stack.Stack, ca *authority) []string {
 	return []string{"--web.config.file", filepath.Join(s.Dir, "web.yml")}
 }
 
-// statusOf returns how the metrics listener answers, with the authority known.
+// statusOf returns the status of the metrics listener for a client that trusts the
+// authority.
 func statusOf(t *testing.T, ca *authority, address, user, password string) int {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -50,7 +51,7 @@ func statusOf(t *testing.T, ca *authority, address, user, password string) int {
 	return resp.StatusCode
 }
 
-// Prometheus scrapes with the three lines of prometheus.yml that are comments.
+// Prometheus scrapes with the three commented lines of prometheus.yml.
 func TestPrometheusWithTLSAndPassword(t *testing.T) {
 	t.Parallel()
 	s, ca := newStack(t, fast), newAuthority(t)
@@ -66,7 +67,7 @@ func TestPrometheusWithTLSAndPassword(t *testing.T) {
 		return text
 	}
 	must(s.Demo(t.Context(), 0, flags...))(t)
-	must(s.Demo(t.Context(), 1))(t) // without TLS
+	must(s.Demo(t.Context(), 1))(t) // does not use TLS
 	if got := statusOf(t, ca, s.At.Demos[0].Metrics, "prometheus", "wrong"); got != http.StatusUnauthorized {
 		t.Errorf("with a wrong password: status %d", got)
 	}
@@ -97,7 +98,7 @@ func TestCollectorWithTLSAndPassword(t *testing.T) {
 	prom.await(`count(count by (instance) (ws_connections_active))`, equals(1))
 }
 
-// scrapeNoDemo leaves the WebSocket servers to the Collector.
+// scrapeNoDemo leaves the scraping of the WebSocket servers to the Collector.
 func scrapeNoDemo(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {

@@ -20,8 +20,9 @@ import (
 
 var push sdkmetric.Exporter = stopped{sdkmetric.DefaultAggregationSelector}
 
-// You already have a MeterProvider: each of its readers takes a producer, and instrumentation takes the wrapped
-// provider. The names, units and values are those of the exporter, and the scope is that of package otelws.
+// With your own MeterProvider, give each reader a producer, and give the wrapped
+// provider to the instrumentation. Names, units and values are the same as with
+// package exporter. The scope is package otelws.
 func Example_meterProvider() {
 	histograms := counted.New()
 	reader := sdkmetric.NewPeriodicReader(push, sdkmetric.WithProducer(histograms.Producer(push.Temporality)))
@@ -36,10 +37,11 @@ func Example_meterProvider() {
 	// Output:
 }
 
-// You already have a /metrics: the metrics go into its registry. Without WithoutScopeInfo each series has the labels
-// otel_scope_name, otel_scope_version and otel_scope_schema_url besides. Exemplars need EnableOpenMetrics.
+// With your own /metrics, the metrics go into its registry. Without WithoutScopeInfo,
+// each series also has the labels otel_scope_name, otel_scope_version and
+// otel_scope_schema_url. Exemplars need EnableOpenMetrics.
 func Example_metrics() {
-	registry := prometheus.NewRegistry() // yours, or prometheus.DefaultRegisterer
+	registry := prometheus.NewRegistry() // your registry, or prometheus.DefaultRegisterer
 	histograms := counted.New()
 	reader, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo(),
 		otelprometheus.WithProducer(histograms.Producer(sdkmetric.DefaultTemporalitySelector)))

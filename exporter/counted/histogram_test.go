@@ -17,7 +17,8 @@ import (
 	"github.com/otelws/otelws-go/exporter/counted"
 )
 
-// A counted histogram is an instrument's, to the digit, in each temporality and collection.
+// A counted histogram is exactly like an instrument, with each temporality and in
+// each collection.
 func TestAgreesWithInstrument(t *testing.T) {
 	h := counted.New()
 	readers := map[string]sdkmetric.Reader{
@@ -29,7 +30,7 @@ func TestAgreesWithInstrument(t *testing.T) {
 	free, pro := attribute.String("tier", "free"), attribute.String("tier", "pro")
 	instrument, err := mp.Meter(scope, metric.WithInstrumentationVersion("1.2.3")).Int64Histogram("size.instrument", histogramOptions()...)
 	check(t, err)
-	a, b, again := newSizes(mp, free), newSizes(mp, pro), newSizes(mp, pro) // again is of a second instrumentation
+	a, b, again := newSizes(mp, free), newSizes(mp, pro), newSizes(mp, pro) // again belongs to a second instrumentation
 	if a.registration == nil || b.registration == nil || again.registration == nil {
 		t.Fatal("the meter takes no counted histograms")
 	}
@@ -71,8 +72,8 @@ func TestAgreesWithInstrument(t *testing.T) {
 	}
 }
 
-// pointsOf returns the points of a histogram by attributes. The exemplars of one bucket are chosen at random: of them,
-// that there are some counts.
+// pointsOf returns the points of a histogram by attributes. The SDK chooses the
+// exemplars of a bucket at random, so only their presence is compared.
 func pointsOf(t *testing.T, m metricdata.Metrics) []metricdata.HistogramDataPoint[int64] {
 	t.Helper()
 	data, ok := m.Data.(metricdata.Histogram[int64])
@@ -100,7 +101,8 @@ func pointsOf(t *testing.T, m metricdata.Metrics) []metricdata.HistogramDataPoin
 	return points
 }
 
-// The scope of a histogram is that of its meter: readers put it beside the meter's other instruments.
+// A histogram has the scope of its meter, so readers put it beside the other
+// instruments of the meter.
 func TestScope(t *testing.T) {
 	h := counted.New()
 	r := newReader(h, metricdata.CumulativeTemporality)
@@ -113,7 +115,7 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// A second observer has the bounds of the first, or is none.
+// A second observer must have the bounds of the first. Otherwise it is refused.
 func TestOtherBounds(t *testing.T) {
 	h := counted.New()
 	r := newReader(h, metricdata.CumulativeTemporality)
@@ -130,7 +132,7 @@ func TestOtherBounds(t *testing.T) {
 	}
 }
 
-// A reader that is made anew, such as one that connects again, has what was recorded before.
+// A producer for a later reader also has the earlier values.
 func TestLaterProducer(t *testing.T) {
 	h := counted.New()
 	s := newSizes(h.Wrap(sdkmetric.NewMeterProvider(sdkmetric.WithReader(newReader(h, metricdata.CumulativeTemporality)))))
@@ -145,7 +147,7 @@ func TestLaterProducer(t *testing.T) {
 	}
 }
 
-// With its last observer a histogram goes, and it begins anew with the next one.
+// A histogram ends with its last observer, and starts at zero with the next one.
 func TestLastObserver(t *testing.T) {
 	h := counted.New()
 	r := newReader(h, metricdata.CumulativeTemporality)

@@ -26,7 +26,7 @@ var sampled = trace.ContextWithSpanContext(context.Background(), trace.NewSpanCo
 	TraceID: trace.TraceID{1, 15: 2}, SpanID: trace.SpanID{3, 7: 4}, TraceFlags: trace.FlagsSampled,
 }))
 
-// observer is what instrumentation finds.
+// observer is the interface that instrumentation looks for in a meter.
 type observer interface {
 	ObservableInt64Histogram(
 		name string,
@@ -35,14 +35,14 @@ type observer interface {
 	) (exemplars func(attribute.Set) func(ctx context.Context, value int64), registration metric.Registration)
 }
 
-// sizes counts a histogram as instrumentation would that shares nothing with the SDK.
+// sizes counts a histogram like an instrumentation that shares no code with the SDK.
 type sizes struct {
 	attrs           attribute.Set
 	counts          []uint64
 	sum             int64
 	least, greatest int64
 	exemplar        func(context.Context, int64)
-	registration    metric.Registration // nil where the meter takes no histogram
+	registration    metric.Registration // nil if the meter does not accept the histogram
 }
 
 const scope, observed = "example.com/sizes", "size.observed"
@@ -86,12 +86,12 @@ func selector(t metricdata.Temporality) sdkmetric.TemporalitySelector {
 	return func(sdkmetric.InstrumentKind) metricdata.Temporality { return t }
 }
 
-// newReader returns a reader that has its producer.
+// newReader returns a reader with a producer.
 func newReader(h *counted.Histograms, t metricdata.Temporality) *sdkmetric.ManualReader {
 	return sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(selector(t)), sdkmetric.WithProducer(h.Producer(selector(t))))
 }
 
-// collect returns what a reader has, by name.
+// collect returns the metrics of a reader, by name.
 func collect(t testing.TB, r sdkmetric.Reader) map[string]metricdata.Metrics {
 	t.Helper()
 	var rm metricdata.ResourceMetrics

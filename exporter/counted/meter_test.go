@@ -18,13 +18,13 @@ import (
 	"github.com/otelws/otelws-go/exporter/counted"
 )
 
-// embedding is a reader as programs have them that change one of the SDK's.
+// embedding is a user's reader that embeds a reader of the SDK.
 type embedding struct {
 	name string
 	sdkmetric.Reader
 }
 
-// stopped is an exporter for a PeriodicReader that never exports by itself.
+// stopped is an exporter for a PeriodicReader that never exports.
 type stopped struct{ aggregation sdkmetric.AggregationSelector }
 
 func (stopped) Temporality(k sdkmetric.InstrumentKind) metricdata.Temporality {
@@ -48,15 +48,15 @@ func withoutExtrema(sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	return sdkmetric.AggregationExplicitBucketHistogram{Boundaries: bounds, NoMinMax: true}
 }
 
-// A histogram is counted where it comes out as an ordinary one, and only there. Each reader has it once, and as the
-// view or the reader's aggregation makes it.
+// A histogram is counted only if the result is an ordinary histogram. Each reader has
+// it once, in the form of the view or of the reader's aggregation.
 func TestTakesHistogramsAsTheyAre(t *testing.T) {
 	view := func(of, to string, a sdkmetric.Aggregation) sdkmetric.Option {
 		return sdkmetric.WithView(sdkmetric.NewView(sdkmetric.Instrument{Name: of}, sdkmetric.Stream{Name: to, Aggregation: a}))
 	}
 	for _, tt := range []struct {
 		name    string
-		readers func(h *counted.Histograms) []sdkmetric.Reader // one with a producer where it is nil
+		readers func(h *counted.Histograms) []sdkmetric.Reader // nil means one reader with a producer
 		opts    []sdkmetric.Option
 		env     [2]string
 		counted bool
@@ -132,7 +132,7 @@ func TestTakesHistogramsAsTheyAre(t *testing.T) {
 			}
 			if tt.counted {
 				s.record(sampled, 7)
-			} else { // as instrumentation does then
+			} else { // like an instrumentation whose histogram is not accepted
 				i, err := mp.Meter(scope).Int64Histogram(observed, histogramOptions()...)
 				check(t, err)
 				i.Record(sampled, 7)
@@ -150,7 +150,7 @@ func TestTakesHistogramsAsTheyAre(t *testing.T) {
 	}
 }
 
-// What is no MeterProvider of the SDK is left alone.
+// Wrap does not change other types of MeterProvider.
 func TestWrapOfOthers(t *testing.T) {
 	h := counted.New()
 	if mp := h.Wrap(nil); mp != nil {
@@ -170,7 +170,8 @@ func TestWrapOfOthers(t *testing.T) {
 	}
 }
 
-// A wrapped provider is flushed and shut down as the one that it wraps.
+// Flushing and shutting down a wrapped provider does the same with the inner
+// provider.
 func TestShutdown(t *testing.T) {
 	h := counted.New()
 	r := newReader(h, metricdata.CumulativeTemporality)
@@ -183,13 +184,15 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// errorsHandled is what the OpenTelemetry error handler is given, of the whole process.
+// errorsHandled holds the errors of the OpenTelemetry error handler, for the whole
+// process.
 var errorsHandled struct {
 	sync.Mutex
 	all []string
 }
 
-// A callback that fails or panics costs nobody else anything, and what it had observed is there.
+// A callback that fails or panics does not affect other callbacks, and keeps the
+// values that it observed before.
 func TestCallbacksInTrouble(t *testing.T) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		errorsHandled.Lock()

@@ -17,7 +17,8 @@ import (
 	"github.com/otelws/otelws-go/exporter/otlp"
 )
 
-// waitLimit is for what must happen; no test waits that long unless it fails.
+// waitLimit is the timeout for events that must happen. Only a failing test waits
+// this long.
 const waitLimit = 20 * time.Second
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(key)
 		}
 	}
-	// Read once per process by the SDK, hence here.
+	// The SDK reads this variable once per process, so it is set here.
 	os.Setenv("OTEL_SERVICE_NAME", "shop")
 	os.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=shop-1")
 	goleak.VerifyTestMain(m)
@@ -46,7 +47,7 @@ func setenv(t *testing.T, kvs ...string) {
 	}
 }
 
-// newPush returns an Exporter that leaves nothing behind, whatever its backend does.
+// newPush returns an Exporter that is cleaned up even if its backend hangs.
 func newPush(t *testing.T, opts ...otlp.Option) *otlp.Exporter {
 	t.Helper()
 	push, err := otlp.New(context.Background(), append([]otlp.Option{otlp.WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
@@ -89,7 +90,8 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("gave up waiting for %s", what)
 }
 
-// scrape returns the samples of a scrape by name and labels, and the families' names.
+// scrape returns the samples of a scrape by name and labels, and the names of the
+// families.
 func scrape(t *testing.T, exp *exporter.Exporter) (samples map[string]float64, families []string) {
 	t.Helper()
 	rec := httptest.NewRecorder()

@@ -79,7 +79,7 @@ func TestEverythingArrives(t *testing.T) {
 	}
 }
 
-// wantSameValues compares what does not move by itself.
+// wantSameValues compares the values that do not change by themselves.
 func wantSameValues(t *testing.T, scraped map[string]float64, pushed map[string]*metricspb.Metric) {
 	t.Helper()
 	for sample, name := range map[string]string{
@@ -105,7 +105,7 @@ func wantSameValues(t *testing.T, scraped map[string]float64, pushed map[string]
 	}
 }
 
-// number is the value of a metric's only data point.
+// number returns the value of a metric's only data point.
 func number(m *metricspb.Metric) float64 {
 	points := m.GetGauge().GetDataPoints()
 	if m.GetSum() != nil {

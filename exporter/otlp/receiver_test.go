@@ -22,13 +22,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// receiver is a backend that speaks OTLP by gRPC and by HTTP.
+// receiver is an OTLP backend for gRPC and HTTP.
 type receiver struct {
 	collectortrace.UnimplementedTraceServiceServer
 
 	mu       sync.Mutex
 	mood     mood
-	changed  chan struct{} // closed with the next mood
+	changed  chan struct{} // closed at the next change of mood
 	requests int
 	tokens   []string // the header x-token of each request
 	spans    []*tracepb.ResourceSpans
@@ -40,9 +40,9 @@ type mood int
 const (
 	willing mood = iota
 	hanging
-	unavailable // may be tried again
-	refusing    // may not
-	slow        // until the mood changes
+	unavailable // the sender may retry
+	refusing    // the sender must not retry
+	slow        // answers when the mood changes
 )
 
 func (r *receiver) setMood(m mood) {
@@ -92,7 +92,8 @@ func (r *receiver) requestCount() int {
 	return r.requests
 }
 
-// spanNames are those of all spans that arrived, with the resource of the last.
+// spanNames returns the names of all received spans, and the resource of the last
+// one.
 func (r *receiver) spanNames() (names []string, resource map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +108,7 @@ func (r *receiver) spanNames() (names []string, resource map[string]string) {
 	return names, resource
 }
 
-// lastMetrics are those of the last export by name, and its resource.
+// lastMetrics returns the metrics of the last export by name, and its resource.
 func (r *receiver) lastMetrics() (metrics map[string]*metricspb.Metric, resource map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,7 +125,7 @@ func (r *receiver) lastMetrics() (metrics map[string]*metricspb.Metric, resource
 	return metrics, attributes(last.GetResource().GetAttributes())
 }
 
-// total is the sum of a counter's data points in all exports.
+// total returns the sum of a counter's data points in all exports.
 func (r *receiver) total(name string) (sum float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -224,7 +225,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// startReceiver starts a receiver and points the environment at it.
+// startReceiver starts a receiver, and sets its address in the environment.
 func startReceiver(t *testing.T, protocol string) *receiver {
 	t.Helper()
 	r := &receiver{}

@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/exporter/otlp"
 )
 
-const longTime = "3600000" // ms, so that nothing but a deadline ends an export
+const longTime = "3600000" // in ms; so only a deadline ends an export
 
 func TestBackendInTrouble(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
@@ -32,7 +32,7 @@ func TestBackendInTrouble(t *testing.T) {
 				push := newPush(t)
 				exp := newExporter(t, push)
 				const spans = 2000
-				endSpans(push, spans) // which a full queue must not hold up
+				endSpans(push, spans) // a full queue must not block this
 
 				ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 				defer cancel()
@@ -132,7 +132,7 @@ func TestCallbackInTrouble(t *testing.T) {
 	}
 }
 
-// noticed tells when somebody looks at its deadline.
+// noticed is a context that reports reads of its deadline.
 type noticed struct {
 	context.Context
 	seen func()
@@ -143,7 +143,8 @@ func (n noticed) Deadline() (time.Time, bool) {
 	return n.Context.Deadline()
 }
 
-// Shutdown lets an export end that is under way, since its deltas are in no later one.
+// Shutdown waits for an export in progress, because a later export does not contain
+// its deltas.
 func TestExportUnderWayEnds(t *testing.T) {
 	r := startReceiver(t, "http/protobuf")
 	r.setMood(slow)

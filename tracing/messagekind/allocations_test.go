@@ -1,6 +1,6 @@
 //go:build !race
 
-// Under the race detector a sync.Pool drops a part of what it is given.
+// Under the race detector, a sync.Pool drops some of its values.
 
 package messagekind_test
 

@@ -22,7 +22,7 @@ func ExampleJSONMember() {
 }
 
 func ExampleFirstBytes() {
-	// A protocol whose messages begin with a byte for their type.
+	// A protocol whose messages begin with a type byte.
 	reader := messagekind.FirstBytes(func(prefix []byte, _ bool) string {
 		if len(prefix) == 0 {
 			return ""

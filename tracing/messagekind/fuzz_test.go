@@ -9,8 +9,9 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// fuzz has a Reader read any bytes: it finds a kind, keeps the bytes, and learns
-// nothing from the beginning of a message that is not so.
+// fuzz passes any bytes to a Reader. The Reader must find a kind, must not change the
+// bytes, and must find nothing in the beginning of a message that the whole message
+// contradicts.
 func fuzz(f *testing.F, name string) {
 	for _, r := range readerCases {
 		if r.name != name {
@@ -47,7 +48,7 @@ func FuzzMQTT(f *testing.F)               { fuzz(f, "MQTT") }
 func FuzzPhoenix(f *testing.F)            { fuzz(f, "Phoenix") }
 func FuzzSignalR(f *testing.F)            { fuzz(f, "SignalR") }
 
-// FuzzAgainstEncodingJSON holds JSONMember against encoding/json, on valid JSON.
+// FuzzAgainstEncodingJSON compares JSONMember with encoding/json, on valid JSON.
 func FuzzAgainstEncodingJSON(f *testing.F) {
 	for _, r := range readerCases {
 		for _, c := range r.messages {
@@ -67,7 +68,7 @@ func FuzzAgainstEncodingJSON(f *testing.F) {
 	})
 }
 
-// kindOf is the kind of valid JSON, as encoding/json reads it.
+// kindOf returns the kind of valid JSON according to encoding/json.
 func kindOf(doc []byte, declared []string) string {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
@@ -108,7 +109,7 @@ func kindOf(doc []byte, declared []string) string {
 	return messagekind.None
 }
 
-// BenchmarkRead is the reading of a message of 200 bytes with ten declared kinds.
+// BenchmarkRead reads a message of 200 bytes with ten declared kinds.
 func BenchmarkRead(b *testing.B) {
 	kinds := strings.Fields("join leave chat typing position score ready start pause stop")
 	message := []byte(`{"id":12345,"type":"position","lat":52.51627,"lon":13.37770,"text":"` + strings.Repeat("x", 130) + `"}`)
@@ -119,8 +120,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkHostile is what the worst that a peer can send costs, of 1 and of 64 KiB:
-// the bytes a second are about the same.
+// BenchmarkHostile reads the most expensive messages that a peer can send, of 1 and
+// of 64 KiB. Both sizes must have about the same bytes per second.
 func BenchmarkHostile(b *testing.B) {
 	for _, h := range []struct{ name, begin, again string }{
 		{"nesting", `{"a":`, `[`}, {"nestedStrings", `{"a":[`, `"",`}, {"escapes", `{"a":"`, `\"`}, {"escapedName", `{"`, `\u0074`},

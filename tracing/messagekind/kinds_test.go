@@ -17,7 +17,7 @@ func TestDeclare(t *testing.T) {
 		name   string
 		reader messagekind.Reader
 		kinds  []string
-		want   string // in the error, or the names
+		want   string // part of the error, or the names
 	}{
 		{"declared", member, []string{"a", "b"}, "a b other none"},
 		{"twice, and other and none", member, []string{"a", "other", "a", "none"}, "a other none"},
@@ -56,7 +56,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// A Reader's Kinds are a copy.
+// Kinds returns a copy.
 func TestOwnKinds(t *testing.T) {
 	r := messagekind.EngineIO()
 	clear(r.Kinds())
@@ -118,7 +118,7 @@ func TestFirstBytes(t *testing.T) {
 	}
 }
 
-// A function that panics is reported once, and its message is other.
+// If a function panics, this is reported once, and its messages count as other.
 func TestFirstBytesPanics(t *testing.T) {
 	var mu sync.Mutex
 	var reported []string

@@ -9,11 +9,11 @@ import (
 
 const (
 	text   = 1 << iota // a text message
-	cut                // of which more has yet to come
-	client             // from the client
+	cut                // the beginning of a longer message
+	client             // sent by the client
 )
 
-// readerCases are messages and their kinds, by Reader.
+// readerCases are messages with their kinds, by Reader.
 var readerCases = []struct {
 	name     string
 	reader   messagekind.Reader
@@ -203,7 +203,8 @@ func TestReaders(t *testing.T) {
 	}
 }
 
-// The beginning of a message says what all of it says, or that it cannot tell.
+// For the beginning of a message, a Reader returns the kind of the whole message, or
+// an unsure kind.
 func TestBeginnings(t *testing.T) {
 	for _, r := range readerCases {
 		k := declare(t, r.reader, r.declared...)
@@ -215,7 +216,8 @@ func TestBeginnings(t *testing.T) {
 	}
 }
 
-// unsure are the kinds of what cannot be told from the beginning of a message.
+// unsure are the kinds that a Reader returns if the beginning of a message does not
+// determine the kind.
 var unsure = map[string]bool{"other": true, "EVENT": true, "BINARY_EVENT": true, "message": true}
 
 func expectBeginnings(t *testing.T, k *messagekind.Kinds, m messagekind.Message) {

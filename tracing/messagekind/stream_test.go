@@ -9,7 +9,7 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// packets are MQTT packets, and their kinds.
+// packets are MQTT packets with their kinds.
 var packets = []struct{ kind, bytes string }{
 	{"CONNECT", "\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"},
 	{"CONNACK", "\x20\x02\x00\x00"},
@@ -20,7 +20,8 @@ var packets = []struct{ kind, bytes string }{
 	{"DISCONNECT", "\xe0\x00"},
 }
 
-// Packets are found wherever the stream is cut into messages, and these into pieces.
+// Packets are found for all ways to split the stream into messages, and the messages
+// into pieces.
 func TestStream(t *testing.T) {
 	k := declare(t, messagekind.MQTT())
 	for seed := range uint64(50) {
@@ -59,7 +60,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// After what is no packet nothing can be found.
+// After an invalid packet, no more packets are found.
 func TestStreamLost(t *testing.T) {
 	for _, bad := range []string{"\x00", "\x62\x02\x00\x01\xff", "\x30\xff\xff\xff\xff\x01"} {
 		k := declare(t, messagekind.MQTT())
@@ -81,8 +82,7 @@ func TestStreamLost(t *testing.T) {
 	}
 }
 
-// FuzzStream has any bytes cut into messages in two ways, which begin the same number
-// of packets.
+// FuzzStream splits any bytes into messages in two ways, and compares the kinds.
 func FuzzStream(f *testing.F) {
 	var all []byte
 	for _, p := range packets {

@@ -13,8 +13,8 @@ import (
 
 const instanceKey = attribute.Key("service.instance.id")
 
-// instance has a random UUID for the process. The resource conventions ask for one if nothing else
-// distinguishes the instances of a service.
+// instance has a random UUID for the process. The resource conventions require an ID
+// if nothing else distinguishes the instances of a service.
 var instance = sync.OnceValue(func() *resource.Resource {
 	return resource.NewSchemaless(instanceKey.String(uuid.NewString()))
 })

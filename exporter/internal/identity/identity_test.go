@@ -24,7 +24,7 @@ func idOf(t *testing.T, res *resource.Resource) string {
 	return id.AsString()
 }
 
-// The id is the process's, unless somebody gives one.
+// The ID is the UUID of the process, unless the user sets one.
 func TestInstance(t *testing.T) {
 	if os.Getenv("PRINT_INSTANCE") != "" {
 		os.Stdout.WriteString("instance=" + idOf(t, nil) + "\n")

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// A class of single messages is in one bucket of the histogram, and has one size
-// of header, so that its count tells both.
+// All messages of a class are in one bucket of the histogram and have one size of
+// header. So the count of a class determines both.
 func TestSingleClasses(t *testing.T) {
 	for size := range MaxSingle + 1 {
 		class := slices.IndexFunc(singleClasses[:], func(c struct{ most, bucket, header int }) bool { return size <= c.most })
@@ -26,7 +26,7 @@ func TestSingleClasses(t *testing.T) {
 	}
 }
 
-// What counts a message lies in one cache line, and that in no other's.
+// The counter of single messages fills one cache line, which it does not share.
 func TestShardSize(t *testing.T) {
 	const line = 64
 	if n := unsafe.Sizeof(Singles{}); n != line {
@@ -41,7 +41,7 @@ func TestShardSize(t *testing.T) {
 	}
 }
 
-// All Traffics together have a bounded number of shards.
+// The total number of shards of all Traffics is bounded.
 func TestShardsFor(t *testing.T) {
 	for traffics := 1; traffics <= 2000; traffics++ {
 		n := ShardsFor(traffics)

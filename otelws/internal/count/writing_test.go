@@ -9,7 +9,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// Number and starts of the writes in progress are in one word.
+// One word holds the number and the start times of the writes in progress.
 func TestWriting(t *testing.T) {
 	const s = 1000 * writingUnit
 	var w Writing
@@ -41,10 +41,10 @@ func TestWriting(t *testing.T) {
 	}
 }
 
-// Collected while writes begin and end, the write time never goes back, and
-// never counts a write twice.
+// The write time never decreases, and counts no write twice, while writes begin and
+// end concurrently.
 func TestWriteTimer(t *testing.T) {
-	all := []*Traffic{NewTraffic(true, 1)} // one shard, to meet the writer often
+	all := []*Traffic{NewTraffic(true, 1)} // one shard, so that reads and writes collide often
 	s := all[0].Shard()
 	singles := s.Singles(Transmit, frame.Text)
 	const long = time.Second

@@ -10,7 +10,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 )
 
-// BenchmarkMessage is a message counted, and one inflated.
+// BenchmarkMessage counts and inflates a message.
 func BenchmarkMessage(b *testing.B) {
 	all := corpus()
 	for _, name := range []string{"text", "json", "random"} {

@@ -98,7 +98,7 @@ func (c *Counter) Finish() (n int64, ok bool) {
 	return c.n, c.betweenBlocks()
 }
 
-// ended says whether the message ends here without a tail.
+// ended reports whether the message may end here without the tail.
 func (s *stream) ended() bool { return s.final && s.betweenBlocks() }
 
 func (s *stream) betweenBlocks() bool { return s.state == atBlock && s.nbuf == 0 }
@@ -121,7 +121,8 @@ func (c *Counter) step(in *input) bool {
 		return true
 	case atDynamic:
 		lit, dist := c.symbolCodes()
-		// A table of pairs is worth its making where there is much to read by it.
+		// A table with pairs of symbols takes longer to make. It pays off only for
+		// long input.
 		if !c.dynamic.init(lit, dist, len(in.p) >= pairsFrom) {
 			return c.fail()
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 )
 
-// messages are payloads, the examples of RFC 7692 section 7.2.3 first.
+// messages returns payloads. The first ones are the examples of RFC 7692 section
+// 7.2.3.
 var messages = []struct {
 	name, payload string
 	n             int64
@@ -40,7 +41,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Each kind of data at each level, masked, in two pieces that meet at any byte.
+// Each kind of data, compressed at each level, masked, and split in two at each byte.
 func TestLevels(t *testing.T) {
 	c := new(deflate.Counter)
 	for name, data := range corpus() {
@@ -70,8 +71,8 @@ func count(c *deflate.Counter, payload []byte) (int64, bool) {
 	return c.Finish()
 }
 
-// countMasked feeds two pieces of a payload that began offset bytes into a
-// frame.
+// countMasked feeds a payload in two pieces. The payload begins offset bytes after
+// the start of the frame's payload.
 func countMasked(c *deflate.Counter, payload []byte, split int, offset int64) (int64, bool) {
 	key := [4]byte{0x12, 0x9a, 0x5f, 0xe1}
 	masked := bytes.Clone(payload)
@@ -84,7 +85,7 @@ func countMasked(c *deflate.Counter, payload []byte, split int, offset int64) (i
 	return c.Finish()
 }
 
-// compress makes a message of RFC 7692 section 7.2.1, flushed after each part.
+// compress returns a message as in RFC 7692 section 7.2.1, flushed after each part.
 func compress(tb testing.TB, level int, parts ...[]byte) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -103,7 +104,7 @@ func compress(tb testing.TB, level int, parts ...[]byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
 }
 
-// corpus is 16 KiB of each kind of data.
+// corpus returns 16 KiB of each kind of data.
 func corpus() map[string][]byte {
 	const size = 16 << 10
 	r := rand.New(rand.NewPCG(1, 2))

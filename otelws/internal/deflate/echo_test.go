@@ -15,9 +15,9 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// BenchmarkEcho is the round trip of a compressed message in memory, both ends
-// included, and what one end would count of it: a message each way. With -cpu 1
-// its time is near that of the CPU.
+// BenchmarkEcho measures the round trip of a compressed message in memory, for both
+// peers together, and the cost of counting one message in each direction at one peer.
+// With -cpu 1 the time is close to the CPU time.
 func BenchmarkEcho(b *testing.B) {
 	all := corpus()
 	for _, name := range []string{"text", "json"} {
@@ -36,7 +36,7 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// countMaskedInPlace takes the payload for masked by a key of zeros.
+// countMaskedInPlace counts p as a payload that is masked with a key of zeros.
 func countMaskedInPlace(c *deflate.Counter, payload []byte) {
 	c.Reset()
 	c.FeedMasked(payload, [4]byte{}, 0)

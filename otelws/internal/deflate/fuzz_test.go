@@ -7,7 +7,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/deflate"
 )
 
-// FuzzCounter holds the Counter against compress/flate, on any bytes.
+// FuzzCounter compares the Counter with compress/flate on any bytes.
 func FuzzCounter(f *testing.F) {
 	for _, m := range messages {
 		f.Add([]byte(m.payload))
@@ -22,8 +22,8 @@ func FuzzCounter(f *testing.F) {
 	})
 }
 
-// FuzzCompressed counts what compress/flate makes of any data at any level, with
-// a flush in the middle, fed in two masked pieces.
+// FuzzCompressed compresses any data at any level, with a flush in the middle, and
+// feeds the result in two masked pieces.
 func FuzzCompressed(f *testing.F) {
 	f.Add([]byte("to be or not to be"), 1, uint(5), uint(3), uint(1))
 	c := new(deflate.Counter)

@@ -6,8 +6,8 @@ const codeBits = 7
 // codeOrder is the order of the code lengths of that alphabet (RFC 1951 section 3.2.7).
 var codeOrder = [...]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
-// codeProto is entries of stream.codes without their codes: the symbol above
-// the 3 bits for the code's length.
+// codeProto has the entries of stream.codes without their codes: the symbol, above 3
+// bits for the length of its code.
 var codeProto = func() (p [len(codeOrder)]uint8) {
 	for i := range p {
 		p[i] = uint8(i) << 3
@@ -15,7 +15,7 @@ var codeProto = func() (p [len(codeOrder)]uint8) {
 	return p
 }()
 
-// sizes reads how many code lengths a dynamic block has (RFC 1951 section
+// sizes reads the numbers of code lengths in a dynamic block (RFC 1951 section
 // 3.2.7).
 func (s *stream) sizes(in *input) bool {
 	in.fill()
@@ -55,7 +55,7 @@ func (s *stream) codeLengths(in *input) bool {
 }
 
 // symbolLengths reads the code lengths of the literal/length and the distance
-// alphabet, which are one sequence.
+// alphabet. They form one sequence.
 func (s *stream) symbolLengths(in *input) bool {
 	end := s.nlit + s.ndist
 	for s.index < end {

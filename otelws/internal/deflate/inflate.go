@@ -1,28 +1,29 @@
 package deflate
 
-// Inflater inflates one message at a time into a Window, and keeps its first bytes.
-// It takes about 7 KiB, none of which is needed between messages. It must not be
-// copied, and is not safe for concurrent use.
+// Inflater decompresses one message at a time into a Window, and keeps the first
+// bytes of the output. It takes about 7 KiB, but only during a message. It must not
+// be copied, and is not safe for concurrent use.
 type Inflater struct {
 	stream
 	window *Window
-	start  uint64 // of the message in the window
-	want   uint64 // where the prefix ends
+	start  uint64 // position in the window at which the message begins
+	want   uint64 // position at which the prefix ends
 	prefix []byte
-	kept   bool // the prefix is whole
-	whole  bool // the message is inflated also after that
+	kept   bool // the prefix is complete
+	whole  bool // decompress the message beyond the prefix
 
-	out    func([]byte) // nil where nobody wants all of it
-	passed uint64       // how far out has it
+	out    func([]byte) // receives the output; may be nil
+	passed uint64       // position up to which out has the output
 
-	codes   *symbolTable // of the current block
+	codes   *symbolTable // codes of the current block
 	dynamic symbolTable
 }
 
-// Reset makes the Inflater ready for a message whose output goes into w. Its first
-// bytes, up to the capacity of prefix, go there. The rest of it is inflated only
-// where rest is true, as the messages after it need it that copy from the window.
-// What NewWindow was given must be at least that capacity.
+// Reset prepares the Inflater for a message whose output goes into w. The first bytes
+// of the output also go into prefix, up to its capacity. If rest is false, the
+// Inflater stops there. If rest is true, it decompresses the whole message, because
+// later messages may copy from it. The prefix of NewWindow must have been at least
+// the capacity of prefix.
 func (f *Inflater) Reset(w *Window, prefix []byte, rest bool) {
 	f.reset()
 	f.window, f.prefix, f.whole, f.kept = w, prefix[:0], rest, false
@@ -30,24 +31,24 @@ func (f *Inflater) Reset(w *Window, prefix []byte, rest bool) {
 	f.want = w.n + uint64(cap(prefix))
 }
 
-// PassTo has out called with all output of the message, part by part, each valid
-// until out returns. It is called after Reset.
+// PassTo makes the Inflater pass all output of the message to out, in parts. A part
+// is valid until out returns. Call PassTo after Reset.
 func (f *Inflater) PassTo(out func([]byte)) { f.out = out }
 
-// FeedMasked reads the next bytes of the message's payload, as Counter.FeedMasked
-// does.
+// FeedMasked reads the next part of the message's payload, like Counter.FeedMasked.
 func (f *Inflater) FeedMasked(p []byte, key [4]byte, offset int64) {
 	f.feed(p, keyAt(key, offset))
 }
 
-// Prefix returns the first bytes of the message. full says whether there are as many
-// as were asked for; else, before Finish, it may go on.
+// Prefix returns the first bytes of the message. full reports whether the prefix has
+// its full capacity. If not, it may still grow until Finish.
 func (f *Inflater) Prefix() (prefix []byte, full bool) { return f.prefix, f.kept }
 
-// Size is how many bytes of the message have been inflated.
+// Size returns the number of decompressed bytes of the message.
 func (f *Inflater) Size() uint64 { return f.window.n - f.start }
 
-// Finish ends the message. It says whether all that was inflated was valid.
+// Finish ends the message. It reports whether everything that was decompressed was
+// valid.
 func (f *Inflater) Finish() (ok bool) {
 	if !f.ended() {
 		f.feed(tail[:], 0)
@@ -59,10 +60,10 @@ func (f *Inflater) Finish() (ok bool) {
 	return f.betweenBlocks()
 }
 
-// Release has the Inflater let go of its Window, until Reset.
+// Release removes the reference to the Window, until the next Reset.
 func (f *Inflater) Release() { f.window, f.out = nil, nil }
 
-// keep keeps the prefix, as far as it has come.
+// keep copies the available part of the prefix.
 func (f *Inflater) keep() {
 	if f.kept {
 		return
@@ -81,7 +82,7 @@ func (f *Inflater) feed(p []byte, key uint64) {
 	f.buf, f.nbuf = in.buf, in.n
 }
 
-// take takes what has come from the window.
+// take processes the new output in the window.
 func (f *Inflater) take() {
 	if f.window.n >= f.want {
 		f.keep()
@@ -114,7 +115,8 @@ func (f *Inflater) step(in *input) bool {
 	return f.header(in)
 }
 
-// until is where inflating stops for take. A match may go beyond.
+// until returns the position at which decompression pauses for take. A match may
+// exceed it.
 func (f *Inflater) until() uint64 {
 	until := ^uint64(0)
 	if !f.kept {
@@ -141,12 +143,12 @@ func (f *Inflater) storedData(in *input) bool {
 		f.stored--
 	}
 	if f.stored > 0 {
-		return true // to be called again, for the rest
+		return true // the caller calls again for the rest
 	}
 	return f.endBlock(in)
 }
 
-// symbols reads the data of a block with Huffman codes.
+// symbols reads data that is encoded with Huffman codes.
 func (f *Inflater) symbols(in *input) bool {
 	w, t, until := f.window, f.codes, f.until()
 	for w.n < until {
@@ -189,8 +191,8 @@ func (f *Inflater) symbols(in *input) bool {
 	return true
 }
 
-// extended is the least number of a symbol's, and how many bits add to it (RFC 1951
-// section 3.2.5).
+// extended is the base value of a length or distance symbol, and the number of its
+// extra bits (RFC 1951 section 3.2.5).
 type extended struct {
 	base  uint16
 	extra uint8
@@ -213,9 +215,9 @@ var distances = func() (all [maxDist]extended) {
 	return all
 }()
 
-// symbolTable is the two codes of a block. It is looked up as a table is, and an
-// entry has the symbol above the 4 bits for the code's length, which is 0 for what
-// is no code, and is 15 in entryLong.
+// symbolTable has the two codes of a block, indexed like table. An entry has the
+// symbol, above 4 bits for the length of its code. The length is 0 for an invalid
+// code, and 15 for entryLong.
 type symbolTable struct {
 	lit  [1 << litBits]uint16
 	dist [1 << distBits]uint16
@@ -238,7 +240,7 @@ var symbolProto = func() (p [maxLit + 2]uint16) {
 	return p
 }()
 
-// fixedSymbols is the table of blocks with fixed codes.
+// fixedSymbols is the table for blocks with fixed codes.
 var fixedSymbols = func() *symbolTable {
 	lit, dist := fixedLengths()
 	t := new(symbolTable)
@@ -263,12 +265,12 @@ func (t *symbolTable) init(lit, dist []uint8) bool {
 }
 
 // symbol returns the literal/length symbol whose code is next in buf, and the length
-// of that code, 0 where there is none.
+// of that code. The length is 0 if the code is invalid.
 func (t *symbolTable) symbol(buf uint64) (symbol uint16, n uint) {
 	return entrySymbol(t.lit[buf&litMask], &t.litCode, t.litSorted[:], buf, litBits)
 }
 
-// distance is symbol for a distance.
+// distance is like symbol, for the distance code.
 func (t *symbolTable) distance(buf uint64) (symbol uint16, n uint) {
 	return entrySymbol(t.dist[buf&distMask], &t.distCode, t.distSorted[:], buf, distBits)
 }

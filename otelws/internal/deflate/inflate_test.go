@@ -12,8 +12,8 @@ import (
 
 const prefixSize = 512
 
-// conversation compresses messages by one writer, whose window goes on from one to
-// the next.
+// conversation compresses messages with one writer, which keeps its window between
+// messages.
 func conversation(tb testing.TB, level int, messages [][]byte) (payloads [][]byte) {
 	tb.Helper()
 	var b bytes.Buffer
@@ -46,8 +46,8 @@ func inflated(f *deflate.Inflater, w *deflate.Window, payload []byte, size, step
 	return prefix, f.Size(), ok
 }
 
-// Messages that copy from those before them are inflated, in whatever pieces they
-// come, and whichever window they have.
+// Messages that copy from earlier messages are decompressed correctly, for all sizes
+// of pieces and of windows.
 func TestInflateTakeover(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for name, data := range corpus() {
@@ -77,7 +77,7 @@ func TestInflateTakeover(t *testing.T) {
 	}
 }
 
-// Where messages stand alone, no more is inflated than the prefix needs.
+// Without context takeover, the Inflater decompresses no more than the prefix needs.
 func TestInflatePrefixAlone(t *testing.T) {
 	f, w := new(deflate.Inflater), deflate.NewWindow(8, prefixSize)
 	for name, data := range corpus() {
@@ -125,8 +125,8 @@ func TestInflateAllocations(t *testing.T) {
 	}
 }
 
-// FuzzInflater holds the Inflater against compress/flate, on any bytes, behind any
-// message before.
+// FuzzInflater compares the Inflater with compress/flate, on any bytes after any
+// earlier message.
 func FuzzInflater(f *testing.F) {
 	for _, m := range messages {
 		f.Add([]byte("Hello"), []byte(m.payload), 3, 100)
@@ -150,7 +150,7 @@ func FuzzInflater(f *testing.F) {
 	})
 }
 
-// inflateBehind is inflate for the output, of a payload behind that of others.
+// inflateBehind returns the output of a payload that follows earlier payloads.
 func inflateBehind(before, payload []byte) (out []byte, ok bool) {
 	const tail = "\x00\x00\xff\xff"
 	if out, ok := readBehind(before, payload); ok {
@@ -178,8 +178,8 @@ func readBehind(before, p []byte) (out []byte, ok bool) {
 	}
 }
 
-// All of a message is passed on, in order, whatever its window, its parts and how far
-// its matches reach.
+// The Inflater passes on the whole output in order, for all windows, parts and match
+// distances.
 func TestInflatePassTo(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for name, data := range corpus() {

@@ -6,26 +6,27 @@ import (
 	"io"
 )
 
-// maxOutput is where reading ends: a few KiB inflate to many MiB.
+// maxOutput limits the output, because a few KiB can decompress to many MiB.
 const maxOutput = 16 << 20
 
-// window is one before which no distance reaches.
+// window is a preset dictionary. No match can begin before it.
 var window = make([]byte, 32<<10)
 
-// inflate is what compress/flate makes of a message's payload. ok says whether
-// it is valid, and whole as Counter.Finish has it.
+// inflate decompresses a message's payload with compress/flate. ok reports whether it
+// is valid, as Counter.Finish does.
 func inflate(payload []byte) (n int64, ok bool) {
 	const tail = "\x00\x00\xff\xff"
 	if n, ok := read(payload); ok {
 		return n, true // it ends with a final block
 	}
-	// Another two final blocks are read as such where blocks end on a byte.
+	// If both of these final blocks can follow, the payload and its tail end between
+	// two blocks, on a byte.
 	n, ok = read(append(bytes.Clone(payload), tail+"\x03\x00"...))
 	m, ok2 := read(append(bytes.Clone(payload), tail+"\x01\x00\x00\xff\xff"...))
 	return n, ok && ok2 && n == m
 }
 
-// read reads streams up to the end of the bytes.
+// read reads consecutive streams until the end of the bytes.
 func read(p []byte) (n int64, ok bool) {
 	if len(p) == 0 {
 		return 0, false

@@ -86,7 +86,7 @@ var distProto = func() (p [maxDist + 2]uint8) {
 	return p
 }()
 
-// fixedLengths are the code lengths of blocks with fixed codes (RFC 1951 section
+// fixedLengths returns the code lengths of blocks with fixed codes (RFC 1951 section
 // 3.2.6).
 func fixedLengths() (lit [maxLit + 2]uint8, dist [maxDist + 2]uint8) {
 	for i := range lit {
@@ -107,7 +107,7 @@ func fixedLengths() (lit [maxLit + 2]uint8, dist [maxDist + 2]uint8) {
 	return lit, dist
 }
 
-// fixed is the table of those.
+// fixed is the table for blocks with fixed codes.
 var fixed = func() *table {
 	lit, dist := fixedLengths()
 	t := new(table)
@@ -217,9 +217,9 @@ func (c *code) long(buf uint64, n uint32) (index int, length uint32) {
 	return int(v>>(maxLength-n)) + int(c.delta[n&maxLength]), n
 }
 
-// fill makes a table that is looked up by the next bits of the input. The entry
-// of a code is that of its symbol in proto, and unit for each of its bits. What
-// no code begins as short as the table is wide has the entry rest.
+// fill fills a table that is indexed by the next bits of the input. The entry of a
+// code is the entry of its symbol in proto, plus unit for each bit of the code. Bits
+// that begin no code short enough for the table get the entry rest.
 func fill[E uint8 | uint16 | uint32](table []E, c *code, sorted []uint16, proto []E, unit, rest E) {
 	table[0] = rest
 	next := 0

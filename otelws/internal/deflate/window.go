@@ -5,16 +5,16 @@ import "math/bits"
 // maxMatch is the longest match (RFC 1951 section 3.2.5).
 const maxMatch = 258
 
-// Window is the end of the output of an Inflater: what the matches that come next
-// may copy. It outlives a message where the sender takes its context over to the
-// next (RFC 7692 section 7.1.1).
+// Window holds the end of the output of an Inflater, because later matches may copy
+// from it. With context takeover (RFC 7692 section 7.1.1), it is kept between
+// messages.
 type Window struct {
-	ring []byte // a power of two
-	n    uint64 // bytes ever written
+	ring []byte // its length is a power of two
+	n    uint64 // number of bytes written so far
 }
 
-// NewWindow returns a Window of 1<<bits bytes, and of more where prefix bytes of a
-// message are to be kept.
+// NewWindow returns a Window of at least 1<<windowBits bytes. It is larger if a
+// prefix of this length needs more.
 func NewWindow(windowBits, prefix int) *Window {
 	size := uint(prefix + maxMatch)
 	return &Window{ring: make([]byte, max(1<<windowBits, 1<<bits.Len(size-1)))}
@@ -30,8 +30,8 @@ func (w *Window) put(b byte) {
 	w.n++
 }
 
-// copy copies what was written distance bytes ago. It returns false where there is
-// no such byte.
+// copy appends bytes that were written distance bytes ago. It returns false if there
+// are no such bytes.
 func (w *Window) copy(distance uint64, length int) bool {
 	if distance > min(w.n, uint64(len(w.ring))) {
 		return false
@@ -39,7 +39,7 @@ func (w *Window) copy(distance uint64, length int) bool {
 	from, to := w.at(w.n-distance), w.at(w.n)
 	w.n += uint64(length)
 	if max(from, to)+length <= len(w.ring) {
-		// What is copied can be copied in turn: it repeats itself.
+		// A copy may overlap its own output, which then repeats.
 		for have := int(distance); length > 0; have *= 2 {
 			n := copy(w.ring[to:to+min(length, have)], w.ring[from:])
 			to += n
@@ -56,13 +56,13 @@ func (w *Window) copy(distance uint64, length int) bool {
 	return true
 }
 
-// read reads the bytes from n on.
+// read copies the bytes from position n on.
 func (w *Window) read(dst []byte, n uint64) {
 	k := copy(dst, w.ring[w.at(n):])
 	copy(dst[k:], w.ring)
 }
 
-// pass passes what was written from n on to out.
+// pass calls out with the bytes from position n on.
 func (w *Window) pass(n uint64, out func([]byte)) {
 	from, to := w.at(n), w.at(n)+int(w.n-n)
 	out(w.ring[from:min(to, len(w.ring))])

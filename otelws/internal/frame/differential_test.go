@@ -23,14 +23,14 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// reading is what a reader made of a stream.
+// reading is the result of reading a stream.
 type reading struct {
 	events []string
-	failed bool // on a violation of the protocol, as against the end of the stream
+	failed bool // a violation of the protocol ended the reading, not the end of the stream
 }
 
-// parse reads a stream that comes in pieces. Where a piece is a whole message,
-// Whole and Next have to agree on it.
+// parse reads a stream in pieces with the parser. If a piece is a complete message,
+// Whole and Next must agree on it.
 func parse(client bool, rsv byte, pieces ...[]byte) (r reading, err frame.Error) {
 	p := frame.New(client, rsv)
 	for _, b := range pieces {
@@ -55,8 +55,8 @@ func parse(client bool, rsv byte, pieces ...[]byte) (r reading, err frame.Error)
 	return r, err
 }
 
-// fragment is the event of a frame that ends no message, which
-// coder/websocket's API does not show.
+// fragment is the event of a frame that does not complete a message. The API of
+// coder/websocket does not show such frames.
 const fragment = "fragment"
 
 func event(f *frame.Frame) string {
@@ -70,11 +70,11 @@ func event(f *frame.Frame) string {
 	return fmt.Sprintf("message of %d", f.Message)
 }
 
-// errEnd ends a stream. It is not io.EOF, which coder/websocket 1.8.15 takes
-// for the end of the message where no byte of a claimed payload has come.
+// errEnd ends a stream. It is not io.EOF, because coder/websocket 1.8.15 treats
+// io.EOF as the end of a message if no byte of the payload has arrived.
 var errEnd = errors.New("end of stream")
 
-// transport is one that holds what the peer has sent, and takes what is written.
+// transport returns the peer's bytes, and discards what is written.
 type transport struct {
 	net.Conn
 	io.Reader
@@ -91,8 +91,8 @@ func (t transport) Read(p []byte) (int, error) {
 func (t transport) Write(p []byte) (int, error) { return len(p), nil }
 func (t transport) Close() error                { return nil }
 
-// read is what coder/websocket makes of a stream that a client (or else a
-// server) sent.
+// read reads a stream with coder/websocket. A client sent it if client is true,
+// otherwise a server.
 func read(t *testing.T, client bool, mode websocket.CompressionMode, stream []byte) (r reading, invalidClose bool) {
 	t.Helper()
 	ping := func(_ context.Context, p []byte) bool {
@@ -170,7 +170,7 @@ func dial(t transport, opts *websocket.DialOptions) (*websocket.Conn, error) {
 	return c, err
 }
 
-// switching is a server that agrees to everything and then sends the stream.
+// switching is a server that accepts every offer and then sends the stream.
 type switching struct{ transport }
 
 func (s switching) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -185,9 +185,9 @@ func (s switching) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: h, Body: s.transport, Request: r}, nil
 }
 
-// FuzzParser holds the parser against coder/websocket's reading of the same
-// stream, and against itself for every way to split the stream in two and for
-// the stream byte by byte.
+// FuzzParser compares the parser with coder/websocket on the same stream. It also
+// compares the parser with itself for each split of the stream in two, and for the
+// stream byte by byte.
 func FuzzParser(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(true, s.masked())
@@ -202,13 +202,13 @@ func FuzzParser(f *testing.F) {
 		got, err := parse(client, 0, stream)
 		compareSplits(t, client, stream, got)
 		if err == frame.Masking && !client {
-			return // coder/websocket takes masked frames from a server
+			return // coder/websocket accepts masked frames from a server
 		}
-		if got.failed { // the parser may fail before the header is whole
+		if got.failed { // the parser may fail before the header is complete
 			stream = append(slices.Clip(stream), make([]byte, 12)...)
 		}
 		want, invalidClose := read(t, client, websocket.CompressionDisabled, stream)
-		if invalidClose { // the code is not the parser's to judge
+		if invalidClose { // the parser does not judge close codes
 			want.failed = false
 			last := got.events[len(got.events)-1]
 			if !strings.HasPrefix(last, fmt.Sprintf("%x ", frame.Close)) {
@@ -239,10 +239,9 @@ func compareSplits(t *testing.T, client bool, stream []byte, whole reading) {
 	}
 }
 
-// FuzzCompressed holds the parser against coder/websocket with
-// permessage-deflate negotiated. A payload that does not inflate ends the
-// latter's reading and not the parser's, so that what it read is a beginning of
-// what the parser read.
+// FuzzCompressed compares the parser with coder/websocket with permessage-deflate.
+// coder/websocket stops at a payload that does not decompress, and the parser does
+// not. So the events of coder/websocket are the beginning of the parser's events.
 func FuzzCompressed(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s.masked())
@@ -260,7 +259,7 @@ func FuzzCompressed(f *testing.F) {
 	})
 }
 
-// kinds are the events without what differs by compression.
+// kinds returns the events without the sizes, which compression changes.
 func kinds(r reading) (all []string) {
 	for _, e := range r.events {
 		if e == fragment {

@@ -48,8 +48,8 @@ type Frame struct {
 	// It is -1 if the frame does not complete a message.
 	Message int64
 
-	// Decoded and Kind are what the Inspector gave for that message. Decoded is
-	// negative where it gave none.
+	// Decoded and Kind are the results of the Inspector for that message. Decoded is
+	// negative if there is no result.
 	Decoded int64
 	Kind    int32
 
@@ -58,18 +58,18 @@ type Frame struct {
 	payload []byte
 }
 
-// Inspector looks into messages, one after the other.
+// Inspector inspects messages, one after the other.
 type Inspector interface {
-	// Whole looks into a message that is one frame, with no RSV bit and with size
-	// bytes of payload. It returns Frame.Kind.
+	// Whole inspects a message that is one frame without RSV bits, with a payload of
+	// size bytes. It returns Frame.Kind.
 	Whole(frame []byte, size int) (kind int32)
 
-	// Begin begins a message whose first frame begins with the byte first.
+	// Begin starts a message. first is the first byte of its first frame.
 	Begin(first byte)
 
-	// Payload passes the next bytes of it, as they stand in a frame masked with key
-	// (zeros where it is not masked), of whose payload offset bytes came before. They
-	// are neither kept nor changed.
+	// Payload passes the next payload bytes of the message. They are masked with key,
+	// which is zero in unmasked frames, and offset payload bytes of the same frame
+	// came before. Payload must not keep or change b.
 	Payload(b []byte, key [4]byte, offset int64)
 
 	// End ends the message. It returns Frame.Decoded and Frame.Kind.
@@ -124,17 +124,17 @@ type pieces struct {
 	header     [maxHeader]byte
 	headerLen  uint8
 	payloadLen uint8
-	payload    [MaxControlPayload]byte // of a control frame
+	payload    [MaxControlPayload]byte // payload of a control frame
 }
 
 type inspected struct {
 	Inspector
-	all    bool   // messages without an RSV bit too
+	all    bool   // also inspect messages without RSV bits
 	length uint64 // payload bytes of the current frame
 }
 
-// New returns a Parser for the frames of a client, or else of a server. rsv are the allowed RSV
-// bits.
+// New returns a Parser for the frames of a client if client is true, and of a server
+// otherwise. rsv are the allowed RSV bits.
 func New(client bool, rsv byte) Parser {
 	p := Parser{rsv: rsv, whole: rsv}
 	if client {
@@ -143,19 +143,18 @@ func New(client bool, rsv byte) Parser {
 	return p
 }
 
-// Inspect has i look into the messages with an RSV bit, or else into all, in the
-// order in which they pass.
+// Inspect makes i inspect the messages with an RSV bit, or all messages if all is
+// true, in their order.
 func (p *Parser) Inspect(i Inspector, all bool) {
 	p.inspected = &inspected{Inspector: i, all: all, length: p.remaining}
 	p.whole = 0
 }
 
-// InspectInOrder has Whole find nothing, so that the Inspector is given all messages
-// by Begin, Payload and End, one after the other.
+// InspectInOrder makes Whole accept no message. So the Inspector gets all messages in
+// order, through Begin, Payload and End.
 func (p *Parser) InspectInOrder() { p.whole = 0xff }
 
-// Clone returns a Parser that goes on from where p stands, independently of it
-// and without its Inspector.
+// Clone returns an independent Parser with the same state, but without the Inspector.
 func (p *Parser) Clone() Parser {
 	c := *p
 	c.pieces, c.inspected = nil, nil

@@ -48,8 +48,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A length that a frame only claims must not be counted: the message does not
-// end. Lengths that add up past int64 must not overflow.
+// A claimed length is not counted until the message ends. Lengths whose sum exceeds
+// int64 must not overflow.
 func TestClaimedLength(t *testing.T) {
 	p := frame.New(true, 0)
 	b := stream{{first: fin | binaryFrame, payload: "some", claim: math.MaxInt64}}.masked()
@@ -58,8 +58,7 @@ func TestClaimedLength(t *testing.T) {
 	}
 }
 
-// Whole knows the messages of one frame with the shortest header, and nothing
-// else for one.
+// Whole accepts exactly the messages of one frame with the shortest header.
 func TestWhole(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 4, 125, 126, 127, 255, 256, 4096, 65535, 65536} {
 		for _, opcode := range []byte{text, binaryFrame} {
@@ -128,7 +127,7 @@ func TestNextDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// unmasker is an Inspector that has the payloads of the messages.
+// unmasker is an Inspector that records the payloads of messages.
 type unmasker struct {
 	open []byte
 	all  []string
@@ -159,8 +158,8 @@ func (u *unmasker) End() (decoded int64, kind int32) {
 	return int64(100 + len(u.all)), int32(len(u.all))
 }
 
-// An Inspector is given the payloads of compressed messages and no others, or else
-// of all, however the bytes are split.
+// An Inspector gets the payloads of compressed messages only, or of all messages, for
+// each split of the bytes.
 func TestInspector(t *testing.T) {
 	const rsv1 = frame.RSV1
 	s := stream{

@@ -9,8 +9,8 @@ import (
 type part struct {
 	first   byte // FIN, RSV and opcode
 	payload string
-	claim   uint64 // a length other than that of the payload
-	wide    int    // bytes of the length, where not the fewest
+	claim   uint64 // claimed length, if it differs from the payload's
+	wide    int    // number of length bytes, if not the minimum
 }
 
 type stream []part

@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
-// What a peer chose is cut, in memory of its own.
+// Text that a peer chose is cut and copied.
 func TestAttributeLimit(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	c := span.NewSource(span.Scope{}, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), carriers, false, nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
-// uncomparable is a provider whose type can be compared and whose value cannot.
+// uncomparable is a provider whose type is comparable but whose value is not.
 type uncomparable struct{ trace.TracerProvider }
 
 type tagged struct {
@@ -34,7 +34,7 @@ const (
 	traceparent = "00-" + traceID + "-b7ad6b7169203331-01"
 )
 
-// A context travels on through a process that records no spans.
+// A process that records no spans still propagates the context.
 func TestPropagationWithoutSpans(t *testing.T) {
 	both := propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 	c := span.NewSource(span.Scope{}, noop.NewTracerProvider(), both, true, nil)
@@ -50,7 +50,7 @@ func TestPropagationWithoutSpans(t *testing.T) {
 			t.Errorf("%s: the handler has %v", name, sc)
 		}
 
-		// A gateway's.
+		// The request of a gateway.
 		out := httptest.NewRequest(http.MethodGet, "/ws", nil).WithContext(passed.Context())
 		span, dialed := c.Dial(out)
 		if got := dialed.Header.Get("Traceparent"); span != nil || got != traceparent || out.Header.Get("Traceparent") != "" {
@@ -71,7 +71,7 @@ func TestPropagationWithoutSpans(t *testing.T) {
 		t.Errorf("the backend has the baggage %q", dialed.Header.Get("Baggage"))
 	}
 
-	// Where there is nothing to pass on, nothing is copied.
+	// Without a context to propagate, nothing is copied.
 	if _, passed := c.Accept(r); passed != r {
 		t.Error("the request was copied for the handler")
 	}

@@ -19,7 +19,7 @@ import (
 
 var carriers = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 
-// carrying is a request whose client names a trace to be sampled.
+// carrying returns a request whose client names a sampled trace.
 func carrying(path string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.Header.Set("Traceparent", traceparent)
@@ -30,12 +30,12 @@ func carrying(path string) *http.Request {
 
 func isPublic(r *http.Request) bool {
 	if r.URL.Path == "/panics" {
-		panic("a mistake of the application's")
+		panic("a mistake of the application")
 	}
 	return r.URL.Path == "/public"
 }
 
-// The context of a public request is a link, and decides nothing.
+// The context of a public request becomes a link, and does not affect sampling.
 func TestPublicEndpoint(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	sampler := sdktrace.ParentBased(sdktrace.AlwaysSample(), sdktrace.WithRemoteParentSampled(sdktrace.NeverSample()))
@@ -77,7 +77,7 @@ func TestPublicEndpoint(t *testing.T) {
 	}
 }
 
-// A middleware has decided before, and its span is the parent.
+// If a middleware has started a span, that span is the parent.
 func TestPublicEndpointWithinSpan(t *testing.T) {
 	tp := sdktrace.NewTracerProvider()
 	ctx, outer := tp.Tracer("middleware").Start(context.Background(), "outer")
@@ -88,7 +88,7 @@ func TestPublicEndpointWithinSpan(t *testing.T) {
 	}
 }
 
-// Without spans, nothing of a public client's travels on.
+// Without spans, no context of a public client is propagated.
 func TestPublicEndpointWithoutSpans(t *testing.T) {
 	c := span.NewSource(span.Scope{}, noop.NewTracerProvider(), carriers, true, isPublic)
 	_, passed := c.Accept(carrying("/public"))

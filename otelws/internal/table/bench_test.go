@@ -11,8 +11,8 @@ import (
 
 type element struct{ table.Entry }
 
-// BenchmarkAll is one look at 100,000 elements, and how long an opening and a close
-// take meanwhile: what they wait for is the lock of a shard.
+// BenchmarkAll iterates over 100,000 elements. It also reports how long an opening
+// and a close wait for the lock of a shard in the meantime.
 func BenchmarkAll(b *testing.B) {
 	var t table.Table[*element]
 	for range 100_000 {

@@ -11,7 +11,8 @@ type element struct {
 	n int
 }
 
-// What is in the table is what was added and not removed, and All yields each once.
+// The table contains the elements that were added and not removed, and All yields
+// each of them once.
 func TestTable(t *testing.T) {
 	var all Table[*element]
 	in := make(map[*element]bool)

@@ -24,8 +24,8 @@ func (t *timer) Fire() {
 	}
 }
 
-// Timers fire when they are due, or up to two ticks later, however far away that is
-// and however many there are.
+// Timers fire when they are due, or up to two ticks later, for all delays and numbers
+// of timers.
 func TestWheelFires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const tick = 10 * time.Millisecond
@@ -52,7 +52,7 @@ func TestWheelFires(t *testing.T) {
 	})
 }
 
-// A Timer may be set again when it fires, and the wheel runs on.
+// A Timer may be set again in Fire, and the wheel keeps running.
 func TestWheelAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(time.Second)
@@ -74,7 +74,7 @@ func TestWheelAgain(t *testing.T) {
 	})
 }
 
-// A wheel whose Timers are all stopped ends within a tick, and may be used again.
+// A wheel ends within a tick after its last Timer was stopped, and may be used again.
 func TestWheelStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(time.Second)
@@ -89,7 +89,7 @@ func TestWheelStops(t *testing.T) {
 		if w.running || w.timers != 0 || w.stopped != 0 {
 			t.Errorf("running %v with %d timers, %d of them stopped", w.running, w.timers, w.stopped)
 		}
-		w.After(time.Minute, &a) // is stopped
+		w.After(time.Minute, &a) // stopped below
 		w.After(time.Minute, &c)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()

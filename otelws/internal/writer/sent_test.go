@@ -6,10 +6,11 @@ import (
 	"testing"
 )
 
-// embedding is a middleware's writer from before Unwrap.
+// embedding is a writer of a middleware that embeds the inner writer and has no
+// Unwrap.
 type embedding struct{ http.ResponseWriter }
 
-// unwrapping is one from after it.
+// unwrapping is a writer of a middleware with Unwrap.
 type unwrapping struct{ w http.ResponseWriter }
 
 func (u unwrapping) Header() http.Header         { return u.w.Header() }
@@ -20,7 +21,7 @@ func (e *endless) Unwrap() http.ResponseWriter   { return e }
 
 type endless struct{ http.ResponseWriter }
 
-// other has a field of that name which is none.
+// other has a field named ResponseWriter that is not an http.ResponseWriter.
 type other struct {
 	unwrapping
 	ResponseWriter string
@@ -28,12 +29,12 @@ type other struct {
 
 func (other) Unwrap() {}
 
-// hiding shows nothing of what is beneath it.
+// hiding gives no access to its inner writer.
 type hiding struct{ unwrapping }
 
 func (hiding) Unwrap() {}
 
-// serve calls f with the writer of a server.
+// serve calls f with the writer of net/http's server.
 func serve(tb testing.TB, f func(w http.ResponseWriter)) {
 	tb.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { f(w) }))
@@ -43,7 +44,7 @@ func serve(tb testing.TB, f func(w http.ResponseWriter)) {
 	}
 }
 
-// It fails where another version of net/http has renamed what Sent reads.
+// This test fails if a new version of net/http renames the fields that Sent reads.
 func TestSent(t *testing.T) {
 	wrappers := map[string]func(http.ResponseWriter) http.ResponseWriter{
 		"net/http's own":       func(w http.ResponseWriter) http.ResponseWriter { return w },
@@ -64,7 +65,7 @@ func TestSent(t *testing.T) {
 					if got, ok := Sent(wrap(w)); !ok || got != status {
 						t.Errorf("%s: got %d, %t, want %d", name, got, ok, status)
 					}
-					if status > 0 { // it is the same after Hijack
+					if status > 0 { // the status stays the same after Hijack
 						_, _, _ = http.NewResponseController(w).Hijack()
 					}
 				}

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// recorder takes note of which of its methods was called.
+// recorder records which of its methods were called.
 type recorder struct{ called string }
 
 func (r *recorder) Header() http.Header         { r.called = "Header"; return nil }
@@ -37,7 +37,8 @@ func (r *recorder) SetReadDeadline(time.Time) error      { r.called = "SetReadDe
 func (r *recorder) SetWriteDeadline(time.Time) error     { r.called = "SetWriteDeadline"; return nil }
 func (r *recorder) EnableFullDuplex() error              { r.called = "EnableFullDuplex"; return nil }
 
-// calls has a call of each method, which says whether w has it.
+// calls has a function for each method. It calls the method, and returns false if w
+// does not have it.
 var calls = map[string]func(w http.ResponseWriter) bool{
 	"Header":      func(w http.ResponseWriter) bool { w.Header(); return true },
 	"Write":       func(w http.ResponseWriter) bool { _, _ = w.Write(nil); return true },
@@ -68,8 +69,7 @@ func call[T any](f func(T)) func(http.ResponseWriter) bool {
 	}
 }
 
-// methodNames calls each method that w has, and holds it against what r was
-// called for.
+// methodNames calls each method that w has, and checks that r recorded the call.
 func methodNames(t *testing.T, w http.ResponseWriter, r *recorder) (names []string) {
 	t.Helper()
 	for name, call := range calls {
@@ -85,7 +85,8 @@ func methodNames(t *testing.T, w http.ResponseWriter, r *recorder) (names []stri
 	return names
 }
 
-// Each set of methods is had as it is, and each method calls its own.
+// A narrowed writer has exactly the methods of the writer beneath, and each calls the
+// right method.
 func TestNarrow(t *testing.T) {
 	always := []string{"Header", "Unwrap", "Write", "WriteHeader"}
 	optional := []string{"Flush", "FlushError", "Hijack", "CloseNotify", "ReadFrom", "WriteString", "Push", "WriteHeaderNow"}

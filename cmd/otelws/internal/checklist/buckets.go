@@ -11,22 +11,22 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// enough is the number of observations that it takes to judge buckets.
-const enough = 10
+// minObservations is the number of observations that a judgement needs.
+const minObservations = 10
 
-// distribution is the sum of a histogram's series. Counts are cumulative.
+// distribution is the sum of the series of a histogram. Counts are cumulative.
 type distribution struct {
 	name   string
 	bounds []float64 // without +Inf
 	counts []uint64
 	count  uint64
 	sum    float64
-	broken string // says what is impossible, or is empty
+	broken string // describes an impossible value, or is empty
 }
 
 func (d *distribution) mean() float64 { return d.sum / float64(d.count) }
 
-// distributions returns the WebSocket histograms, whatever their names.
+// distributions returns the histograms whose name mentions WebSockets.
 func distributions(s *subject) (all []distribution) {
 	for _, name := range s.now.Names() {
 		f := s.now.Families[name]
@@ -48,7 +48,7 @@ func newDistribution(name string, f *dto.MetricFamily) distribution {
 		for _, b := range h.GetBucket() {
 			n := b.GetCumulativeCount()
 			if n < last || n > h.GetSampleCount() {
-				d.broken = fmt.Sprintf("%s counts %d at le=%q: a cumulative count cannot fall, nor be above the total",
+				d.broken = fmt.Sprintf("%s counts %d at le=%q: a cumulative count cannot fall, or exceed the total",
 					series(name, m), n, number(b.GetUpperBound()))
 			}
 			last = n
@@ -81,28 +81,28 @@ func checkBuckets(_ context.Context, s *subject, i *Item) {
 	for _, d := range distributions(s) {
 		switch {
 		case d.broken != "":
-			i.add(Failed, d.broken, "Have each bucket count all observations up to its bound", d.name)
-		case strings.HasSuffix(d.name, idleName): // a silence may be of any length
-		case d.count < enough:
+			i.add(Failed, d.broken, "Each bucket must count all observations up to its bound", d.name)
+		case strings.HasSuffix(d.name, idleName): // a silence may have any length
+		case d.count < minObservations:
 			few = append(few, d.name)
 		default:
 			judged++
 			d.judge(i)
 		}
 	}
-	untold := ""
+	undecided := ""
 	if len(few) > 0 {
-		untold = fmt.Sprintf("fewer than %d observations in %s", enough, strings.Join(few, ", "))
+		undecided = fmt.Sprintf("fewer than %d observations in %s", minObservations, strings.Join(few, ", "))
 	}
 	switch {
-	case judged > 0 && untold != "":
-		i.ok("the buckets of %s tell observations apart; %s", several(judged, "histogram"), untold)
+	case judged > 0 && undecided != "":
+		i.ok("the buckets of %s distinguish the observations; %s", several(judged, "histogram"), undecided)
 	case judged > 0:
-		i.ok("the buckets of %s tell observations apart", several(judged, "histogram"))
-	case untold != "":
-		i.skip(untold)
+		i.ok("the buckets of %s distinguish the observations", several(judged, "histogram"))
+	case undecided != "":
+		i.skip(undecided)
 	case len(i.Findings) == 0:
-		i.skip("nothing was recorded yet")
+		i.skip("no histogram has an observation yet")
 	}
 }
 
@@ -123,15 +123,16 @@ func (d *distribution) judge(i *Item) {
 			d.count-within, d.count, d.name, number(last), number(d.mean())), d.advice(), d.name)
 	case d.counts[0] < d.count:
 	case usual:
-		// Messages are short, or pongs quick: the buckets are there for other days.
+		// Short messages or quick pongs are normal, and the usual buckets also cover
+		// the longer ones.
 	default:
 		i.add(Failed, fmt.Sprintf("all %d observations of %s are in its first bucket, up to %s (mean %s)",
 			d.count, d.name, number(first), number(d.mean())), d.advice(), d.name)
 	}
 }
 
-// advice suggests the conventional buckets if the mean is within them, and else
-// buckets around the mean.
+// advice suggests the conventional buckets if they contain the mean. Otherwise it
+// suggests buckets around the mean.
 func (d *distribution) advice() string {
 	mean, usual := d.mean(), conventional(d.name)
 	fits := func(v float64) bool { return len(usual) > 0 && v > usual[0] && v <= usual[len(usual)-1] }
@@ -151,8 +152,8 @@ func usualLast(usual []float64) float64 {
 	return usual[len(usual)-1]
 }
 
-// suggest spreads bounds around a mean: in steps of four for sizes, and in steps
-// of 1, 2.5 and 5 for others.
+// suggest returns bounds around a mean: powers of four for sizes, and steps of 1, 2.5
+// and 5 for other values.
 func suggest(mean float64, usual []float64) (bounds []float64) {
 	if !(mean > 0) || math.IsInf(mean, 1) {
 		return usual

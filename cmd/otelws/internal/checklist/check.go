@@ -9,31 +9,31 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// Options say what Run checks.
+// Options configures Run.
 type Options struct {
-	// Sources has one or two sources: addresses, files or "-" for standard input.
-	// Of two, the first is the older scrape.
+	// Sources are one or two addresses or files, or "-" for standard input. Of two
+	// sources, the first is the older scrape.
 	Sources []string
 	// Interval is the time between the two scrapes of a single address.
 	Interval time.Duration
-	// Idle says that the server has no connections, so that the gauge must be 0.
+	// Idle means that the server has no connections, so the gauge must be 0.
 	Idle bool
-	// WebSocket is the address of the WebSockets, and empty if it is unknown.
+	// WebSocket is the address of the WebSockets, or "" if it is unknown.
 	WebSocket string
 	// Client scrapes the addresses.
 	Client *scrape.Client
 }
 
-// subject has the scrapes that the items look at.
+// subject holds the scrapes that the items check.
 type subject struct {
 	Options
 	before *scrape.Scrape // nil if there is only one
 	now    *scrape.Scrape
-	roles  []string // the prefixes of the names
-	dotted []string // names that have been escaped
+	roles  []string // the prefixes of the metrics' names: ws_, ws_client_
+	dotted []string // names with dots, before escapeDots
 }
 
-// items are the checklist, in its order.
+// items is the checklist, in the order of the output.
 var items = []struct {
 	name string
 	asks string
@@ -41,19 +41,19 @@ var items = []struct {
 }{
 	{"scrape", "does the endpoint answer as Prometheus expects?", checkScrape},
 	{"series", "are the expected metrics there, with their types?", checkSeries},
-	{"runtime", "is there room for more file descriptors?", checkRuntime},
+	{"runtime", "are file descriptors left for more connections?", checkRuntime},
 	{"conservation", "is opened = active + closed, in every label set?", checkConservation},
 	{"idle", "with --idle: is the gauge at 0?", checkIdle},
 	{"counters", "did no counter go backwards between two scrapes?", checkCounters},
 	{"labels", "is every label bounded: no users, addresses, UUIDs?", checkLabels},
-	{"buckets", "do the buckets tell observations apart?", checkBuckets},
+	{"buckets", "do the buckets distinguish the observations?", checkBuckets},
 	{"units", "are times plausible as seconds?", checkUnits},
-	{"names", "do names follow the conventions of Prometheus?", checkNames},
-	{"silence", "do connections that end with 1006 differ in silence and age?", checkSilence},
+	{"names", "do names follow the Prometheus conventions?", checkNames},
+	{"silence", "do ends with 1006 show no limit on silence or age?", checkSilence},
 	{"exposure", "do the metrics have a port of their own, and a private address?", checkExposure},
 }
 
-// Help has a line for each item, and says what the item asks.
+// Help returns a line for each item with the question that it answers.
 func Help() string {
 	var b strings.Builder
 	for _, i := range items {
@@ -62,8 +62,8 @@ func Help() string {
 	return b.String()
 }
 
-// Run scrapes the sources and goes through the checklist. An error means that
-// there was nothing to check, and names the source.
+// Run scrapes the sources and checks all items. It returns an error if a source
+// cannot be read, or contains no WebSocket metrics.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	s := &subject{Options: o}
 	var err error
@@ -85,8 +85,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	target := scrape.Name(last)
-	if !about(s.now) {
-		return nil, fmt.Errorf("%s: none of its %s is about WebSockets, they are %s: is this the right address? Some libraries show a metric only after its first value",
+	if !hasWebSockets(s.now) {
+		return nil, fmt.Errorf("%s: none of its %s is about WebSockets. The names are %s. Is this the right address? Some libraries show a metric only after its first value",
 			target, several(len(s.now.Families), "metric"), prefixes(s.now))
 	}
 	s.dotted = escapeDots(s.now)

@@ -51,8 +51,8 @@ func text(t *testing.T, r *checklist.Report) string {
 	return b.String()
 }
 
-// sound is a scrape without any fault. A test replaces a part of it, so that each
-// file of testdata shows the effect of one fault.
+// sound is a scrape without faults. Each test replaces a part of it, so that each
+// golden file shows the effect of one fault.
 func sound(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/sound.txt")
@@ -73,7 +73,7 @@ func replaced(t *testing.T, text string, pairs ...string) string {
 	return text
 }
 
-// byKind is messages by kind, as a scrape has them.
+// byKind is the counter of messages by kind.
 func byKind(typ, label string, chat, other int) string {
 	return fmt.Sprintf("# HELP ws_messages_total Messages, by direction and kind.\n# TYPE ws_messages_total %s\n"+
 		"ws_messages_total{%[2]s=\"chat\",network_io_direction=\"receive\"} %[3]d\n"+
@@ -85,7 +85,7 @@ func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		idle   bool
-		before []string // replacements in an older scrape, nil for none
+		before []string // replacements in the older scrape; nil means there is none
 		now    []string
 		status checklist.Status
 	}{
@@ -139,7 +139,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// An endpoint of something else gets one line that asks about the address.
+// An endpoint without WebSocket metrics gets one line, which asks whether the address
+// is right.
 func TestOtherEndpoint(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node.txt")
 	write(t, path, replaced(t, sound(t), "ws_", "node_"))
@@ -154,7 +155,7 @@ func TestOtherEndpoint(t *testing.T) {
 	}
 }
 
-// The summary counts the lines, and no line is wider than asked.
+// The summary counts the lines, and no line is wider than the limit.
 func TestText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.txt")
 	write(t, path, replaced(t, sound(t), "ws_", "other_websocket_", "process_", "proc_"))
@@ -260,7 +261,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A public address is asked through a proxy, so that nothing leaves the machine.
+// A proxy stands in for the public address, so nothing leaves the machine.
 func TestPublicAddress(t *testing.T) {
 	body := sound(t)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// imbalance has the three values of a label set.
+// imbalance holds the values of one label set.
 type imbalance struct {
 	labels                 string
 	opened, active, closed float64
@@ -22,7 +22,7 @@ type imbalance struct {
 func (b imbalance) excess() float64 { return b.active + b.closed - b.opened }
 
 func checkConservation(_ context.Context, s *subject, i *Item) {
-	sets, untold := 0, ""
+	sets, undecided := 0, ""
 	for _, role := range s.roles {
 		active := role + "connections_active"
 		for _, m := range s.now.Families[active].GetMetric() {
@@ -32,9 +32,9 @@ func checkConservation(_ context.Context, s *subject, i *Item) {
 			}
 		}
 		descriptors(s, i, role)
-		now, n, without := imbalances(s.now, role)
-		if without != "" {
-			untold = "needs " + without
+		now, n, missing := imbalances(s.now, role)
+		if missing != "" {
+			undecided = "needs " + missing
 			continue
 		}
 		sets += n
@@ -47,34 +47,34 @@ func checkConservation(_ context.Context, s *subject, i *Item) {
 		}
 	}
 	if sets == 0 {
-		i.skip(untold)
+		i.skip(undecided)
 		return
 	}
 	i.ok("opened = active + closed holds in %s", several(sets, "label set"))
 }
 
-// report tells a drift from a scrape that was not taken at one instant. A drift
-// is in the older scrape too.
+// report adds a finding for b. It distinguishes a drift, which the older scrape shows
+// too, from values that the server did not read at the same time.
 func report(i *Item, role string, b imbalance, before map[string]imbalance, twice bool) {
 	old, had := before[b.labels]
 	why := fmt.Sprintf("opened %.0f is not active %.0f + closed %.0f: the difference is %.0f%s",
 		b.opened, b.active, b.closed, math.Abs(b.excess()), b.labels)
 	names := []string{role + "connections_active", role + "connections_opened_total", role + "connections_closed_total"}
 	if twice && (!had || math.Signbit(old.excess()) != math.Signbit(b.excess())) {
-		i.add(Warning, why+", in one of two scrapes only", "Check again. A difference that comes and goes means that the server does not read the three at one instant", names...)
+		i.add(Warning, why+", in one of two scrapes only", "Check again. A difference that comes and goes means that the server does not read the three metrics at the same time", names...)
 		return
 	}
-	advice := "Look for a path that counts an end twice, or one that never decrements the gauge (errors, timeouts, ends without a close frame)"
+	advice := "Look for code that counts an end twice, or that never decrements the gauge (errors, timeouts, ends without a close frame)"
 	if b.excess() < 0 {
-		advice = "Look for a path that decrements the gauge twice, or one that does not count an end (errors, timeouts and ends without a close frame are 1006)"
+		advice = "Look for code that decrements the gauge twice, or that does not count an end (count errors, timeouts and ends without a close frame as 1006)"
 	}
 	i.add(Failed, why, advice, names...)
 }
 
-// imbalances returns the label sets of a scrape that do not balance, and the
-// number of all sets. Where the three metrics have different labels, a set is
-// the labels that they share. Without one of the three it returns its name.
-func imbalances(s *scrape.Scrape, role string) (unbalanced map[string]imbalance, sets int, without string) {
+// imbalances returns the label sets that do not balance, and the number of all label
+// sets. It compares the sets by the labels that the three metrics share. missing
+// names a metric that the scrape does not contain.
+func imbalances(s *scrape.Scrape, role string) (unbalanced map[string]imbalance, sets int, missing string) {
 	parts := [3]string{role + "connections_opened_total", role + "connections_active", role + "connections_closed_total"}
 	var common []string
 	for n, part := range parts {
@@ -98,12 +98,12 @@ func imbalances(s *scrape.Scrape, role string) (unbalanced map[string]imbalance,
 			all[key] = b
 		}
 	}
-	sets = max(1, len(all)) // three metrics that are declared, and have no series yet
+	sets = max(1, len(all)) // all three metrics may be declared without a series
 	maps.DeleteFunc(all, func(_ string, b imbalance) bool { return b.excess() == 0 })
 	return all, sets, ""
 }
 
-// descriptors finds a gauge above the number of open files.
+// descriptors adds a finding if the gauge is greater than the number of open files.
 func descriptors(s *subject, i *Item, role string) {
 	active, _ := s.now.Sum(role + "connections_active")
 	open, ok := s.now.Sum("process_open_fds")
@@ -116,8 +116,8 @@ func descriptors(s *subject, i *Item, role string) {
 			return
 		}
 	}
-	i.add(Failed, fmt.Sprintf("the gauge shows %.0f connections, and the process has only %.0f open file descriptors", active, open),
-		"The gauge drifts. Decrement it on every path on which a connection ends", role+"connections_active", "process_open_fds")
+	i.add(Failed, fmt.Sprintf("the gauge shows %.0f connections, but the process has only %.0f open file descriptors", active, open),
+		"The gauge drifts. Decrement it for every end of a connection", role+"connections_active", "process_open_fds")
 }
 
 func checkIdle(_ context.Context, s *subject, i *Item) {
@@ -132,7 +132,7 @@ func checkIdle(_ context.Context, s *subject, i *Item) {
 			seen = true
 			if v := scrape.Value(m); v != 0 {
 				i.add(Failed, fmt.Sprintf("%s is %v on an idle server", series(name, m), v),
-					"Compare process_open_fds. If that is high too, the server holds sockets of clients that have left: close on every path of the handler. If not, the gauge drifts", name)
+					"Compare process_open_fds. If it is high too, the server keeps the sockets of clients that have left: close the connection on every return of the handler. Otherwise the gauge drifts", name)
 			}
 		}
 	}
@@ -143,7 +143,7 @@ func checkIdle(_ context.Context, s *subject, i *Item) {
 	i.ok("the gauge is at 0")
 }
 
-// labelNames are the labels of a family's series, without le and quantile.
+// labelNames returns the names of the labels of a family.
 func labelNames(f *dto.MetricFamily) []string {
 	names := map[string]bool{}
 	for _, m := range f.GetMetric() {
@@ -154,7 +154,7 @@ func labelNames(f *dto.MetricFamily) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// labelSet writes the labels for a message. It is empty without any label.
+// labelSet formats labels for a message. Without labels it returns "".
 func labelSet(m *dto.Metric, names []string) string {
 	if len(names) == 0 {
 		return ""
@@ -166,7 +166,7 @@ func labelSet(m *dto.Metric, names []string) string {
 	return " for {" + strings.Join(parts, ",") + "}"
 }
 
-// series writes a series as a scrape shows it.
+// series formats a series as in the text format.
 func series(name string, m *dto.Metric) string {
 	var parts []string
 	for _, l := range m.GetLabel() {

@@ -17,8 +17,8 @@ func checkCounters(_ context.Context, s *subject, i *Item) {
 	}
 	was, _ := s.before.Sum("process_start_time_seconds")
 	if is, _ := s.now.Sum("process_start_time_seconds"); is != was {
-		i.add(Warning, "the second scrape is of another process than the first, by process_start_time_seconds",
-			"If nothing was restarted, this address leads to several instances by turns. Scrape each instance at its own address, never a load balancer",
+		i.add(Warning, "process_start_time_seconds differs: the two scrapes come from different processes",
+			"If nothing was restarted, this address leads to several instances in turn. Scrape each instance at its own address, not at a load balancer",
 			"process_start_time_seconds")
 		return
 	}
@@ -45,10 +45,10 @@ func checkCounters(_ context.Context, s *subject, i *Item) {
 	}
 	slices.Sort(backwards)
 	if n := len(backwards); n > 0 {
-		i.add(Failed, enumerate(backwards), "A counter only goes up while its process lives. Either this value is a gauge, or the address leads to several instances by turns")
+		i.add(Failed, enumerate(backwards), "A counter must not decrease while its process runs. Either this metric is a gauge, or the address leads to several instances in turn")
 	}
 	if len(gone) > 0 {
-		i.add(Warning, "gone since the first scrape: "+enumerate(gone), "Keep a counter's series for as long as the process lives")
+		i.add(Warning, "gone since the first scrape: "+enumerate(gone), "Keep the series of a counter while the process runs")
 	}
 	i.ok("none of %s of counters and histograms went backwards", several(compared, "series"))
 }
@@ -60,7 +60,7 @@ func total(m *dto.Metric) float64 {
 	return scrape.Value(m)
 }
 
-// enumerate names at most three, and the number of the others.
+// enumerate returns at most three of the names, and the number of the others.
 func enumerate(all []string) string {
 	const most = 3
 	text := ""

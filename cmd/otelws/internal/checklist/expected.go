@@ -15,11 +15,11 @@ import (
 
 // expectation is a metric that a WebSocket server should have.
 type expectation struct {
-	name   string // without the prefix of its role
+	name   string // without the prefix for the role
 	typ    dto.MetricType
 	core   bool      // one of the five that every server should have
 	bounds []float64 // the conventional buckets
-	// notYet reports that nothing has happened that the metric counts. Many
+	// notYet reports whether nothing has happened that the metric counts. Many
 	// libraries show a metric only after its first value.
 	notYet func(s *scrape.Scrape, role string) bool
 	words  nearWords
@@ -57,7 +57,7 @@ var expected = []expectation{
 	{"protocol_errors_total", counter, false, nil, never, nearWords{}},
 }
 
-// optional are metrics that are there only where somebody asked for them.
+// optional are metrics that exist only if the user enabled them.
 var optional = []expectation{
 	{"messages_total", counter, false, nil, never, nearWords{}},
 	{"messages_size_bytes_total", counter, false, nil, never, nearWords{}},
@@ -68,12 +68,12 @@ const (
 	clientRole = "ws_client_"
 )
 
-// idleName is the metric of how long connections were silent before their end.
+// idleName is the histogram of the silence before the end of a connection.
 const idleName = "connection_idle_seconds"
 
 func never(*scrape.Scrape, string) bool { return false }
 
-// zero reports that a counter is there, and is 0 or has no sample.
+// zero returns a notYet function: the counter exists, and is 0 or has no series.
 func zero(name string) func(*scrape.Scrape, string) bool {
 	return func(s *scrape.Scrape, role string) bool {
 		n, _ := s.Sum(role + name)
@@ -86,14 +86,14 @@ func noneActive(s *scrape.Scrape, role string) bool {
 	return ok && n == 0
 }
 
-// noneEnded reports that all connections that were opened are still open.
+// noneEnded reports whether all opened connections are still open.
 func noneEnded(s *scrape.Scrape, role string) bool {
 	active, ok := s.Sum(role + "connections_active")
 	opened, _ := s.Sum(role + "connections_opened_total")
 	return ok && s.Families[role+"connections_opened_total"] != nil && active == opened
 }
 
-// noFrames is for a metric that is recorded with frames of the opcodes.
+// noFrames returns a notYet function for a metric of frames with these opcodes.
 func noFrames(direction string, opcodes ...string) func(*scrape.Scrape, string) bool {
 	return func(s *scrape.Scrape, role string) bool {
 		if zero("connections_opened_total")(s, role) {
@@ -116,11 +116,11 @@ func checkScrape(_ context.Context, s *subject, i *Item) {
 	}
 	media, _, err := mime.ParseMediaType(s.now.ContentType)
 	if err != nil || media != "text/plain" && media != expfmt.OpenMetricsType {
-		i.add(Warning, fmt.Sprintf("Prometheus 3 refuses a scrape with the Content-Type %q", s.now.ContentType),
+		i.add(Warning, fmt.Sprintf("Prometheus 3 rejects a scrape with the Content-Type %q", s.now.ContentType),
 			"Send Content-Type: text/plain; version=0.0.4")
 	}
 	if n := s.now.Series(); n > 10_000 {
-		i.add(Warning, fmt.Sprintf("this one process has %d series", n), "Find the metrics with the most series, and drop labels")
+		i.add(Warning, fmt.Sprintf("this process alone has %d series", n), "Find the metrics with the most series, and drop labels")
 	}
 }
 
@@ -134,7 +134,7 @@ func form(s *scrape.Scrape) string {
 func checkSeries(_ context.Context, s *subject, i *Item) {
 	if len(s.dotted) > 0 {
 		i.add(Warning, "Prometheus stores the names with their dots: "+enumerate(s.dotted),
-			"Dashboards and alerts look for names with underscores. An OpenTelemetry exporter has them with the translation strategy UnderscoreEscapingWithSuffixes",
+			"Dashboards and alerts expect names with underscores. Set the translation strategy of the OpenTelemetry exporter to UnderscoreEscapingWithSuffixes",
 			s.dotted...)
 	}
 	there, yet := 0, []string{}
@@ -153,11 +153,11 @@ func checkSeries(_ context.Context, s *subject, i *Item) {
 			case meant != "":
 				misnamed(i, s, name, meant, e)
 			case f != nil && e.typ == counter:
-				i.add(Warning, name+" is declared, and has no series yet", initialise(e), name)
+				i.add(Warning, name+" is declared, but has no series yet", initialise(e), name)
 			case f != nil:
 				yet = append(yet, name)
 			case e.notYet(s.now, role) && e.typ == counter:
-				i.add(Warning, name+" is not there, perhaps because there was nothing to count yet", initialise(e), name)
+				i.add(Warning, name+" is missing, perhaps because there was nothing to count yet", initialise(e), name)
 			case e.notYet(s.now, role):
 				yet = append(yet, name)
 			case e.core || further:
@@ -172,14 +172,14 @@ func checkSeries(_ context.Context, s *subject, i *Item) {
 			}
 		}
 	}
-	summary := fmt.Sprintf("%s, all that can be expected", several(there, "metric"))
+	summary := fmt.Sprintf("%s: no expected metric is missing", several(there, "metric"))
 	if len(yet) > 0 {
-		summary += "; nothing was recorded yet for " + strings.Join(yet, ", ")
+		summary += "; no values yet for " + strings.Join(yet, ", ")
 	}
 	i.ok("%s", summary)
 }
 
-// initialise says how to have a counter from the start.
+// initialise returns the advice to create the series of a counter at the start.
 func initialise(e expectation) string {
 	const why = ", since rate() cannot see a series that begins at 1"
 	if strings.HasSuffix(e.name, "closed_total") {
@@ -197,12 +197,12 @@ func checkType(i *Item, name string, e expectation, f *dto.MetricFamily) {
 	advice := "Make it a " + want
 	switch {
 	case f.GetType() == dto.MetricType_UNTYPED:
-		i.add(Warning, fmt.Sprintf("%s has no type", name), fmt.Sprintf("Declare it by the line: # TYPE %s %s", name, want), name)
+		i.add(Warning, fmt.Sprintf("%s has no type", name), fmt.Sprintf("Declare it with the line: # TYPE %s %s", name, want), name)
 		return
 	case f.GetType() == dto.MetricType_SUMMARY:
-		advice += ": nobody can add up the quantiles of several instances"
+		advice += ": the quantiles of several instances cannot be aggregated"
 	}
-	i.add(Failed, fmt.Sprintf("%s is a %s, and should be a %s", name, got, want), advice, name)
+	i.add(Failed, fmt.Sprintf("%s is a %s, but must be a %s", name, got, want), advice, name)
 }
 
 func typeName(t dto.MetricType) string { return strings.ToLower(t.String()) }
@@ -210,16 +210,16 @@ func typeName(t dto.MetricType) string { return strings.ToLower(t.String()) }
 func missing(i *Item, s *scrape.Scrape, name string, e expectation) {
 	advice := fmt.Sprintf("Add the %s", typeName(e.typ))
 	if e.name == "heartbeat_rtt_seconds" {
-		advice = "Ping the clients, and record the time until the pong. Nothing else shows a client that is slow or has vanished"
+		advice = "Ping the clients, and record the time until the pong. No other metric shows slow clients and clients that vanished"
 	}
 	if e.typ == histogram && isOpenTelemetry(s) {
-		i.add(Warning, name+" is not there. Either nothing was recorded yet, or nothing records it", advice, name)
+		i.add(Warning, name+" is missing. Either it has no value yet, or nothing records it", advice, name)
 		return
 	}
 	i.add(e.severity(), name+" is missing", advice, name)
 }
 
-// isOpenTelemetry reports whether the metrics come from an OpenTelemetry SDK, which
+// isOpenTelemetry reports whether the metrics come from an OpenTelemetry SDK. The SDK
 // shows a metric only after its first value.
 func isOpenTelemetry(s *scrape.Scrape) bool {
 	if s.Families["target_info"] != nil {
@@ -234,11 +234,11 @@ func isOpenTelemetry(s *scrape.Scrape) bool {
 }
 
 func misnamed(i *Item, s *subject, name, meant string, e expectation) {
-	advice := "Rename it: dashboards and alerts look for " + name
+	advice := "Rename it: dashboards and alerts expect " + name
 	if got := s.now.Families[meant].GetType(); got != e.typ && got != dto.MetricType_UNTYPED {
-		advice += fmt.Sprintf(", a %s", typeName(e.typ))
+		advice += fmt.Sprintf(" as a %s", typeName(e.typ))
 	}
-	i.add(e.severity(), fmt.Sprintf("%s is missing. Perhaps %s is meant for it", name, meant), advice, name, meant)
+	i.add(e.severity(), fmt.Sprintf("%s is missing. Perhaps %s has its purpose", name, meant), advice, name, meant)
 }
 
 func (e expectation) severity() Status {

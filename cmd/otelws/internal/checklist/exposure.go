@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-const ownListener = "Give the metrics a listener of their own that only Prometheus reaches. A scrape tells your build and your load, and must answer when the public listener is saturated"
+const ownListener = "Serve the metrics on a separate listener that only Prometheus can reach. A scrape reveals your version and load, and must work while the public listener is overloaded"
 
 func checkExposure(ctx context.Context, s *subject, i *Item) {
 	source := s.Sources[len(s.Sources)-1]
@@ -24,43 +24,42 @@ func checkExposure(ctx context.Context, s *subject, i *Item) {
 	}
 	u, err := url.Parse(source)
 	if err != nil {
-		i.skip("nobody can read the address")
+		i.skip("the address of the metrics is invalid")
 		return
 	}
 	samePort(ctx, s, i, u)
 	if ips := addresses(ctx, u.Hostname()); len(ips) > 0 {
 		public(s, i, u, ips)
-		i.ok("%s serves no WebSockets, and is no public address", u.Host)
+		i.ok("%s does not serve WebSockets, and is not a public address", u.Host)
 		return
 	}
-	i.skip("this machine cannot look up " + u.Hostname())
+	i.skip("this machine cannot resolve " + u.Hostname())
 }
 
 func samePort(ctx context.Context, s *subject, i *Item, metrics *url.URL) {
 	if s.WebSocket == "" {
 		if path, ok := s.guess(ctx, metrics); ok {
-			i.add(Failed, fmt.Sprintf("%s also answers WebSocket handshakes, on %s: whoever reaches the WebSockets reaches the metrics", metrics.Host, path), ownListener)
+			i.add(Failed, fmt.Sprintf("%s also answers WebSocket handshakes, on %s: every WebSocket client can read the metrics", metrics.Host, path), ownListener)
 		}
 		return
 	}
 	ws, err := url.Parse(s.WebSocket)
 	if err != nil {
-		return // the command has refused it
+		return // the command has validated it
 	}
 	if port(ws) == port(metrics) && overlap(addresses(ctx, ws.Hostname()), addresses(ctx, metrics.Hostname())) {
 		i.add(Failed, fmt.Sprintf("the metrics are on the WebSocket's own port, %s", port(metrics)), ownListener)
 		return
 	}
-	// A proxy in front of both may have mapped the path.
+	// A proxy in front of both may serve the metrics too.
 	at := url.URL{Scheme: strings.Replace(ws.Scheme, "ws", "http", 1), Host: ws.Host, Path: metrics.Path}
 	if _, err := s.Client.Get(ctx, at.String()); err == nil {
-		i.add(Failed, fmt.Sprintf("the address of the WebSockets serves the metrics too, at %s", scrape.Name(at.String())), ownListener)
+		i.add(Failed, fmt.Sprintf("the address of the WebSockets also serves the metrics, at %s", scrape.Name(at.String())), ownListener)
 	}
 }
 
-// guess asks for a version of the WebSocket protocol that does not exist. A server
-// answers with the versions that it speaks (RFC 6455, section 4.4), and opens no
-// connection.
+// guess sends handshakes with an invalid protocol version. A WebSocket server answers
+// with the versions that it supports (RFC 6455 section 4.4) and opens no connection.
 func (s *subject) guess(ctx context.Context, metrics *url.URL) (string, bool) {
 	for _, path := range []string{"/", "/ws", metrics.Path} {
 		at := url.URL{Scheme: metrics.Scheme, Host: metrics.Host, Path: path, User: metrics.User}
@@ -91,8 +90,8 @@ func (s *subject) guess(ctx context.Context, metrics *url.URL) (string, bool) {
 	return "", false
 }
 
-// public judges the address of the scrape. Other addresses of the same listener
-// cannot be seen from outside.
+// public judges the address of the scrape. It cannot see other addresses of the same
+// listener.
 func public(s *subject, i *Item, metrics *url.URL, ips []netip.Addr) {
 	for _, ip := range ips {
 		if !isPublic(ip) {
@@ -103,9 +102,9 @@ func public(s *subject, i *Item, metrics *url.URL, ips []netip.Addr) {
 			why = fmt.Sprintf("%s is a public address", ip)
 		}
 		if s.Client.Authorized || metrics.User != nil {
-			i.add(Warning, why+". Whether it asks for credentials cannot be told, since this check sent some", "Listen on a private address, or keep others out by a firewall")
+			i.add(Warning, why+". This check sent credentials, so it cannot tell whether they are required", "Listen on a private address, or block other clients with a firewall")
 		} else {
-			i.add(Failed, why+", and asks for no credentials", "Listen on a private address, or keep others out by a firewall or by credentials")
+			i.add(Failed, why+", and requires no credentials", "Listen on a private address, or block other clients with a firewall or with credentials")
 		}
 		return
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// checkKinds looks at the kinds of messages: most of them should be declared.
+// checkKinds checks the label kind of the messages: most messages should have a
+// declared kind.
 func checkKinds(i *Item, name string, f *dto.MetricFamily) {
 	var all, other float64
 	kinds := false
@@ -22,9 +23,9 @@ func checkKinds(i *Item, name string, f *dto.MetricFamily) {
 	}
 	switch {
 	case !kinds:
-		i.add(Warning, name+" has no label kind", "Count messages by a few declared kinds, and the others as other", name)
+		i.add(Warning, name+" has no label kind", "Count messages by a few declared kinds, and all others as kind other", name)
 	case other > all/2:
-		i.add(Warning, fmt.Sprintf("%.0f%% of %s are of the kind other", 100*other/all, name),
-			"Declare the kinds that your messages have, or read more of their beginnings: other is what is not declared or was not found there", name)
+		i.add(Warning, fmt.Sprintf("%.0f%% of %s have the kind other", 100*other/all, name),
+			"Declare the kinds of your messages, or read more bytes of each message. A message counts as other if its kind is not declared, or was not found in these bytes", name)
 	}
 }

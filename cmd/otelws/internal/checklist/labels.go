@@ -15,24 +15,24 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// The numbers of values that are too many for any label.
+// The numbers of values above which a label gets a finding.
 const (
 	manyValues    = 100
 	tooManyValues = 1000
-	manyCodes     = 30 // the registered close codes, and some of the application's
+	manyCodes     = 30 // the registered close codes and some private ones
 )
 
-// usage is where a label is used, over all metrics.
-type usage struct {
+// labelUse holds the metrics and the values of a label.
+type labelUse struct {
 	metrics []string
 	series  int
 	values  map[string]struct{}
 }
 
 func checkLabels(_ context.Context, s *subject, i *Item) {
-	labels := map[string]*usage{}
+	labels := map[string]*labelUse{}
 	for _, name := range s.now.Names() {
-		// An info metric has one series a process, with constant labels.
+		// An info metric has one series per process, with constant labels.
 		if name == "target_info" || strings.HasSuffix(name, "_info") {
 			continue
 		}
@@ -50,14 +50,14 @@ func checkLabels(_ context.Context, s *subject, i *Item) {
 		i.ok("no metric has labels")
 		return
 	}
-	i.ok("%s, none with many values; %s has the most, %d", several(len(labels), "label"), widest, len(labels[widest].values))
+	i.ok("%s, none of them with many values; %s has the most: %d", several(len(labels), "label"), widest, len(labels[widest].values))
 }
 
-func collect(labels map[string]*usage, name string, f *dto.MetricFamily) {
+func collect(labels map[string]*labelUse, name string, f *dto.MetricFamily) {
 	for _, label := range labelNames(f) {
 		u := labels[label]
 		if u == nil {
-			u = &usage{values: map[string]struct{}{}}
+			u = &labelUse{values: map[string]struct{}{}}
 			labels[label] = u
 		}
 		u.metrics = append(u.metrics, name)
@@ -70,17 +70,17 @@ func collect(labels map[string]*usage, name string, f *dto.MetricFamily) {
 	}
 }
 
-func judge(i *Item, label string, u *usage) {
+func judge(i *Item, label string, u *labelUse) {
 	if overflowed(i, label, u) {
 		return
 	}
 	n := len(u.values)
 	where := fmt.Sprintf("label %s of %s has %s, in %d series", label, enumerate(u.metrics), several(n, "value"), u.series)
-	const advice = "Drop the label, or fold it to a few declared values. Each value costs a series for as long as Prometheus keeps it; who it was belongs in logs and traces"
-	person, kind := names(label), looksLike(u.values)
+	const advice = "Remove the label, or map it to a few declared values. Prometheus keeps a series for each value. Identify users in logs and traces instead"
+	person, kind := namesSubject(label), looksLike(u.values)
 	switch {
 	case person && (n > 1 || kind != ""):
-		i.add(Failed, where+". By its name there is one for each "+subjectOf(label), advice, u.metrics...)
+		i.add(Failed, where+". Its name suggests a value per "+subjectOf(label), advice, u.metrics...)
 	case kind != "" && n > 1:
 		i.add(Failed, where+". They look like "+kind, advice, u.metrics...)
 	case n > tooManyValues:
@@ -90,12 +90,12 @@ func judge(i *Item, label string, u *usage) {
 	case n > manyValues:
 		i.add(Warning, where, advice, u.metrics...)
 	case label == "code" && n > manyCodes:
-		i.add(Warning, where, "Clients choose the close codes from 3000 to 4999. Record the codes that you declared, and fold the others to one value", u.metrics...)
+		i.add(Warning, where, "Clients choose close codes from 3000 to 4999. Record the codes that you declared, and map the others to one value", u.metrics...)
 	}
 }
 
-// subjects are words in a label's name that promise a value for each user, each
-// session and so on, without bound.
+// subjects are words in a label name that suggest an unbounded number of values, such
+// as one per user.
 var subjects = []string{
 	"user", "username", "userid", "uid", "session", "sessionid", "sid", "client", "clientid", "customer", "account",
 	"member", "player", "visitor", "device", "request", "req", "trace", "span", "message", "msg",
@@ -103,19 +103,19 @@ var subjects = []string{
 	"ip", "email", "uuid", "guid", "room", "channel", "topic", "phone",
 }
 
-// alone are subjects that need no second word. The others need an identifier
-// beside them.
-var alone = []string{
+// sufficient are the subjects that suggest it without a second word. The others need
+// an identifier as the last word.
+var sufficient = []string{
 	"user", "username", "userid", "uid", "session", "sessionid", "sid", "clientid", "connid", "socketid",
 	"ip", "email", "uuid", "guid", "token", "phone",
 }
 
 var identifiers = []string{"id", "ip", "address", "addr", "name", "key", "uuid", "email"}
 
-// bounded are names that hold a subject, and have few values all the same.
+// bounded are names that contain a subject but have few values.
 var bounded = []string{"user_agent_type", "session_state", "user_type", "user_tier", "user_role", "session_type", "peer_service"}
 
-func names(label string) bool {
+func namesSubject(label string) bool {
 	words := words(label)
 	if slices.Contains(bounded, strings.Join(words, "_")) {
 		return false
@@ -126,10 +126,10 @@ func names(label string) bool {
 			return true
 		}
 	}
-	return slices.Contains(alone, last) || slices.Equal(words, []string{"remote", "addr"}) || slices.Equal(words, []string{"remote", "address"})
+	return slices.Contains(sufficient, last) || slices.Equal(words, []string{"remote", "addr"}) || slices.Equal(words, []string{"remote", "address"})
 }
 
-// subjectOf is the subject as a message names it.
+// subjectOf returns the subject in a label name, for a message.
 func subjectOf(label string) string {
 	for _, w := range words(label) {
 		if slices.Contains(subjects, w) {
@@ -167,7 +167,7 @@ var patterns = []struct {
 	{"IP addresses", isAddress},
 	{"e-mail addresses", regexp.MustCompile(`^[^@\s/]+@[^@\s/]+\.[^@\s/]+$`).MatchString},
 	{"hashes or keys", regexp.MustCompile(`^([0-9a-f]{16,}|[0-9A-F]{16,}|[0-9A-HJKMNP-TV-Z]{26})$`).MatchString},
-	{"numbers that identify", regexp.MustCompile(`(^|[^0-9.])[0-9]{5,}$`).MatchString},
+	{"identifying numbers", regexp.MustCompile(`(^|[^0-9.])[0-9]{5,}$`).MatchString},
 }
 
 func isAddress(v string) bool {
@@ -178,7 +178,7 @@ func isAddress(v string) bool {
 	return err == nil
 }
 
-// looksLike is the pattern that most of the values match, or empty.
+// looksLike returns the pattern that at least half of the values match, or "".
 func looksLike(values map[string]struct{}) string {
 	for _, p := range patterns {
 		n := 0

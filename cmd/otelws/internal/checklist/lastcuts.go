@@ -11,14 +11,15 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// ring is how many of the connections that ended a server remembers.
+// ring is the number of closed connections that a server remembers.
 const ring = 256
 
-// cut is a connection that ended with 1006, by the peer's side. Times are in seconds.
+// cut is a connection that the peer's side ended with 1006. Times are in seconds.
 type cut struct{ silence, age float64 }
 
-// lastCuts are those among the last connections that ended, by the prefix of their
-// metrics, where the listener of the metrics tells.
+// lastCuts reads the last closed connections from /debug/ws beside the metrics, and
+// returns the cuts by the prefix of their metrics. It returns nil if there is no such
+// page.
 func (s *subject) lastCuts(ctx context.Context) map[string][]cut {
 	source := s.Sources[len(s.Sources)-1]
 	if !scrape.IsURL(source) {
@@ -42,9 +43,10 @@ func (s *subject) lastCuts(ctx context.Context) map[string][]cut {
 	return all
 }
 
-// judgeLast says whether it has a verdict.
+// judgeLast looks for a common silence or age of the last cuts. It returns true if it
+// added a finding.
 func judgeLast(i *Item, last []cut, role string) bool {
-	if len(last) < enough {
+	if len(last) < minObservations {
 		return false
 	}
 	values := func(of func(cut) float64) (all []float64) {
@@ -54,14 +56,14 @@ func judgeLast(i *Item, last []cut, role string) bool {
 		return all
 	}
 	at, n := common(values(func(c cut) float64 { return c.silence }))
-	if float64(n) >= most*float64(len(last)) {
-		i.add(Warning, fmt.Sprintf("%.0f %% of the last %d connections that ended with 1006 had been silent for %s s: a hop between cuts there%s",
+	if float64(n) >= silenceShare*float64(len(last)) {
+		i.add(Warning, fmt.Sprintf("%.0f %% of the last %d connections that ended with 1006 had been silent for %s s: a hop in between probably has this limit%s",
 			100*float64(n)/float64(len(last)), len(last), tenths(at), knownFor(hops.Idle, at)),
 			adviceOnSilence(at), role+idleName)
 		return true
 	}
-	if at, n = common(values(func(c cut) float64 { return c.age })); float64(n) >= mostAged*float64(len(last)) {
-		i.add(Warning, fmt.Sprintf("%d of the last %d connections that ended with 1006 were %s s old, and not silent: a hop between ends them at that age%s",
+	if at, n = common(values(func(c cut) float64 { return c.age })); float64(n) >= ageShare*float64(len(last)) {
+		i.add(Warning, fmt.Sprintf("%d of the last %d connections that ended with 1006 were %s s old, and not silent: a hop in between probably has this limit%s",
 			n, len(last), tenths(at), knownFor(hops.Life, at)),
 			adviceOnAge, role+durationName)
 		return true
@@ -71,7 +73,7 @@ func judgeLast(i *Item, last []cut, role string) bool {
 
 func tenths(seconds float64) string { return number(math.Round(seconds*10) / 10) }
 
-const adviceOnAge = "No ping helps: raise the limit of that hop, or close with 1001 before and have clients come back"
+const adviceOnAge = "Pings do not help. Raise the limit of that hop, or close connections with 1001 before it, so that clients reconnect"
 
 func adviceOnSilence(limit float64) string {
 	return fmt.Sprintf("Ping every %s s, or raise the limit of that hop", number(hops.Heartbeat(limit)))
@@ -79,13 +81,13 @@ func adviceOnSilence(limit float64) string {
 
 func knownFor(limits []hops.Limit, seconds float64) string {
 	if known := hops.Near(limits, seconds); known != "" {
-		return fmt.Sprintf(" (known for it: %s)", known)
+		return fmt.Sprintf(" (like %s)", known)
 	}
 	return ""
 }
 
-// common returns the time of a second or more at which the most of some are, and
-// how many those are: no hop has a shorter limit, and peers leave at any time.
+// common returns the time of at least a second that most times are close to, and how
+// many they are. No hop has a shorter limit, and peers may leave at any time.
 func common(times []float64) (at float64, n int) {
 	times = slices.Sorted(slices.Values(times))
 	for from, least := range times {

@@ -29,7 +29,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// The checklist expects the metrics that the library has, with its buckets.
+// The checklist expects exactly the metrics and buckets of the library.
 func TestExpectsTheLibrary(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	useLibrary(t, m.MeterProvider())
@@ -47,8 +47,8 @@ func TestExpectsTheLibrary(t *testing.T) {
 	}
 }
 
-// An exporter that keeps the dots of OpenTelemetry gets one warning, and all items
-// judge its metrics.
+// An exporter that keeps dots in names gets one warning, and all items check its
+// metrics.
 func TestDots(t *testing.T) {
 	for _, strategy := range []otlptranslator.TranslationStrategyOption{otlptranslator.NoTranslation, otlptranslator.NoUTF8EscapingWithSuffixes} {
 		registry := prometheus.NewRegistry()
@@ -73,7 +73,7 @@ func TestDots(t *testing.T) {
 	}
 }
 
-// useLibrary has a message and a ping pass each way between two watched ends.
+// useLibrary sends a message and a ping each way between two instrumented peers.
 func useLibrary(t *testing.T, provider metric.MeterProvider) {
 	t.Helper()
 	ws, err := otelws.New(otelws.WithMeterProvider(provider))
@@ -103,7 +103,7 @@ func useLibrary(t *testing.T, provider metric.MeterProvider) {
 	}
 }
 
-// exchange leaves when both ends have their pong.
+// exchange returns when both peers have their pong.
 func exchange(ctx context.Context, c *websocket.Conn, pings *sync.WaitGroup) error {
 	defer c.CloseNow()
 	left := sync.OnceFunc(pings.Done)

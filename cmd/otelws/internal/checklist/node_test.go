@@ -17,7 +17,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/checklist"
 )
 
-// nodeModules names a node_modules directory that holds ws and prom-client.
+// nodeModules names the variable with a node_modules directory that contains ws and
+// prom-client.
 const nodeModules = "OTELWS_NODE_MODULES"
 
 // startNode runs testdata/server.js, and returns its addresses.
@@ -55,7 +56,7 @@ func startNode(t *testing.T, faults ...string) (ws, metrics string) {
 	return "ws://" + ws, "http://" + metrics + "/metrics"
 }
 
-// visit has twenty connections: all send a message and answer a ping, and every
+// visit opens twenty connections. Each sends a message and answers a ping, and every
 // second one vanishes without a close frame.
 func visit(t *testing.T, address string) {
 	t.Helper()
@@ -80,11 +81,11 @@ func visit(t *testing.T, address string) {
 	}
 }
 
-// A server written with prom-client is found sound, and each fault by its name.
+// A correct server with prom-client passes, and each fault fails its item.
 func TestNode(t *testing.T) {
 	for _, tt := range []struct {
 		fault string
-		item  string // that fails
+		item  string // expected to fail
 		want  []string
 	}{
 		{fault: ""},
@@ -122,8 +123,8 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// The classic recipe counts a close when it happens, and declares the counter
-// from the start.
+// The usual code with prom-client counts a close when it happens, and declares the
+// counter at the start.
 func TestNodeBeforeTraffic(t *testing.T) {
 	for _, format := range []string{"text", "openmetrics"} {
 		ws, metrics := startNode(t, "uninitialised", format)
@@ -144,7 +145,7 @@ func TestNodeBeforeTraffic(t *testing.T) {
 	}
 }
 
-// Without --websocket, the port is found by asking it for a handshake.
+// Without --websocket, the check finds the port by a handshake.
 func TestNodeGuess(t *testing.T) {
 	for _, tt := range []struct {
 		faults []string

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// An overflow of the SDK's attribute sets is a fault of the metrics that have it.
+// An overflow of the SDK's attribute sets is a fault of the metrics with the
+// overflow.
 func TestOverflow(t *testing.T) {
 	const closed = `ws_connections_closed_total{`
 	body := sound(t)

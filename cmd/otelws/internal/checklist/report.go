@@ -1,5 +1,5 @@
-// Package checklist checks the metrics of a WebSocket server: are the expected
-// series there, do they add up, can they grow without bound?
+// Package checklist checks the metrics of a WebSocket server: whether the expected
+// series exist, are consistent, and have bounded labels.
 package checklist
 
 import (
@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// Status is the outcome of an item. A worse one is higher.
+// Status is the outcome of an item. A worse outcome has a greater value.
 type Status int
 
 const (
-	Skipped Status = iota // the sources do not tell
+	Skipped Status = iota // the sources do not have enough data
 	OK
 	Warning
 	Failed
@@ -24,13 +24,13 @@ var statusNames = [...]string{"skipped", "ok", "warning", "failed"}
 
 func (s Status) String() string { return statusNames[s] }
 
-// MarshalText returns the status as String does.
+// MarshalText returns the same text as String.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Report is the outcome of all items. Its JSON form is stable: members keep their
-// names and meaning, and new ones may come.
+// Report is the result of all items. Its JSON form is stable: members keep their
+// names and meanings, and later versions may add members.
 type Report struct {
-	Target string `json:"target"` // without a password
+	Target string `json:"target"` // source, without a password
 	Status Status `json:"status"` // the worst of the items
 	Series int    `json:"series"` // in the last scrape
 	Items  []Item `json:"items"`
@@ -40,12 +40,12 @@ type Report struct {
 type Item struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	// Summary describes an item that is ok, or says why the item was skipped.
+	// Summary describes an item without findings, or says why the item was skipped.
 	Summary  string    `json:"summary,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 }
 
-// Finding is one thing that is wrong.
+// Finding is a problem that an item found.
 type Finding struct {
 	Status Status   `json:"status"`
 	Series []string `json:"metrics,omitempty"` // the metrics' names
@@ -58,14 +58,14 @@ func (i *Item) add(s Status, why, advice string, metrics ...string) {
 	i.Status = max(i.Status, s)
 }
 
-// ok describes an item that has no finding.
+// ok sets the summary of an item, unless it has a finding.
 func (i *Item) ok(format string, args ...any) {
 	if len(i.Findings) == 0 {
 		i.Status, i.Summary = OK, fmt.Sprintf(format, args...)
 	}
 }
 
-// skip says why an item without a finding could not be told.
+// skip sets the reason for skipping an item, unless it has a finding.
 func (i *Item) skip(why string) {
 	if len(i.Findings) == 0 {
 		i.Summary = why
@@ -83,12 +83,12 @@ func (r *Report) WriteJSON(w io.Writer) error {
 var colours = [...]string{Skipped: "2", OK: "32", Warning: "33", Failed: "31"}
 
 const (
-	statusWidth = 9  // columns of a line for its status
-	itemWidth   = 14 // and for the name of its item
+	statusWidth = 9  // columns for the status
+	itemWidth   = 14 // columns for the name of the item
 )
 
-// WriteText writes each finding, and the summary of each item without one, as a
-// paragraph of that width.
+// WriteText writes a paragraph for each finding, and for the summary of each item
+// without one. It wraps lines to width.
 func (r *Report) WriteText(w io.Writer, colour bool, width int) error {
 	var b strings.Builder
 	var counts [len(statusNames)]int
@@ -121,8 +121,7 @@ func (r *Report) WriteText(w io.Writer, colour bool, width int) error {
 	return err
 }
 
-// wrap breaks text into lines at spaces. A word that is too long has a line of
-// its own.
+// wrap breaks text into lines at spaces. A word that is too long gets its own line.
 func wrap(text string, width int) []string {
 	lines := []string{""}
 	for _, word := range strings.Fields(text) {
@@ -138,7 +137,7 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
-// several is a number with its noun.
+// several returns a number with its noun in the right form.
 func several(n int, of string) string {
 	if n != 1 && !strings.HasSuffix(of, "s") {
 		of += "s"
@@ -146,7 +145,7 @@ func several(n int, of string) string {
 	return fmt.Sprintf("%d %s", n, of)
 }
 
-// printable removes control characters, since a scrape may hold anything.
+// printable replaces control characters, since a scrape may contain any bytes.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {

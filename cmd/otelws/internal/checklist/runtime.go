@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// runtimes are the prefixes of the metrics of a language's runtime.
+// runtimes are the prefixes of metrics of language runtimes.
 var runtimes = []string{"go_", "nodejs_", "jvm_", "python_", "dotnet_", "ruby_", "erlang_", "beam_", "php_"}
 
-// Shares of the file descriptors: a warning from the first on, a failure from the
-// second on.
+// The shares of used file descriptors for a warning and for a failure.
 const (
 	fdsNear = 0.8
 	fdsFull = 0.95
@@ -26,7 +25,7 @@ func checkRuntime(_ context.Context, s *subject, i *Item) {
 		}
 	}
 	if len(absent) > 0 {
-		i.add(Warning, strings.Join(absent, ", ")+" missing: every connection takes a file descriptor, and at the limit all new ones fail",
+		i.add(Warning, strings.Join(absent, ", ")+" missing: every connection needs a file descriptor, and at the limit new connections fail",
 			"Add the process collector of your client library: collectDefaultMetrics in prom-client, NewProcessCollector in client_golang", absent...)
 	}
 	if share := open / limit; haveOpen && haveLimit && limit > 0 && share >= fdsNear {
@@ -35,7 +34,7 @@ func checkRuntime(_ context.Context, s *subject, i *Item) {
 			status = Failed
 		}
 		i.add(status, fmt.Sprintf("%.0f of %.0f file descriptors are open, %.0f %%", open, limit, 100*share),
-			"Raise the limit (LimitNOFILE, ulimit -n), or spread the connections over more instances", "process_open_fds", "process_max_fds")
+			"Raise the limit (LimitNOFILE, ulimit -n), or distribute the connections over more instances", "process_open_fds", "process_max_fds")
 	}
 	i.ok("%.0f of %.0f file descriptors are open; %s", open, limit, languages(s))
 }
@@ -51,7 +50,7 @@ func languages(s *subject) string {
 		}
 	}
 	if len(found) == 0 {
-		return "there are no metrics of a language's runtime"
+		return "there are no metrics of a language runtime"
 	}
-	return "the runtime's metrics are " + strings.Join(found, "*, ") + "*"
+	return "the runtime metrics are " + strings.Join(found, "*, ") + "*"
 }

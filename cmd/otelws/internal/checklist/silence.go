@@ -12,50 +12,50 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// The parts of the connections that make a verdict: mostAged is for an age in
-// common, and most for a silence.
+// The shares of connections that must agree for a finding: ageShare for a common age,
+// and silenceShare for a common silence.
 const (
-	most     = 0.5
-	mostAged = 0.8
+	silenceShare = 0.5
+	ageShare     = 0.8
 )
 
-// checkSilence says where 1006 comes from, if it comes after the same silence or at
-// the same age: then something between the peers cuts. What is known of the last
-// connections that ended is exact, and that is asked for first.
+// checkSilence looks for a silence or an age that connections ending with 1006 have
+// in common. It means that a hop between the peers ends them. The last closed
+// connections at /debug/ws have exact times, so they decide before the histograms.
 func checkSilence(ctx context.Context, s *subject, i *Item) {
-	judged, untold := 0, ""
+	judged, undecided := 0, ""
 	last := s.lastCuts(ctx)
 	for _, role := range s.roles {
 		idle, life := cuts(s.now, role+idleName, "peer"), cuts(s.now, role+durationName, "peer")
 		dropped := s.judgeMissed(i, role)
-		if idle.count < enough && !dropped {
+		if idle.count < minObservations && !dropped {
 			continue
 		}
 		judged++
 		if dropped || judgeLast(i, last[role], role) {
 			continue
 		}
-		if idle.judgeSilence(i) || life.judgeLife(i) || len(last[role]) >= enough {
-			continue // of the last connections, exact times are known
+		if idle.judgeSilence(i) || life.judgeLife(i) || len(last[role]) >= minObservations {
+			continue // the exact times of the last connections showed no limit
 		}
-		untold = cmp.Or(untold, idle.untold(most, "had been silent for"), life.untold(mostAged, "were, at their end, of an age of"))
+		undecided = cmp.Or(undecided, idle.undecided(silenceShare, "had been silent for"), life.undecided(ageShare, "had an age of"))
 	}
 	if judged == 0 {
-		i.skip("too few connections have ended with 1006 to tell after what silence")
+		i.skip("too few connections have ended with 1006 to find a limit")
 		return
 	}
-	if untold != "" {
-		i.skip(untold)
+	if undecided != "" {
+		i.skip(undecided)
 		return
 	}
-	i.ok("the connections that ended with 1006 had no silence and no age in common")
+	i.ok("the connections that ended with 1006 have no silence and no age in common")
 }
 
 const durationName = "connection_duration_seconds"
 
-// cuts is the distribution of a metric over the connections that ended with 1006
-// by an initiator. What has not been heard of any more, by timeout, was silent for
-// as long as this side waits for pongs, whatever a hop does.
+// cuts returns the distribution of a metric over the connections that an initiator
+// ended with 1006. The caller does not use the initiator timeout for silences: they
+// depend on the pong timeout, not on a hop.
 func cuts(s *scrape.Scrape, name, initiator string) distribution {
 	f := s.Families[name]
 	some := &dto.MetricFamily{}
@@ -67,9 +67,9 @@ func cuts(s *scrape.Scrape, name, initiator string) distribution {
 	return newDistribution(name, some)
 }
 
-// judgeMissed says whether it has a verdict: where most pings have no answer, the
-// connections are dead before the first one is sent. Clients that vanish have
-// answered before.
+// judgeMissed adds a finding and returns true if most pings have no answer. Then
+// connections are dead before the first ping, because clients that vanish later have
+// answered pings before.
 func (s *subject) judgeMissed(i *Item, role string) bool {
 	lost := cuts(s.now, role+durationName, "timeout")
 	missed, pongs := 0.0, 0.0
@@ -79,23 +79,23 @@ func (s *subject) judgeMissed(i *Item, role string) bool {
 	for _, m := range s.now.Families[role+"heartbeat_rtt_seconds"].GetMetric() {
 		pongs += float64(m.GetHistogram().GetSampleCount())
 	}
-	if lost.count < enough || missed < most*(missed+pongs) {
+	if lost.count < minObservations || missed < silenceShare*(missed+pongs) {
 		return false
 	}
-	i.add(Warning, fmt.Sprintf("%s of %s pings had no answer, and %d connections ended by it: a hop between may drop what is silent, and tell nobody, in less time than passes between two pings",
+	i.add(Warning, fmt.Sprintf("%s of %s pings had no answer, and %d connections ended for this reason: a hop in between may silently drop connections after a silence that is shorter than the ping interval",
 		number(missed), number(missed+pongs), lost.count),
-		"Ping more often. otelws probe, from where the clients are, tells the limit", role+"heartbeat_missed_total")
+		"Ping more often. To find the limit, run otelws probe from the clients' network", role+"heartbeat_missed_total")
 	return true
 }
 
-// bucket has n of the connections, above low and up to high.
+// bucket is a part of a histogram: n observations above low, up to high.
 type bucket struct {
 	low, high float64
 	n         uint64
-	pair      bool // of neighbours
+	pair      bool // two neighbouring buckets as one
 }
 
-// buckets are those of the histogram. The last one is without an upper bound.
+// buckets returns the buckets of the histogram. The last one has no upper bound.
 func (d *distribution) buckets() (all []bucket) {
 	last, before := 0.0, uint64(0)
 	add := func(bound float64, cumulative uint64) {
@@ -110,8 +110,8 @@ func (d *distribution) buckets() (all []bucket) {
 	return all
 }
 
-// pairs are each two neighbours among the buckets, as one. The times at which a hop
-// cuts spread a little, and may do so around a bound.
+// pairs returns each two neighbouring buckets as one. The times at which a hop ends
+// connections vary a little, and may lie around a bound.
 func (d *distribution) pairs() (all []bucket) {
 	single := d.buckets()
 	for k, b := range single[1:] {
@@ -129,8 +129,9 @@ func fullest(some []bucket) (b bucket) {
 	return b
 }
 
-// fullest returns the bucket with the most. That is two neighbours as one where no
-// bucket has a share of all, and the two together are narrow enough to mean one time.
+// fullest returns the bucket with the most observations. It returns a pair of buckets
+// if no single bucket has the share, and the pair has it and is narrow enough to mean
+// one time.
 func (d *distribution) fullest(share float64) bucket {
 	single, pair := fullest(d.buckets()), fullest(d.pairs())
 	enough := share * float64(d.count)
@@ -140,14 +141,15 @@ func (d *distribution) fullest(share float64) bucket {
 	return single
 }
 
-// shortest is the least limit of a hop, in seconds: peers leave at any time before.
+// shortest is the shortest limit of a hop, in seconds. Peers may leave at any time
+// before.
 const shortest = 1
 
-// untold says which buckets may hide that a share of the connections has one time in
-// common. It is empty if no bucket can: if fewer are in it, or if the sum of all
-// times is too small for so many.
-func (d *distribution) untold(share float64, had string) string {
-	if d.count < enough {
+// undecided returns a text if the buckets are too wide to decide whether a share of
+// the connections has a time in common. It returns "" if no bucket can hide such a
+// time: if each has too few observations, or if the sum of all times is too small.
+func (d *distribution) undecided(share float64, had string) string {
+	if d.count < minObservations {
 		return ""
 	}
 	k := math.Ceil(share * float64(d.count))
@@ -176,21 +178,22 @@ func (d *distribution) cannotTell(b bucket, had string) string {
 	if math.IsInf(b.high, 1) {
 		between = fmt.Sprintf("more than %s s", number(b.low))
 	}
-	return fmt.Sprintf("%d of %d connections that ended with 1006 %s %s: the buckets are too wide to tell whether a hop cuts there. otelws probe tells, and so does this check by an address of metrics beside which there is /debug/ws",
+	return fmt.Sprintf("%d of %d connections that ended with 1006 %s %s: the buckets are too wide to tell whether a hop has a limit there. To find the limit, run otelws probe, or run this check against a server that serves /debug/ws beside its metrics",
 		b.n, d.count, had, between)
 }
 
-// judgeSilence says whether it has a verdict.
+// judgeSilence adds a finding and returns true if the connections have a silence in
+// common.
 func (d *distribution) judgeSilence(i *Item) bool {
-	b := d.fullest(most)
+	b := d.fullest(silenceShare)
 	low, high, n := b.low, b.high, b.n
-	if float64(n) < most*float64(d.count) || low == 0 {
-		return false // a peer that leaves may leave in the middle of anything
+	if float64(n) < silenceShare*float64(d.count) || low == 0 {
+		return false // a silence near 0 is not a limit: peers may leave at any time
 	}
 	share := fmt.Sprintf("%.0f %% of %d connections that ended with 1006 had been silent for", 100*float64(n)/float64(d.count), d.count)
 	for _, l := range hops.Idle {
 		if !b.pair && low < l.Seconds && l.Seconds < high && high-low < l.Seconds/2 {
-			i.add(Warning, fmt.Sprintf("%s %s s: a hop between cuts there (known for it: %s)", share, number(l.Seconds), l.Known),
+			i.add(Warning, fmt.Sprintf("%s %s s: a hop in between probably has this limit (like %s)", share, number(l.Seconds), l.Known),
 				adviceOnSilence(l.Seconds), d.name)
 			return true
 		}
@@ -202,21 +205,21 @@ func (d *distribution) judgeSilence(i *Item) bool {
 	if mean := d.mean(); low < mean && mean < high {
 		at = mean
 	}
-	i.add(Warning, fmt.Sprintf("%s between %s and %s s, all of them %s s on average: a hop between may cut there", share, number(low), number(high), number(d.mean())),
-		fmt.Sprintf("Look for a limit of about %s s in the proxies between, and ping every %s s meanwhile", number(math.Round(at)), number(hops.Heartbeat(at))), d.name)
+	i.add(Warning, fmt.Sprintf("%s between %s and %s s (mean of all: %s s): a hop in between may have this limit", share, number(low), number(high), number(d.mean())),
+		fmt.Sprintf("Look for a limit of about %s s in the proxies in between. Until then ping every %s s", number(math.Round(at)), number(hops.Heartbeat(at))), d.name)
 	return true
 }
 
-// judgeLife says whether it has a verdict.
+// judgeLife adds a finding and returns true if the connections have an age in common.
 func (d *distribution) judgeLife(i *Item) bool {
-	if d.count < enough {
+	if d.count < minObservations {
 		return false
 	}
 	b := fullest(d.buckets())
 	low, high, n := b.low, b.high, b.n
 	for _, l := range hops.Life {
-		if float64(n) >= mostAged*float64(d.count) && low < l.Seconds*1.02 && l.Seconds <= high && math.Abs(d.mean()-l.Seconds) < .05*l.Seconds {
-			i.add(Warning, fmt.Sprintf("%d of %d connections that ended with 1006 were %s s old, and not silent: a hop between ends them at that age (known for it: %s)",
+		if float64(n) >= ageShare*float64(d.count) && low < l.Seconds*1.02 && l.Seconds <= high && math.Abs(d.mean()-l.Seconds) < .05*l.Seconds {
+			i.add(Warning, fmt.Sprintf("%d of %d connections that ended with 1006 were %s s old, and not silent: a hop in between probably has this limit (like %s)",
 				n, d.count, number(l.Seconds), l.Known),
 				adviceOnAge, d.name)
 			return true

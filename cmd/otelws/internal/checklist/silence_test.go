@@ -9,8 +9,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/checklist"
 )
 
-// histogramText is a histogram of otelws with the given observations, of which each
-// stands for ten connections.
+// histogramText returns a histogram in the text format. Each given observation counts
+// for ten connections.
 func histogramText(name, code, initiator string, bounds, observations []float64) string {
 	var b strings.Builder
 	labels := fmt.Sprintf("code=%q,initiator=%q", code, initiator)
@@ -48,7 +48,7 @@ func TestSilence(t *testing.T) {
 		{"240 s", "1006", "peer", []float64{240, 240.1}, []float64{500, 300}, checklist.Warning, []string{"240 s", "Azure", "Ping every 180 s"}},
 		{"55 s", "1006", "peer", []float64{55.1}, []float64{56}, checklist.Warning, []string{"55 s", "Heroku", "Ping every 41 s"}},
 		{"a limit of one's own", "1006", "peer", []float64{7.01, 7.02, 7.05}, []float64{9, 20, 8}, checklist.Warning, []string{"between 5 and 28 s", "about 7 s", "ping every 5 s"}},
-		{"a life", "1006", "peer", []float64{1, 2, 1}, []float64{30.1, 30, 30.02}, checklist.Warning, []string{"30 of 30", "30 s old", "Google Cloud", "No ping helps"}},
+		{"a life", "1006", "peer", []float64{1, 2, 1}, []float64{30.1, 30, 30.02}, checklist.Warning, []string{"30 of 30", "30 s old", "Google Cloud", "Pings do not help"}},
 		{"a life and a silence", "1006", "peer", []float64{30.1, 30, 30.02}, []float64{30.1, 30, 30.02}, checklist.Warning, []string{"30 s: a hop"}},
 		{"spread", "1006", "peer", []float64{1, 7, 30, 70, 200}, []float64{1, 7, 30, 70, 200}, checklist.OK, []string{"no silence and no age in common"}},
 		{"clients that leave at once", "1006", "peer", []float64{.1, .2, .3}, []float64{30, 400, 3}, checklist.OK, []string{"no silence"}},
@@ -57,7 +57,7 @@ func TestSilence(t *testing.T) {
 		{"a bound between", "1006", "peer", []float64{57.98, 57.99, 58.02, 58.03, 1, 200, 20}, []float64{70, 120, 400, 3, 2, 900, 30}, checklist.Warning, []string{"57 % of 70", "between 54 and 63 s", "ping every"}},
 		{"a bound between, wide", "1006", "peer", []float64{4.98, 5.03, 4.98, 5.03, 4.98, 5.03, 4.98, 5.03, 4.98, 5.03, 4.98, 5.03, .4, .8, 1, 2}, []float64{2, 10, 30, 50, 70, 400}, checklist.Skipped, []string{"100 of 160", "silent for 0 to 5 s", "too wide to tell", "otelws probe"}},
 		{"a bound between, most above", "1006", "peer", []float64{4.98, 5.03, 4.98, 5.03, 70, 200, 400}, []float64{2, 10, 30, 50, 70, 400}, checklist.Skipped, []string{"40 of 70", "silent for 0 to 28 s"}},
-		{"an age in a wide bucket", "1006", "peer", []float64{1, 7, 30, 70, 200}, []float64{20, 20, 20.1, 20.2, 20.1}, checklist.Skipped, []string{"50 of 50", "of an age of 15 to 45 s", "too wide"}},
+		{"an age in a wide bucket", "1006", "peer", []float64{1, 7, 30, 70, 200}, []float64{20, 20, 20.1, 20.2, 20.1}, checklist.Skipped, []string{"50 of 50", "had an age of 15 to 45 s", "too wide"}},
 		{"clients that vanish under a heartbeat", "1006", "timeout", []float64{10, 10.1, 10}, []float64{500, 300, 20}, checklist.Skipped, []string{"too few"}},
 		{"this side", "1006", "local", []float64{60, 60}, []float64{60, 60}, checklist.Skipped, []string{"too few"}},
 		{"another code", "other", "peer", []float64{60, 60}, []float64{60, 60}, checklist.Skipped, []string{"too few"}},

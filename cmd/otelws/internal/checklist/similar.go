@@ -14,8 +14,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 )
 
-// nearWords are words of names that others give to a metric: one of the first,
-// and none of the second.
+// nearWords describes other names of a metric: they contain a word of some and no
+// word of none.
 type nearWords struct{ some, none []string }
 
 var (
@@ -36,8 +36,9 @@ var (
 	rttWords     = nearWords{[]string{"heartbeat", "ping", "pong", "rtt", "latency"}, nil}
 )
 
-// similar finds a metric that is probably meant to be the expected one, under
-// another name: with another unit or suffix, or with words of the same meaning.
+// similar returns a metric that probably has the purpose of the expected one: with
+// another unit or suffix, or with words of the same meaning. It returns "" if there
+// is none.
 func similar(s *scrape.Scrape, role string, e expectation) string {
 	for _, other := range s.Names() {
 		if stem(other) == stem(role+e.name) && !known(other) {
@@ -63,7 +64,7 @@ func isNear(name string, typ dto.MetricType, e expectation) bool {
 	return sameType && isWebSocket(name) && !known(name) && in(e.words.some) && !in(e.words.none)
 }
 
-// units are endings that say the unit or the type of a metric.
+// units matches the suffixes for the unit or the type of a metric.
 var units = regexp.MustCompile(`(_(total|count|seconds|milliseconds|microseconds|nanoseconds|millis|ms|us|ns|s|bytes|kilobytes|kb|size|ratio))+$`)
 
 // stem is a name without its unit and type.
@@ -73,7 +74,7 @@ func stem(name string) string {
 	return units.ReplaceAllString(name, "")
 }
 
-// known reports whether an expected metric has that name.
+// known reports whether the checklist expects a metric with this name.
 func known(name string) bool {
 	for _, role := range []string{serverRole, clientRole} {
 		for _, e := range expected {
@@ -85,9 +86,8 @@ func known(name string) bool {
 	return false
 }
 
-// escapeDots renames metrics that have the names of OpenTelemetry, such as
-// ws.connections.opened, to the names that the checklist expects. It returns their
-// own names.
+// escapeDots renames metrics with OpenTelemetry names, such as ws.connections.opened,
+// to the names that the checklist expects. It returns the original names.
 func escapeDots(s *scrape.Scrape) (dotted []string) {
 	for _, role := range []string{serverRole, clientRole} {
 		for _, e := range expected {
@@ -111,7 +111,7 @@ func escapeDots(s *scrape.Scrape) (dotted []string) {
 	return dotted
 }
 
-// isWebSocket reports whether a name says that the metric is about WebSockets.
+// isWebSocket reports whether a metric name mentions WebSockets.
 func isWebSocket(name string) bool {
 	w := words(name)
 	return slices.ContainsFunc(w, func(word string) bool {
@@ -119,10 +119,10 @@ func isWebSocket(name string) bool {
 	}) || strings.Contains(strings.Join(w, " "), "socket io")
 }
 
-// about reports whether a scrape has any metric of WebSockets.
-func about(s *scrape.Scrape) bool { return slices.ContainsFunc(s.Names(), isWebSocket) }
+// hasWebSockets reports whether a scrape contains a WebSocket metric.
+func hasWebSockets(s *scrape.Scrape) bool { return slices.ContainsFunc(s.Names(), isWebSocket) }
 
-// prefixes are the most frequent first words of the names.
+// prefixes returns the most frequent first words of the names.
 func prefixes(s *scrape.Scrape) string {
 	counts := map[string]int{}
 	for _, name := range s.Names() {
@@ -137,7 +137,8 @@ func prefixes(s *scrape.Scrape) string {
 	return enumerate(first)
 }
 
-// roles are the prefixes of the sides that a scrape has metrics of.
+// roles returns the prefixes of the sides, ws_ or ws_client_, for which a scrape has
+// metrics.
 func roles(s *scrape.Scrape) []string {
 	found := map[string]bool{}
 	for _, name := range s.Names() {

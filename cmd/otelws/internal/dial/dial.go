@@ -1,4 +1,4 @@
-// Package dial is what all commands share that open WebSocket connections.
+// Package dial holds the code that the commands share to open WebSocket connections.
 package dial
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Transport returns a transport that dials with d. Its buffers are small, since
-// each connection keeps its buffers while it lives.
+// Transport returns a transport that uses dial. It has small buffers, because each
+// connection keeps its buffers while it is open.
 func Transport(cfg *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
 	return &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
@@ -29,7 +29,7 @@ func Transport(cfg *tls.Config, dial func(ctx context.Context, network, address 
 	}
 }
 
-// Handshake says in few words why a handshake failed. The response may be nil.
+// Handshake returns a short description of a failed handshake. resp may be nil.
 func Handshake(resp *http.Response, err error) string {
 	if resp == nil {
 		return "dial: " + Network(err)
@@ -40,20 +40,20 @@ func Handshake(resp *http.Response, err error) string {
 	return "handshake: no valid answer"
 }
 
-// Advise adds to the kinds of errors for which handshakes failed, as [Handshake]
-// says them, what to look at.
+// Advise adds a hint to descriptions of failed handshakes, as [Handshake] returns
+// them.
 func Advise(kinds string) string {
 	switch {
 	case strings.Contains(kinds, "answered 200 "), strings.Contains(kinds, "answered 404 "), strings.Contains(kinds, "answered 405 "):
-		return kinds + ": is the path that of a WebSocket?"
+		return kinds + ": is this the path of a WebSocket?"
 	case strings.Contains(kinds, "dial: refused"):
 		return kinds + ": is the server running, and is this its port?"
 	}
 	return kinds
 }
 
-// AdviseMetrics adds to the error of a request for metrics what to do where nothing
-// listens.
+// AdviseMetrics adds a hint to the error of a request for metrics if nothing listens
+// at the address.
 func AdviseMetrics(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%w: start the server, or use the host and port of its metrics", err)
@@ -61,8 +61,8 @@ func AdviseMetrics(err error) error {
 	return err
 }
 
-// Network says in few words what err of a dial or an open connection is. It says
-// nothing that a peer wrote.
+// Network returns a short description of an error from a dial or an open connection.
+// It contains no text of the peer.
 func Network(err error) string {
 	var dns *net.DNSError
 	var record tls.RecordHeaderError
@@ -94,8 +94,8 @@ func Network(err error) string {
 	return "other"
 }
 
-// OneLine returns text that a peer may have written as one line without control
-// characters, of 200 bytes at most.
+// OneLine returns text of a peer as one line without control characters, of at most
+// 200 bytes.
 func OneLine(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Firewall is a firewall of Linux's own between two hosts, each in a network
-// namespace. It forgets connections that have been silent for some time, and drops
-// what belongs to none, as a NAT does.
+// Firewall is a Linux firewall between two hosts, each in a network namespace. It
+// forgets connections after a silence, and drops packets that belong to no
+// connection, like a NAT.
 type Firewall struct {
 	Client, Server string // the namespaces
-	Address        string // of the server's host
+	Address        string // address of the server's host
 }
 
-// StartFirewall makes a firewall. It skips the test where that is not allowed.
+// StartFirewall starts a firewall. It skips the test if this needs more privileges.
 func StartFirewall(t testing.TB, idle time.Duration) Firewall {
 	t.Helper()
 	name := func(host string) string { return fmt.Sprintf("otelws-%d-%s", os.Getpid(), host) }
@@ -52,7 +52,7 @@ func StartFirewall(t testing.TB, idle time.Duration) Firewall {
 	} {
 		do(in + "iptables -A FORWARD " + rule)
 	}
-	// A connection that is not known any more is not taken up again.
+	// The firewall must not accept a forgotten connection again.
 	do(in + "sysctl -q -w net.ipv4.ip_forward=1 net.netfilter.nf_conntrack_tcp_loose=0 " +
 		fmt.Sprintf("net.netfilter.nf_conntrack_tcp_timeout_established=%.0f", idle.Seconds()))
 	return f

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// StartNginx starts an nginx that ends a connection after so much silence, and
-// returns its address. It skips the test where there is none.
+// StartNginx starts an nginx with a limit on silence, and returns its address. It
+// skips the test if nginx is not installed.
 func StartNginx(t testing.TB, server string, idle time.Duration) (address string) {
 	t.Helper()
 	return start(t, "nginx", func(dir, listen string) string {
@@ -46,7 +46,7 @@ http {
 	})
 }
 
-// StartHAProxy is StartNginx for HAProxy.
+// StartHAProxy does the same with HAProxy.
 func StartHAProxy(t testing.TB, server string, idle time.Duration) (address string) {
 	t.Helper()
 	return start(t, "haproxy", func(_, listen string) string {
@@ -66,8 +66,7 @@ listen proxy
 	}, func(_, file string) []string { return []string{"-db", "-f", file} })
 }
 
-// start starts a program with a configuration of its own, and waits until it
-// listens.
+// start starts a program with its own configuration, and waits until it listens.
 func start(t testing.TB, name string, config func(dir, listen string) string, args func(dir, file string) []string) (address string) {
 	t.Helper()
 	path, err := exec.LookPath(name)

@@ -1,5 +1,5 @@
-// Package hoptest has what stands between clients and servers, for tests: relays of
-// its own, and nginx and HAProxy where they are installed.
+// Package hoptest starts hops between clients and servers for tests: its own relays,
+// and nginx and HAProxy if they are installed.
 package hoptest
 
 import (
@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// Relay passes bytes on between clients and a server, and ends connections at
-// limits. The zero value has no limit.
+// Relay forwards bytes between clients and a server, and ends connections at its
+// limits. The zero value has no limits.
 type Relay struct {
 	Idle time.Duration // the silence after which it ends a connection
 	Life time.Duration // the age at which it ends a connection
 	How  How
-	// FromServer counts only what the server sends as no silence.
+	// FromServer means that only data from the server ends a silence.
 	FromServer bool
 }
 
-// How a relay ends a connection.
+// How is the way in which a relay ends a connection.
 type How int
 
-// The ways to end a connection. Both peers see the same.
+// The ways to end a connection. Both peers see the same end.
 const (
-	Closing   How = iota // by a FIN
-	Resetting            // by a reset
-	Dropping             // it passes nothing on any more, and tells nobody
-	ResetNext            // as Dropping, with a reset for whoever sends something
+	Closing   How = iota // with a FIN
+	Resetting            // with a reset
+	Dropping             // silently: the relay forwards nothing any more
+	ResetNext            // like Dropping, but the relay resets a side that sends something
 )
 
 // Start starts the relay, and returns its address.
@@ -56,7 +56,7 @@ func (r Relay) Start(t testing.TB, server string) (address string) {
 	return l.Addr().String()
 }
 
-// pair is a connection through a relay.
+// pair holds both connections of a client through the relay.
 type pair struct {
 	client, server net.Conn
 	mu             sync.Mutex
@@ -82,8 +82,8 @@ func (r Relay) relay(client net.Conn, address string, done chan struct{}) {
 	both.Wait()
 }
 
-// copy passes bytes on until the connection is dropped. It ends both sides where
-// one of them has ended.
+// copy forwards bytes until the connection is dropped. If one side ends, it ends
+// both.
 func (r Relay) copy(p *pair, to, from net.Conn, counts bool) {
 	buf := make([]byte, 4096)
 	for {
@@ -112,7 +112,7 @@ func (r Relay) copy(p *pair, to, from net.Conn, counts bool) {
 	}
 }
 
-// watch ends the connection at its limits, and returns when nothing is left of it.
+// watch ends the connection at its limits. It returns when the connection has ended.
 func (r Relay) watch(p *pair, over, done chan struct{}) {
 	opened := time.Now()
 	for {

@@ -22,7 +22,7 @@ const answer = `{"time":"2026-01-02T03:04:05Z","total":3,"matching":2,"addresses
 {"id":2,"role":"server","remote":"10.0.0.2:5000","state":"close_sent","age_seconds":5,"idle_seconds":5}],
 "closed":[{"id":3,"role":"client","code":1006,"initiator":"peer","reason":"bye\u001b[2J\u202e\nnow","age_seconds":80,"idle_seconds":60,"closed":"2026-01-02T03:04:05Z"},{"id":4,"role":"server","code":0,"initiator":"local"}]}`
 
-// page answers like a DebugHandler, and remembers what it was asked.
+// page answers like a DebugHandler, and records the requests.
 type page struct {
 	mu    sync.Mutex
 	asked []string
@@ -130,7 +130,7 @@ ID  WHO  ROLE    ENDED     CODE   BY     LASTED  SILENT  RECEIVED  SENT  REASON
 	}
 }
 
-// run brings m forward by messages and what follows from them.
+// run passes messages to m, and then the messages that result from them.
 func (m *screen) run(t *testing.T, msgs ...tea.Msg) string {
 	t.Helper()
 	for _, msg := range msgs {
@@ -216,7 +216,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// A narrow screen has what it is sorted by, and what matters most.
+// A narrow screen keeps the sorted column and the most important ones.
 func TestScreenFits(t *testing.T) {
 	_, source := newPage(t)
 	for width, want := range map[int]string{

@@ -15,9 +15,9 @@ import (
 // Config holds the settings of a run.
 type Config struct {
 	URL          string
-	Header       http.Header // of the handshakes
-	Subprotocols []string    // that they offer
-	TLS          *tls.Config // nil for the system's
+	Header       http.Header // sent with each handshake
+	Subprotocols []string    // offered in each handshake
+	TLS          *tls.Config // nil means the default
 
 	Connections int           // concurrent connections
 	Ramp        time.Duration // time to open all of them

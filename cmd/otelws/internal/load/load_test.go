@@ -31,7 +31,8 @@ type server struct {
 	url, metrics string
 }
 
-// serve runs handle for each connection, under otelws.
+// serve starts a server that calls handle for each connection, instrumented by
+// otelws.
 func serve(t *testing.T, opts *websocket.AcceptOptions, handle func(context.Context, *websocket.Conn)) server {
 	t.Helper()
 	m := otelwstest.NewMetrics(t)
@@ -117,7 +118,7 @@ func text(t *testing.T, r *load.Result) string {
 	return b.String()
 }
 
-// The server's series agree, to the message and the byte.
+// The server's series match the counts of the run, to the message and the byte.
 func TestVerify(t *testing.T) {
 	deflate := &websocket.AcceptOptions{CompressionMode: websocket.CompressionNoContextTakeover}
 	for _, tt := range []struct {
@@ -181,7 +182,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// A connection that is somebody else's is told from a fault.
+// A connection of another client is reported as such, not as a fault.
 func TestVerifyOthers(t *testing.T) {
 	s := serve(t, nil, echo)
 	c, _, err := websocket.Dial(t.Context(), s.url, nil)
@@ -192,13 +193,13 @@ func TestVerifyOthers(t *testing.T) {
 	if err := c.Write(t.Context(), websocket.MessageText, nil); err != nil {
 		t.Fatal(err)
 	}
-	// By then the server has counted it.
+	// The server has counted the connection when the echo is back.
 	if _, _, err := c.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	cfg := config(t, s)
 	cfg.VerifyTimeout = 10 * time.Millisecond
-	// It goes away while the run is on.
+	// The other client leaves during the run.
 	r, err := load.Run(t.Context(), cfg, func(context.Context, func() load.Snapshot) {
 		_ = c.Close(websocket.StatusNormalClosure, "")
 	})
@@ -210,7 +211,7 @@ func TestVerifyOthers(t *testing.T) {
 	}
 }
 
-// A series that is wrong by one is found.
+// The verification finds a series that is wrong by one.
 func TestVerifyDisagrees(t *testing.T) {
 	var scrapes atomic.Int64
 	s := serve(t, nil, echo)
@@ -337,7 +338,7 @@ func TestNoHandshake(t *testing.T) {
 		timeout   time.Duration
 	}{
 		{"ws" + strings.TrimPrefix(refusing.URL, "http"), "handshake: answered 503 Service Unavailable (10)", 10 * time.Second},
-		{"ws" + strings.TrimPrefix(page.URL, "http"), "handshake: answered 200 OK (10): is the path that of a WebSocket?", 10 * time.Second},
+		{"ws" + strings.TrimPrefix(page.URL, "http"), "handshake: answered 200 OK (10): is this the path of a WebSocket?", 10 * time.Second},
 		{"ws://127.0.0.1:1", "dial: refused (10)", 10 * time.Second},
 		{"ws://" + silent.Addr().String(), "dial: timed out (10)", 100 * time.Millisecond},
 	} {
@@ -350,7 +351,8 @@ func TestNoHandshake(t *testing.T) {
 	}
 }
 
-// An interrupted run ends as any other: it closes cleanly, and agrees.
+// An interrupted run ends like any other: its connections close cleanly, and the
+// counts agree.
 func TestInterrupt(t *testing.T) {
 	c := config(t, serve(t, nil, echo))
 	c.Messages, c.Duration = 0, time.Hour
@@ -369,8 +371,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// Round trips count from when a message was due: a server that holds up one is
-// seen to hold up those behind it.
+// A round trip begins when its message is due. If the server delays one message, the
+// delay also shows in the messages behind it.
 func TestCoordinatedOmission(t *testing.T) {
 	const hold = 400 * time.Millisecond
 	held := false
@@ -392,7 +394,7 @@ func TestCoordinatedOmission(t *testing.T) {
 	c := config(t, s)
 	c.Connections, c.Rate, c.Messages = 1, 200, 100
 	r := run(t, c)
-	// Eighty are due in that time, and wait for half of it on the average.
+	// Eighty messages are due in that time, and wait for half of it on average.
 	if r.RTT.P50 < hold.Seconds()/20 || r.RTT.Max < hold.Seconds() {
 		t.Errorf("p50 %v, max %v: most messages waited", r.RTT.P50, r.RTT.Max)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/load"
 )
 
-// A run without a duration ends where echoes stay away, from the first on or later.
+// A run without a duration ends if echoes stop, at the start or later.
 func TestServerStopsEchoing(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -55,8 +55,7 @@ func TestServerStopsEchoing(t *testing.T) {
 	}
 }
 
-// A server that reads nothing, so that a write hangs, does not keep a run from
-// ending.
+// A run ends even if the server reads nothing and a write hangs.
 func TestServerReadsNothing(t *testing.T) {
 	done := make(chan struct{})
 	defer close(done)

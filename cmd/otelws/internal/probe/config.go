@@ -1,5 +1,5 @@
-// Package probe finds out, from outside, after which silence or at which age
-// something on the way to a WebSocket server ends its connections.
+// Package probe finds the limits on silence and on age after which a hop on the way
+// to a WebSocket server ends connections.
 package probe
 
 import (
@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Config has the settings of a run.
+// Config configures a run.
 type Config struct {
 	URL          string
-	Header       http.Header // of the handshakes
-	Subprotocols []string    // that they offer
-	TLS          *tls.Config // nil for the system's
+	Header       http.Header // sent with each handshake
+	Subprotocols []string    // offered in each handshake
+	TLS          *tls.Config // nil means the default
 
-	Max     time.Duration // the longest silence and the greatest age that are tried
+	Max     time.Duration // the longest silence and the greatest age to try
 	Every   time.Duration // time between two pings, pongs or messages of a busy connection
 	Timeout time.Duration // limit on a handshake, and on the wait for a pong
 	Message string        // text of the messages
-	Ladder  bool          // look for hops that drop connections and tell nobody
+	Ladder  bool          // test for hops that drop connections silently
 }
 
-// Validate returns an error that names the flag.
+// Validate returns an error that names the invalid flag.
 func (c *Config) Validate() error {
 	switch {
 	case c.Max < time.Second:
@@ -36,8 +36,8 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Connections is how many connections a run opens.
+// Connections returns the number of connections that a run opens.
 func (c *Config) Connections() int { return len(c.plan()) }
 
-// Length is how long a run takes where nothing fails.
+// Length returns the duration of a run in which nothing fails.
 func (c *Config) Length() time.Duration { return c.Max + c.stagger() }

@@ -20,11 +20,11 @@ type connection struct {
 	wire     *wire
 	opened   time.Time
 	over     chan struct{} // closed when it has ended
-	err      error         // of the Read that ended it
+	err      error         // the error of the Read that ended it
 	messages atomic.Int64
 }
 
-// try opens a connection, uses it as its kind is used, and leaves it.
+// try opens a connection, uses it according to its kind, and closes it.
 func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	o := Outcome{Kind: a.kind, Planned: a.silence.Seconds(), twin: a.twin, cut: true}
 	if !pause(ctx, time.Until(r.start.Add(a.start)), nil) {
@@ -52,14 +52,14 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	answered := c.use(ctx, &o)
 	c.report(&o, quietly, answered, ctx.Err() != nil)
 	if o.open() {
-		c.goodbye()
+		c.close()
 	}
 	return o
 }
 
-// openError is why a handshake failed.
+// openError is the error of a handshake.
 type openError struct {
-	kind string // in few words
+	kind string // a short description
 	err  error
 }
 
@@ -81,7 +81,7 @@ func (c *connection) open(ctx context.Context) *openError {
 	return nil
 }
 
-// read takes in what comes until the connection ends.
+// read discards all messages until the connection ends.
 func (c *connection) read(ctx context.Context) {
 	defer close(c.over)
 	for {
@@ -112,7 +112,7 @@ func (c *connection) reads() int {
 	return c.wire.reads
 }
 
-// ask sends a ping, and says whether anything came back in time.
+// ask sends a ping. It returns true if the server sent anything in time.
 func (c *connection) ask(ctx context.Context, limit time.Duration) bool {
 	before := c.reads()
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -120,13 +120,13 @@ func (c *connection) ask(ctx context.Context, limit time.Duration) bool {
 	if c.c.Ping(ctx) == nil {
 		return true
 	}
-	// Whatever came shows that the connection passes bytes. The reader knows whether
-	// that was its end.
+	// Any bytes from the server show that the connection works. c.isOver tells
+	// whether they were its end.
 	return c.reads() > before && !c.isOver()
 }
 
-// use passes on the connection what its kind passes, until it is old enough, has
-// ended, or ctx is done. It returns false if the last ping had no answer.
+// use sends the traffic of the connection's kind until the connection is old enough
+// or has ended, or ctx is done. It returns false if the last ping got no answer.
 func (c *connection) use(ctx context.Context, o *Outcome) (answered bool) {
 	if c.kind == Silent {
 		return c.beSilent(ctx, o)
@@ -177,7 +177,7 @@ func (c *connection) askLast(ctx context.Context, o *Outcome) bool {
 	return c.ask(ctx, c.run.cfg.Timeout) || o.Mute || ctx.Err() != nil
 }
 
-// report completes the outcome. A connection that is interrupted was open.
+// report completes the outcome. An interrupted connection counts as open.
 func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool) {
 	o.Messages = int(c.messages.Load())
 	over := c.isOver()
@@ -204,7 +204,7 @@ func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool)
 		at, silence := w.at, w.at.Sub(w.last)
 		if o.End == Close {
 			at, silence = w.lastIn, w.before
-			o.Outlived = w.previous.Seconds() // it did not outlive the silence that it ended
+			o.Outlived = w.previous.Seconds() // the close frame ended the silence, so the connection did not outlive it
 		}
 		o.Age, o.Silence = at.Sub(c.opened).Seconds(), silence.Seconds()
 	case !answered:
@@ -215,14 +215,14 @@ func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool)
 	}
 }
 
-// goodbye ends a connection that was open, and does not wait for long.
-func (c *connection) goodbye() {
+// close closes a connection that is still open, and waits for a second at most.
+func (c *connection) close() {
 	late := time.AfterFunc(time.Second, func() { _ = c.c.CloseNow() })
 	defer late.Stop()
 	_ = c.c.Close(websocket.StatusNormalClosure, "")
 }
 
-// pause waits, and returns false if ctx is done or over is closed before.
+// pause waits for d. It returns false if ctx is done or over is closed before.
 func pause(ctx context.Context, d time.Duration, over <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -8,12 +8,12 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/hops"
 )
 
-// judge draws the conclusions from the outcomes.
+// judge derives the limits, the heartbeat and the notes from the outcomes.
 func (r *Result) judge() {
 	r.events()
 	silent := r.of(Silent)
 	for _, o := range silent {
-		// What ends in an event has outlived its silence until then.
+		// A connection that an event ended had outlived its silence until then.
 		r.Outlived = max(r.Outlived, o.Outlived)
 		if o.cut || o.open() {
 			r.Outlived = max(r.Outlived, o.Silence)
@@ -28,7 +28,7 @@ func (r *Result) judge() {
 	idle := r.idle(silent)
 	life, later := r.life(idle)
 	if life != nil && idle != nil && idle.within(life.Seconds) {
-		idle = nil // the silent ones ended at that age as well
+		idle = nil // the silent connections ended by the limit on age
 	}
 	for _, l := range []*Limit{idle, later, life} {
 		if l != nil {
@@ -41,7 +41,7 @@ func (r *Result) judge() {
 	r.notes(idle)
 }
 
-// of returns the outcomes of a kind whose handshake succeeded.
+// of returns the outcomes of the given kinds whose handshake succeeded.
 func (r *Result) of(kinds ...Kind) (some []*Outcome) {
 	for i := range r.Outcomes {
 		if o := &r.Outcomes[i]; slices.Contains(kinds, o.Kind) && o.End != Refused {
@@ -60,8 +60,8 @@ func died(some []*Outcome) (dead []*Outcome) {
 	return dead
 }
 
-// events finds connections that ended at the same moment though they were not of
-// the same age, as when a server restarts. They show no limit.
+// events finds connections of different age that ended at the same moment, for
+// example when a server restarts. They do not show a limit.
 func (r *Result) events() {
 	at := func(o *Outcome) float64 { return o.Start + o.Age }
 	var moments []float64
@@ -92,7 +92,7 @@ func (r *Result) events() {
 	}
 }
 
-// idle is the limit on silence that the silent connections show.
+// idle returns the limit on silence that the silent connections show, or nil.
 func (r *Result) idle(silent []*Outcome) *Limit {
 	var ended, dead []*Outcome
 	for _, o := range died(silent) {
@@ -103,8 +103,8 @@ func (r *Result) idle(silent []*Outcome) *Limit {
 		}
 	}
 	if l := limitOf(OnSilence, ended, silence); l != nil {
-		if l.under(r.Outlived) {
-			r.note("%d of the silent connections ended after %s, and others were silent for longer: by chance, or on another way to the server. Run it again", l.Connections, l)
+		if l.exceededBy(r.Outlived) {
+			r.note("%d of the silent connections ended after %s, but others were silent for longer. This may be chance, or connections took different ways to the server. Run it again", l.Connections, l)
 			return nil
 		}
 		return l
@@ -112,23 +112,23 @@ func (r *Result) idle(silent []*Outcome) *Limit {
 	return bracket(r.Outlived, dead)
 }
 
-// life is the limit on the age of connections, which shows where something passes
-// all the time. Another limit on silence shows where messages keep a connection and
-// pings do not.
+// life returns the limit on age, which the busy connections show. If messages keep a
+// connection open and pings do not, the limit of the pings is a second limit on
+// silence: later.
 func (r *Result) life(idle *Limit) (life, later *Limit) {
 	pings, messages := died(r.of(Ping)), died(r.of(Message))
 	l := limitOf(OnAge, pings, age)
 	switch {
 	case l == nil:
 		return nil, nil
-	case slices.ContainsFunc(r.of(Ping), func(o *Outcome) bool { return !o.cut && l.under(o.Age) }):
-		r.note("%d of %d connections with pings ended at the age of %s, and others did not: by chance, or on another way to the server. Run it again", l.Connections, len(r.of(Ping)), l)
+	case slices.ContainsFunc(r.of(Ping), func(o *Outcome) bool { return !o.cut && l.exceededBy(o.Age) }):
+		r.note("%d of %d connections with pings ended at the age of %s, but others did not. This may be chance, or connections took different ways to the server. Run it again", l.Connections, len(r.of(Ping)), l)
 		return nil, nil
 	case idle != nil && r.Every > idle.Least*.9:
-		return nil, nil // they were silent for as long
+		return nil, nil // the pings were too rare: the limit on silence applied between them
 	case len(r.of(Message)) == 0 || r.refused():
 		if idle != nil && idle.within(l.Seconds) {
-			r.note("Whether messages keep a connection, as pings do not, or whether it is a limit on age, only messages would tell")
+			r.note("The run cannot tell a limit on age from a hop that counts only messages. Give messages that the server accepts by --message")
 			return nil, nil
 		}
 		return l, nil
@@ -145,8 +145,8 @@ func (r *Result) life(idle *Limit) (life, later *Limit) {
 	return life, later
 }
 
-// refused says that the server ends a connection at the first message, and pings
-// do not have that.
+// refused reports whether the server closes a connection because of the first
+// message.
 func (r *Result) refused() bool {
 	early := func(o *Outcome) bool { return o.Age < 2*r.Every+.5 }
 	messages := died(r.of(Message))
@@ -154,8 +154,8 @@ func (r *Result) refused() bool {
 		!slices.ContainsFunc(died(r.of(Ping)), early)
 }
 
-// complete says of a limit on silence what keeps a connection, and of each limit
-// what is known to have it.
+// complete adds the traffic that keeps a connection open despite a limit on silence,
+// and the products that are known for the limit.
 func (r *Result) complete(l *Limit) {
 	if l.On == OnAge {
 		l.Known = hops.Near(hops.Life, l.Seconds)
@@ -167,7 +167,7 @@ func (r *Result) complete(l *Limit) {
 		if len(some) == 0 || k == Message && r.refused() || r.Every > l.Least*.9 {
 			continue
 		}
-		outlived := func(o *Outcome) bool { return o.End != Nothing && l.under(o.Age) }
+		outlived := func(o *Outcome) bool { return o.End != Nothing && l.exceededBy(o.Age) }
 		gone := func(o *Outcome) bool { return o.died() && (l.within(o.Age) || o.End == Nothing || o.Asked) }
 		switch {
 		case slices.ContainsFunc(some, gone):
@@ -178,7 +178,7 @@ func (r *Result) complete(l *Limit) {
 	}
 }
 
-// reached is the age up to which no limit was seen.
+// reached returns the age up to which no limit was seen.
 func (r *Result) reached(life *Limit) (seconds float64) {
 	if life != nil {
 		return life.Seconds
@@ -191,7 +191,8 @@ func (r *Result) reached(life *Limit) (seconds float64) {
 	return seconds
 }
 
-// heartbeat is the one that keeps a connection through all limits on silence.
+// heartbeat returns the heartbeat that keeps a connection open despite all limits on
+// silence. It returns nil if none is needed, or none helps.
 func (r *Result) heartbeat() *Heartbeat {
 	var h *Heartbeat
 	for _, l := range r.Limits {
@@ -203,7 +204,7 @@ func (r *Result) heartbeat() *Heartbeat {
 		}
 		h.Seconds = min(h.Seconds, hops.Heartbeat(l.Least))
 		switch {
-		case len(l.LetsGo)+len(l.Keeps) == 0 || slices.Contains(l.Keeps, Ping): // nobody can tell, or pings do
+		case len(l.LetsGo)+len(l.Keeps) == 0 || slices.Contains(l.Keeps, Ping): // unknown, or pings help
 		case slices.Contains(l.Keeps, Message):
 			h.Of = Message
 		default:
@@ -217,7 +218,7 @@ func (r *Result) heartbeat() *Heartbeat {
 	return h
 }
 
-// goDuration writes seconds as Go code.
+// goDuration formats seconds as Go code.
 func goDuration(seconds float64) string {
 	if seconds == math.Trunc(seconds) {
 		return fmt.Sprintf("%.0f*time.Second", seconds)
@@ -229,33 +230,34 @@ func (r *Result) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
-// tooLate is a lateness that blurs the steps of the ladder.
-const tooLate = .1
+// maxLateness is the lateness of timers, in seconds, that makes the ladder
+// unreliable.
+const maxLateness = .1
 
-// notes says what kept the run from telling more.
+// notes adds what limits the value of the result.
 func (r *Result) notes(idle *Limit) {
 	if text := refusals(r.Outcomes); text != "" {
 		r.note("Handshakes failed: %s", text)
 	}
-	if r.Late > tooLate {
-		r.note("This machine was busy: its timers were up to %s late, and all times are as uncertain. Run it again", short(r.Late))
+	if r.Late > maxLateness {
+		r.note("This machine was busy: its timers were up to %s late, so all times may be wrong by that much. Run it again", short(r.Late))
 	}
 	if r.Disturbed > 0 {
-		r.note("%d connections ended at one moment, whatever their age: a restart, and no limit. Run it again", r.Disturbed)
+		r.note("%d connections of different age ended at the same moment. This looks like a restart, not a limit. Run it again", r.Disturbed)
 	}
 	if !r.Answers {
-		r.note("The server answers no ping. A hop that drops connections and tells nobody does not show")
+		r.note("The server answers no pings. Without answers, this run cannot find a hop that drops connections silently")
 	}
 	if r.Unasked > 0 && r.Outlived < r.Max*.9 && idle == nil {
-		r.note("The server sends by itself, so that no connection was silent for longer than %s. A limit above that does not show, nor does it matter", short(r.Outlived))
+		r.note("The server itself sends data, so no connection was silent for longer than %s. This run cannot find a longer limit on silence, but such a limit does not affect these connections", short(r.Outlived))
 	}
 	if r.refused() {
 		m := died(r.of(Message))[0]
-		r.note("The server ends a connection after the message, %s. Give one that it takes by --message", by(m.End, m.Code, m.Reason))
+		r.note("The server ended a connection after the message, %s. Give a message that it accepts by --message", endedWith(m.End, m.Code, m.Reason))
 	}
 	for _, l := range r.Limits {
 		if l.On == OnSilence && r.Every > l.Least*.9 {
-			r.note("--every %v is too long to tell what keeps a connection for longer than %s", duration(r.Every), short(l.Least))
+			r.note("--every %v is too long to find out which traffic keeps a connection open for longer than %s", duration(r.Every), short(l.Least))
 		}
 	}
 }

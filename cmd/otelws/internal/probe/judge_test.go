@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// outcome is the outcome of a silent connection, or of a busy one, which had passed
-// something a moment ago.
+// outcome returns the outcome of a silent connection, or of a busy one with traffic
+// just before.
 func outcome(kind Kind, twin bool, at float64, end Sign) Outcome {
 	o := Outcome{Kind: kind, Age: at, Silence: .01, End: end, twin: twin}
 	if twin {
@@ -24,7 +24,7 @@ func outcome(kind Kind, twin bool, at float64, end Sign) Outcome {
 	return o
 }
 
-// rung is a connection of the ladder that was asked after a silence.
+// rung returns the outcome of a connection of the ladder.
 func rung(at float64, end Sign) Outcome {
 	o := Outcome{Kind: Silent, Planned: at, Age: at, Silence: at, End: end, Asked: end != Open}
 	if end == Open {
@@ -66,9 +66,9 @@ func TestJudge(t *testing.T) {
 		{"pings count for one hop of two", slices.Concat(pair(Silent, 20, FIN), pair(KeepAlive, 20, FIN), pair(Pong, 60, FIN), pair(Ping, 60, FIN), pair(Message, 120, Open)),
 			[]string{"silence 20 s fin, kept by [pong ping message], not by [keepalive], ", "silence 60 s fin, kept by [message], not by [pong ping], nginx"}, "message 15", ""},
 		{"messages are refused", slices.Concat(pair(Silent, 20, FIN), pair(KeepAlive, 20, FIN), pair(Pong, 20, FIN), pair(Ping, 20, FIN), pair(Message, 1.1, Close)),
-			[]string{"silence 20 s fin, kept by [], not by [keepalive pong ping], "}, "", "only messages would tell"},
+			[]string{"silence 20 s fin, kept by [], not by [keepalive pong ping], "}, "", "cannot tell a limit on age"},
 		{"a restart", []Outcome{outcome(Silent, false, 50, FIN), outcome(Silent, true, 45, FIN), outcome(Ping, false, 50, FIN), outcome(Ping, true, 45, FIN), outcome(Message, false, 50, FIN), outcome(Message, true, 45, FIN)},
-			nil, "", "6 connections ended at one moment"},
+			nil, "", "6 connections of different age ended"},
 		{"refused", append(slices.Concat(pair(Silent, 120, Open), alive), Outcome{Kind: Silent, End: Refused, Error: "dial: refused"}, Outcome{Kind: Silent, End: Refused, Error: "dial: refused"}), nil, "", "Handshakes failed: dial: refused (2)"},
 		{"pings too rare", slices.Concat(pair(Silent, .9, FIN), pair(Ping, .9, FIN), pair(Message, .9, FIN)), []string{"silence 900 ms fin, kept by [], not by [], "}, "otelws.WithHeartbeat(otelws.Every(500*time.Millisecond))", "--every 1s is too long"},
 	} {
@@ -100,7 +100,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// The run is bounded, whatever --max is.
+// The number of connections is bounded for every --max.
 func TestPlan(t *testing.T) {
 	for max, want := range map[float64]int{1: 10 + 1, 8: 10 + 10, 120: 10 + 31, 660: 10 + 44, 7200: 10 + 51} {
 		cfg := Config{Max: duration(max), Ladder: true}

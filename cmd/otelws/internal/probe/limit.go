@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What a limit is on.
+// The values of Limit.On.
 const (
 	OnSilence = "silence"
 	OnAge     = "age"
@@ -18,28 +18,28 @@ const (
 type Limit struct {
 	On      string  `json:"on"`
 	Seconds float64 `json:"seconds"`
-	// Least and Most are what it lies between. They are equal where connections ended
-	// at the limit, and not where they were found dead.
+	// Least and Most are the bounds of the limit. They are equal if connections were
+	// seen to end at the limit, and differ if connections were found dead afterwards.
 	Least float64 `json:"least_seconds"`
 	Most  float64 `json:"most_seconds"`
 
 	Seen        Sign   `json:"seen"`
-	WhenAsked   bool   `json:"when_asked"` // nothing was seen before this side sent something
+	WhenAsked   bool   `json:"when_asked"` // the end was seen only after this side had sent something
 	Code        int    `json:"code,omitempty"`
 	Reason      string `json:"reason,omitempty"`
-	Connections int    `json:"connections"` // that ended so
+	Connections int    `json:"connections"` // number of connections that ended by this limit
 	Known       string `json:"known,omitempty"`
 
-	// Keeps and LetsGo say of a limit on silence which traffic keeps a connection, and
-	// which does not.
+	// Keeps and LetsGo are for a limit on silence: the traffic that keeps a
+	// connection open, and the traffic that does not.
 	Keeps  []Kind `json:"keeps,omitempty"`
 	LetsGo []Kind `json:"lets_go,omitempty"`
 }
 
-// near says whether two times are the same limit.
+// near reports whether two times can be the same limit.
 func near(a, b float64) bool { return math.Abs(a-b) <= max(.25, .05*max(a, b)) }
 
-// spread is how far times are apart.
+// spread returns the difference between the greatest and the least time.
 func spread(times []float64) float64 {
 	if len(times) == 0 {
 		return 0
@@ -62,8 +62,8 @@ func timesOf(some []*Outcome, of func(*Outcome) float64) (all []float64) {
 func age(o *Outcome) float64     { return o.Age }
 func silence(o *Outcome) float64 { return o.Silence }
 
-// limitOf is the limit at which some connections ended, by their silence or age. It
-// returns nil if they ended at times that have nothing in common.
+// limitOf returns the limit at which most of the connections ended. It returns nil if
+// fewer than half of them ended at about the same silence or age.
 func limitOf(on string, some []*Outcome, of func(*Outcome) float64) *Limit {
 	if len(some) == 0 {
 		return nil
@@ -86,11 +86,12 @@ func limitOf(on string, some []*Outcome, of func(*Outcome) float64) *Limit {
 	return l
 }
 
-// bracket is the limit on silence that lies between what connections outlived, and
-// after what they were found dead.
+// bracket returns a limit on silence between two bounds: the longest silence that a
+// connection outlived, and the shortest one after which a connection was dead.
 func bracket(outlived float64, dead []*Outcome) *Limit {
 	dead = slices.SortedFunc(slices.Values(dead), func(a, b *Outcome) int { return cmp.Compare(a.Silence, b.Silence) })
-	// One that is dead after less than others outlive is an accident of its own.
+	// A connection that died after a silence that others outlived did not die from
+	// the limit.
 	dead = slices.DeleteFunc(dead, func(o *Outcome) bool { return o.Silence <= outlived })
 	if len(dead) == 0 {
 		return nil
@@ -105,15 +106,15 @@ func bracket(outlived float64, dead []*Outcome) *Limit {
 	return l
 }
 
-// within says whether t can be the limit.
+// within reports whether t can be the time of the limit.
 func (l *Limit) within(t float64) bool {
 	return near(t, l.Seconds) || l.Least <= t && t <= l.Most
 }
 
-// under says whether t is beyond the limit.
-func (l *Limit) under(t float64) bool { return t > max(l.Most*1.05, l.Most+.25) }
+// exceededBy reports whether t is greater than the limit.
+func (l *Limit) exceededBy(t float64) bool { return t > max(l.Most*1.05, l.Most+.25) }
 
-// String writes the time as a limit is set.
+// String returns the time, with its bounds if they differ.
 func (l *Limit) String() string {
 	if l.Least < l.Seconds || l.Seconds < l.Most {
 		if l.Seconds > l.Least {
@@ -124,7 +125,7 @@ func (l *Limit) String() string {
 	return short(l.Seconds)
 }
 
-// short writes a time with three digits.
+// short formats a time with three digits.
 func short(seconds float64) string {
 	switch {
 	case seconds >= 3600 && math.Mod(math.Round(seconds), 60) == 0:

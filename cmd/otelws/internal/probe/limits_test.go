@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
-// serve starts a server with a handler of WebSockets, and returns its address.
+// serve starts a server with a WebSocket handler, and returns its address.
 func serve(t *testing.T, opts *websocket.AcceptOptions, handle func(context.Context, *websocket.Conn)) string {
 	t.Helper()
 	var handlers sync.WaitGroup
@@ -66,7 +66,7 @@ func run(t *testing.T, cfg probe.Config) *probe.Result {
 	return r
 }
 
-// want is a limit that is to be found.
+// want is an expected limit.
 type want struct {
 	on            string
 	seconds       float64
@@ -75,7 +75,7 @@ type want struct {
 	keeps, letsGo []probe.Kind
 }
 
-// compare says what is wrong with the limits of r.
+// compare returns the differences between the limits of r and the expected ones.
 func compare(r *probe.Result, all []want) (problems []string) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	if len(r.Limits) != len(all) {
@@ -97,8 +97,8 @@ func compare(r *probe.Result, all []want) (problems []string) {
 	return problems
 }
 
-// eventually runs a probe until nothing is wrong with its result, since a busy
-// machine holds up hops and probe. It gives up after some tries.
+// eventually repeats a probe until its result is right, since a busy machine delays
+// hops and probe. It gives up after four runs.
 func eventually(t *testing.T, cfg probe.Config, wrong func(*probe.Result) []string) {
 	t.Helper()
 	var problems []string
@@ -121,7 +121,7 @@ var (
 	frames     = []probe.Kind{probe.Pong, probe.Ping, probe.Message}
 )
 
-// A limit is named, with how it shows, and with what keeps a connection.
+// A run finds the limit, how it shows, and which traffic keeps a connection open.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

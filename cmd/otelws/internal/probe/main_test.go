@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// They wait for the limits of hops, and compute next to nothing.
+	// The tests wait for the limits of hops and need little CPU time.
 	flag.Parse()
 	_ = flag.Set("test.parallel", "32")
 	goleak.VerifyTestMain(m)

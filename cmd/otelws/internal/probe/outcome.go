@@ -15,47 +15,47 @@ type Sign string
 
 // The signs of an end.
 const (
-	Open    Sign = ""        // it was open at the end
-	FIN     Sign = "fin"     // TCP was closed, without a close frame before
+	Open    Sign = ""        // still open at the end of the run
+	FIN     Sign = "fin"     // TCP was closed without a close frame
 	RST     Sign = "rst"     // TCP was reset
-	Close   Sign = "close"   // a close frame came
-	Nothing Sign = "nothing" // nothing came any more, not a pong either
+	Close   Sign = "close"   // the server sent a close frame
+	Nothing Sign = "nothing" // no answer to the last ping
 	Refused Sign = "refused" // the handshake failed
 	Other   Sign = "other"   // another error
 )
 
-// Outcome is one connection of a run. Times are in seconds.
+// Outcome is the result of one connection. Times are in seconds.
 type Outcome struct {
 	Kind    Kind    `json:"kind"`
-	Planned float64 `json:"planned_silence_seconds,omitempty"` // of a silent one
-	Start   float64 `json:"start_seconds"`                     // after the run's start
-	Age     float64 `json:"age_seconds"`                       // at its end, or when it was left
-	// Silence is how long nothing had passed when it ended, or when it was asked for a
-	// last pong.
+	Planned float64 `json:"planned_silence_seconds,omitempty"` // for Silent
+	Start   float64 `json:"start_seconds"`                     // since the start of the run
+	Age     float64 `json:"age_seconds"`                       // when it ended, or when the run closed it
+	// Silence is the time without any byte before the end, or before the last ping.
 	Silence float64 `json:"silence_seconds"`
-	// Outlived is the longest silence after which the server was heard again.
+	// Outlived is the longest silence after which the server sent something again.
 	Outlived float64 `json:"outlived_silence_seconds"`
 	End      Sign    `json:"end"`
-	Code     int     `json:"code,omitempty"`   // of the close frame
-	Reason   string  `json:"reason,omitempty"` // of the close frame
+	Code     int     `json:"code,omitempty"`   // from the close frame
+	Reason   string  `json:"reason,omitempty"` // from the close frame
 	Error    string  `json:"error,omitempty"`
-	// Asked says that it ended after a ping that was to show whether it was still open.
+	// Asked is true if the connection ended after the ping that tests whether it is
+	// still open.
 	Asked    bool `json:"asked"`
 	Messages int  `json:"messages_received"`
-	Unasked  int  `json:"unasked"` // times that the server sent on a silent connection
-	Mute     bool `json:"mute"`    // the very first ping had no answer
+	Unasked  int  `json:"unasked"` // number of times that the server sent data on a silent connection
+	Mute     bool `json:"mute"`    // the first ping got no answer
 
-	twin, cut bool // cut: the run was interrupted, or an event ended it
+	twin, cut bool // cut: the end of the connection shows no limit
 }
 
-// open says that a connection had not ended.
+// open reports whether the connection was still open.
 func (o *Outcome) open() bool { return o.End == Open }
 
-// died says that a connection ended, or was found dead.
+// died reports whether the connection ended, or did not answer any more.
 func (o *Outcome) died() bool { return o.End != Open && o.End != Refused && !o.cut }
 
-// ended has the sign of a connection whose Read returned err, and whose transport
-// returned lower.
+// ended sets the sign of a connection. err is the error of its Read, and lower is the
+// error of its transport.
 func (o *Outcome) ended(err, lower error) {
 	var frame websocket.CloseError
 	switch {

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Result is the outcome of a run. Its JSON form is stable: members keep their names
-// and meaning, and new ones may come. Times are in seconds.
+// Result is the result of a run. Its JSON form is stable: members keep their names
+// and meanings, and later versions may add members. Times are in seconds.
 type Result struct {
 	URL         string  `json:"url"`
 	Max         float64 `json:"max_seconds"`
@@ -14,25 +14,25 @@ type Result struct {
 	Interrupted bool    `json:"interrupted"`
 	Seconds     float64 `json:"seconds"`
 
-	// Late is how late the timers of this machine were at worst. All times are as
-	// uncertain.
+	// Late is the greatest lateness of this machine's timers. All times may be wrong
+	// by this much.
 	Late float64 `json:"late_seconds"`
 
 	Limits    []*Limit   `json:"limits"`
-	Heartbeat *Heartbeat `json:"heartbeat"` // nil where none is needed, or none helps
-	// Outlived and Reached are the longest silence and the greatest age up to which
-	// connections were seen to live.
+	Heartbeat *Heartbeat `json:"heartbeat"` // nil if none is needed, or none helps
+	// Outlived and Reached are the longest silence and the greatest age that did not
+	// end a connection.
 	Outlived float64 `json:"outlived_silence_seconds"`
 	Reached  float64 `json:"reached_age_seconds"`
 
 	Answers   bool      `json:"answers_pings"`
-	Unasked   int       `json:"unasked"`   // times that the server sent on silent connections
-	Disturbed int       `json:"disturbed"` // connections that ended by an event, and show no limit
+	Unasked   int       `json:"unasked"`   // number of times that the server sent data on silent connections
+	Disturbed int       `json:"disturbed"` // connections that an event ended, not a limit
 	Notes     []string  `json:"notes"`
 	Outcomes  []Outcome `json:"connections"`
 }
 
-// Heartbeat is the traffic that keeps a connection.
+// Heartbeat is the traffic that keeps connections open.
 type Heartbeat struct {
 	Seconds float64 `json:"seconds"`
 	Of      Kind    `json:"of"` // Ping or Message

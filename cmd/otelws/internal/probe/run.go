@@ -25,18 +25,19 @@ type runner struct {
 // Snapshot is the progress of a run.
 type Snapshot struct {
 	Elapsed time.Duration
-	Share   float64 // the part of the run that is over, from 0 to 1
+	Share   float64 // completed part of the run, from 0 to 1
 	Open    int64   // connections
 	Ended   int64
 }
 
-// Run opens all connections, and waits until each has been as silent or as old as
-// planned, or has ended, or ctx is done. Meanwhile it calls report, which may be
-// nil, with a function that returns the progress. The report must return when its
-// context is done. An error means that there is no result: no handshake succeeded.
+// Run opens all connections. It waits until each has reached its planned silence or
+// age, or has ended, or ctx is done. Meanwhile it calls report, which may be nil,
+// with a function that returns the progress. report must return when its context is
+// done. Run returns an error if no handshake succeeded.
 func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
 	r := &runner{cfg: cfg, start: time.Now()}
-	// TCP's own keepalives are traffic to a balancer that looks at TCP alone.
+	// A TCP load balancer counts TCP keepalives as traffic, so the silent connections
+	// send none.
 	r.quiet = dial.Transport(cfg.TLS, (&net.Dialer{KeepAlive: -1}).DialContext)
 	every := max(cfg.Every, time.Second)
 	r.keepAlive = dial.Transport(cfg.TLS, (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: every, Interval: every}}).DialContext)
@@ -75,8 +76,8 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 	return result, nil
 }
 
-// lateness is how late a timer was at worst until ctx is done: on a machine that is
-// too busy, times say nothing.
+// lateness returns the greatest lateness of a timer until ctx is done. On a machine
+// that is too busy the measured times are useless.
 func lateness(ctx context.Context) (late time.Duration) {
 	const every = 20 * time.Millisecond
 	for begun := time.Now(); pause(ctx, every, nil); begun = time.Now() {
@@ -91,7 +92,7 @@ func (r *runner) snapshot() Snapshot {
 	return s
 }
 
-// refusals says why handshakes failed, and how many of each kind.
+// refusals returns the kinds of handshake errors with their counts.
 func refusals(outcomes []Outcome) (text string) {
 	counts := map[string]int{}
 	var kinds []string

@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
 
-// lacking says that r has no note with a text.
+// lacking returns a problem if r has no note with the text.
 func lacking(r *probe.Result, text string) []string {
 	if strings.Contains(strings.Join(r.Notes, "\n"), text) {
 		return nil
@@ -24,7 +24,7 @@ func lacking(r *probe.Result, text string) []string {
 	return []string{fmt.Sprintf("notes %q, want one with %q", r.Notes, text)}
 }
 
-// What a server does by itself is told from what a hop does.
+// The result distinguishes the behaviour of a server from the limit of a hop.
 func TestServers(t *testing.T) {
 	t.Parallel()
 	cfg := probe.Config{Max: 3 * time.Second, Every: 250 * time.Millisecond, Ladder: true}
@@ -34,7 +34,8 @@ func TestServers(t *testing.T) {
 		cfg := cfg
 		cfg.URL = serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
 			for {
-				// A Read whose context is done ends the connection without a close frame.
+				// Cancelling the context of Read would end the connection without a
+				// close frame.
 				late := time.AfterFunc(2*time.Second, func() { _ = c.Close(websocket.StatusPolicyViolation, "log in\r\x1b[2J") })
 				typ, b, err := c.Read(ctx)
 				late.Stop()
@@ -66,7 +67,7 @@ func TestServers(t *testing.T) {
 			}
 		})
 		eventually(t, cfg, func(r *probe.Result) []string {
-			return append(compare(r, nil), lacking(r, `by a close frame (1003 "JSON, please"). Give one that it takes by --message`)...)
+			return append(compare(r, nil), lacking(r, `with a close frame (1003 "JSON, please"). Give a message that it accepts by --message`)...)
 		})
 	})
 	t.Run("pings by itself", func(t *testing.T) {
@@ -91,7 +92,7 @@ func TestServers(t *testing.T) {
 			echo(ctx, c)
 		})
 		eventually(t, cfg, func(r *probe.Result) []string {
-			problems := append(compare(r, nil), lacking(r, "The server sends by itself")...)
+			problems := append(compare(r, nil), lacking(r, "The server itself sends data")...)
 			if r.Outlived < .9 || r.Outlived > 1.5 {
 				problems = append(problems, fmt.Sprintf("a silence of %v s was outlived", r.Outlived))
 			}
@@ -103,7 +104,7 @@ func TestServers(t *testing.T) {
 		cfg := cfg
 		cfg.URL = serve(t, &websocket.AcceptOptions{OnPingReceived: func(context.Context, []byte) bool { return false }}, echo)
 		eventually(t, cfg, func(r *probe.Result) []string {
-			return append(compare(r, nil), lacking(r, "The server answers no ping")...)
+			return append(compare(r, nil), lacking(r, "The server answers no pings")...)
 		})
 	})
 	t.Run("restarts", func(t *testing.T) {
@@ -129,7 +130,7 @@ func TestServers(t *testing.T) {
 			echo(ctx, c)
 		})
 		eventually(t, cfg, func(r *probe.Result) []string {
-			return append(compare(r, nil), lacking(r, "ended at one moment")...)
+			return append(compare(r, nil), lacking(r, "ended at the same moment")...)
 		})
 	})
 	t.Run("takes three connections", func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 )
 
-// WriteText writes what became of the connections, the limits, and what to do, in
-// lines of so many columns.
+// WriteText writes a table of the connections, the limits, and advice, wrapped to the
+// given number of columns.
 func (r *Result) WriteText(w io.Writer, columns int) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s, for %s\n", r.URL, short(r.Seconds))
@@ -37,7 +37,7 @@ func (r *Result) WriteText(w io.Writer, columns int) error {
 	return nil
 }
 
-// names are the kinds of connections for people.
+// names are the kinds of connections in the text output.
 var names = map[Kind]string{
 	Silent:    "silent",
 	KeepAlive: "TCP keepalives",
@@ -46,14 +46,14 @@ var names = map[Kind]string{
 	Message:   "messages",
 }
 
-// rows has a line for each kind of connection.
+// rows returns a row for each kind of connection.
 func (r *Result) rows() (rows [][]string) {
 	for _, k := range append([]Kind{Silent}, busy...) {
 		some := r.of(k)
 		if len(some) == 0 {
 			continue
 		}
-		var ended []*Outcome // by an event too
+		var ended []*Outcome // including those that an event ended
 		for _, o := range some {
 			if !o.open() {
 				ended = append(ended, o)
@@ -70,42 +70,42 @@ func (r *Result) rows() (rows [][]string) {
 			if spread(times) > .05*median(times) {
 				row[3] = fmt.Sprintf("%s%s to %s", when, short(slices.Min(times)), short(slices.Max(times)))
 			}
-			row[3] += ", " + by(ended[0].End, ended[0].Code, ended[0].Reason)
+			row[3] += ", " + endedWith(ended[0].End, ended[0].Code, ended[0].Reason)
 		}
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// by says how a connection ended.
-func by(sign Sign, code int, reason string) string {
+// endedWith describes how a connection ended.
+func endedWith(sign Sign, code int, reason string) string {
 	switch sign {
 	case FIN:
-		return "by a FIN"
+		return "with a FIN"
 	case RST:
-		return "by a reset"
+		return "with a reset"
 	case Close:
 		if reason != "" {
-			return fmt.Sprintf("by a close frame (%d %q)", code, reason)
+			return fmt.Sprintf("with a close frame (%d %q)", code, reason)
 		}
-		return fmt.Sprintf("by a close frame (%d)", code)
+		return fmt.Sprintf("with a close frame (%d)", code)
 	case Nothing:
 		return "without a sign"
 	}
-	return "by an error"
+	return "with an error"
 }
 
-// ending says what a limit looked like.
+// ending describes how the limit shows.
 func (l *Limit) ending() string {
 	switch {
 	case l.Seen == Nothing:
-		return "Nothing is seen of it: whatever is sent after it gets no answer, and no end"
+		return "The connection is dropped silently: data that is sent later gets no answer"
 	case l.WhenAsked:
-		return "Nothing is seen of it until something is sent; then the connection ends " + by(l.Seen, l.Code, l.Reason)
+		return "The connection shows no end until something is sent. Then it ends " + endedWith(l.Seen, l.Code, l.Reason)
 	}
-	text := "The connection ends " + by(l.Seen, l.Code, l.Reason)
+	text := "The connection ends " + endedWith(l.Seen, l.Code, l.Reason)
 	if l.Seen == Close {
-		text += ". Only what speaks WebSocket sends one: the server itself, or a gateway"
+		text += ". The sender understands WebSocket: it is the server itself, or a gateway"
 	}
 	return text
 }
@@ -118,23 +118,23 @@ func (r *Result) limitTexts() (texts []string) {
 			silence = true
 			text = fmt.Sprintf("A limit on silence: %s. %s", l, l.ending())
 			if len(l.Keeps) > 0 {
-				text += fmt.Sprintf(". Kept by %s", list(l.Keeps))
+				text += fmt.Sprintf(". These keep it open: %s", list(l.Keeps))
 			}
 			if len(l.LetsGo) > 0 {
-				text += fmt.Sprintf(". Not kept by %s", list(l.LetsGo))
+				text += fmt.Sprintf(". These do not keep it open: %s", list(l.LetsGo))
 			}
 			if slices.Contains(l.Keeps, KeepAlive) {
-				text += ". So the hop looks at TCP alone, as a firewall, a NAT and a balancer of TCP do"
+				text += ". So the hop works at the level of TCP, like a firewall, a NAT or a TCP load balancer"
 			}
 			if slices.Contains(l.Keeps, Ping) && slices.Contains(l.LetsGo, Pong) {
-				text += ". So only what the server sends counts, and the pongs that answer pings are that"
+				text += ". So the hop counts only data from the server, such as the pongs that answer pings"
 			}
 		} else {
 			life = true
-			text = fmt.Sprintf("A limit on age: %s, whatever passes. %s", l, l.ending())
+			text = fmt.Sprintf("A limit on age: %s, with any traffic. %s", l, l.ending())
 		}
 		if l.Known != "" {
-			text += ". Known for it: " + l.Known
+			text += ". Hops with this limit: " + l.Known
 		}
 		texts = append(texts, text)
 	}
@@ -171,25 +171,25 @@ func (r *Result) heartbeatTexts() (texts []string) {
 	}
 	switch {
 	case r.Heartbeat != nil && r.Heartbeat.Of == Ping:
-		texts = append(texts, fmt.Sprintf("Choose a heartbeat of %v, at either end: %s, or %s", duration(r.Heartbeat.Seconds), r.Heartbeat.Otelws, r.Heartbeat.Proxy))
+		texts = append(texts, fmt.Sprintf("Use a heartbeat of %v at either end: %s, or %s", duration(r.Heartbeat.Seconds), r.Heartbeat.Otelws, r.Heartbeat.Proxy))
 	case r.Heartbeat != nil:
-		texts = append(texts, fmt.Sprintf("Choose a heartbeat of %v, of messages: control frames do not count", duration(r.Heartbeat.Seconds)))
+		texts = append(texts, fmt.Sprintf("Send a message every %v: control frames do not keep the connection open", duration(r.Heartbeat.Seconds)))
 	case silence:
-		texts = append(texts, "No traffic that was tried keeps a connection through it")
+		texts = append(texts, "No traffic that this run tried keeps a connection open")
 	}
 	switch {
 	case drops:
-		texts = append(texts, "Or raise the limit, if the hop is yours: nf_conntrack_tcp_timeout_established of Linux, or the idle timeout of the balancer or the NAT")
+		texts = append(texts, "If you control the hop, you can also raise the limit: nf_conntrack_tcp_timeout_established in Linux, or the idle timeout of the load balancer or the NAT")
 	case silence:
-		texts = append(texts, "Or raise the limit, if the hop is yours: proxy_read_timeout and proxy_send_timeout of nginx, timeout tunnel of HAProxy (timeout client and timeout server where there is none), to an hour")
+		texts = append(texts, "If you control the hop, you can also raise the limit, for example to an hour: proxy_read_timeout and proxy_send_timeout in nginx, timeout tunnel in HAProxy (without it, timeout client and timeout server)")
 	}
 	if life != nil {
-		texts = append(texts, fmt.Sprintf("No heartbeat helps against a limit on age. Raise it, or have the server close with 1001 before, at different ages of up to %s, and clients come back", short(life.Least*.9)))
+		texts = append(texts, fmt.Sprintf("A heartbeat does not help against a limit on age. Raise the limit, or let the server close connections with 1001 before it, at various ages up to %s, so that clients reconnect", short(life.Least*.9)))
 	}
 	return texts
 }
 
-// wrap writes a paragraph in lines.
+// wrap writes a paragraph, broken into lines.
 func wrap(b *strings.Builder, text string, columns int) {
 	used := 0
 	for _, word := range strings.Fields(text) {

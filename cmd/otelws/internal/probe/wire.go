@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// wire is the bytes of a connection as they pass, and the silence between them.
+// wire is the transport of a connection. It measures the silences between bytes.
 type wire struct {
 	io.ReadWriteCloser
-	writing sync.Mutex // a small frame is one Write
+	writing sync.Mutex // pong and the library write at the same time; a small frame is one Write
 
 	mu       sync.Mutex
-	last     time.Time     // bytes have passed, in either direction
-	lastIn   time.Time     // bytes have come in
-	unproved time.Duration // the longest silence that only this side has broken
-	outlived time.Duration // the longest silence after which bytes came in
-	before   time.Duration // the silence before the last bytes that came in
-	previous time.Duration // outlived without them
+	last     time.Time     // time of the last bytes, in either direction
+	lastIn   time.Time     // time of the last bytes received
+	unproved time.Duration // the longest silence that this side ended, if nothing was received since
+	outlived time.Duration // the longest silence after which bytes were received
+	before   time.Duration // the silence before the last bytes received
+	previous time.Duration // outlived before the last bytes received
 	reads    int
-	err      error // of the first Read or Write that failed
-	at       time.Time
+	err      error     // of the first failed Read or Write
+	at       time.Time // time of err
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -54,21 +54,21 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failed is called with the lock held.
+// failed records the first error. The caller must hold w.mu.
 func (w *wire) failed(err error) {
 	if w.err == nil && err != nil {
 		w.err, w.at = err, time.Now()
 	}
 }
 
-// silence is how long nothing has passed.
+// silence returns the time since the last byte.
 func (w *wire) silence() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Since(w.last)
 }
 
-// pong sends a pong that nobody has asked for. Nobody answers it (RFC 6455, section
+// pong sends an unsolicited pong. The server does not answer it (RFC 6455 section
 // 5.5.3).
 func (w *wire) pong() error {
 	frame := []byte{0x8a, 0x80, 0, 0, 0, 0}
@@ -77,7 +77,7 @@ func (w *wire) pong() error {
 	return err
 }
 
-// tapped is a transport that keeps the wire of the connection it opens.
+// tapped is a RoundTripper that keeps the wire of the connection that it opens.
 type tapped struct {
 	base http.RoundTripper
 	wire *wire

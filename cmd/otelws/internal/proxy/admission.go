@@ -5,23 +5,24 @@ import (
 	"time"
 )
 
-// soon goes with a refusal for which the time is to blame.
-var soon = http.Header{"Retry-After": {"1"}}
+// retryAfter is the header of refusals that a later attempt may avoid.
+var retryAfter = http.Header{"Retry-After": {"1"}}
 
 func tooMany(why refused) *refusal {
 	switch why {
 	case refusedClientConnections:
-		return &refusal{why, http.StatusTooManyRequests, "too many connections of this client", soon}
+		return &refusal{why, http.StatusTooManyRequests, "too many connections of this client", retryAfter}
 	case refusedClientRate:
-		return &refusal{why, http.StatusTooManyRequests, "too many handshakes of this client", soon}
+		return &refusal{why, http.StatusTooManyRequests, "too many handshakes of this client", retryAfter}
 	case refusedRate:
-		return &refusal{why, http.StatusServiceUnavailable, "too many handshakes", soon}
+		return &refusal{why, http.StatusServiceUnavailable, "too many handshakes", retryAfter}
 	}
-	return &refusal{refusedConnections, http.StatusServiceUnavailable, "too many connections", soon}
+	return &refusal{refusedConnections, http.StatusServiceUnavailable, "too many connections", retryAfter}
 }
 
-// admit says why a request goes no further, or has it ask for the one protocol that
-// it may switch to, if any. Who is admitted calls leave.
+// admit checks a request against the rules and limits of the proxy. It returns a
+// refusal, or the protocol that the request may switch to ("" for plain HTTP) and a
+// function that the caller must call when the request has ended.
 func (p *Proxy) admit(r *http.Request) (protocol string, leave func(), rf *refusal) {
 	if rf := refuse(r, p.target.url.Path); rf != nil {
 		return "", nil, rf
@@ -45,12 +46,13 @@ func (p *Proxy) admit(r *http.Request) (protocol string, leave func(), rf *refus
 			return "", nil, tooMany(refusedRate)
 		}
 	}
-	// HTTP/2 has many requests on a connection.
+	// Counting connections is not enough: an HTTP/2 connection carries many requests.
 	if p.requests.Add(1) > int64(s.limits.Connections) {
 		p.requests.Add(-1)
 		return "", nil, tooMany(refusedConnections)
 	}
-	// The door has counted other clients.
+	// The listener has counted the direct clients already, but it cannot tell who is
+	// behind a trusted proxy.
 	relayed := s.trusted.Trusts(r)
 	if relayed && !p.counts.enter(who, s.limits.ClientConnections) {
 		p.requests.Add(-1)

@@ -14,8 +14,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// gullible is a backend that switches to whatever it is asked for, and remembers
-// what it was asked.
+// gullible is a backend that switches to every protocol. It records the requests.
 type gullible struct {
 	*backend
 	mu   sync.Mutex
@@ -49,14 +48,14 @@ func (g *gullible) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(c, brw)
 }
 
-// requests are those so far.
+// requests returns the requests so far.
 func (g *gullible) requests() []*http.Request {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.seen)
 }
 
-// wantEcho is for what comes back as it is, mask and all.
+// wantEcho reads the bytes that the backend echoed unchanged, including the mask.
 func (w *wire) wantEcho(t testing.TB, b []byte) {
 	t.Helper()
 	w.send(t, b)
@@ -66,7 +65,8 @@ func (w *wire) wantEcho(t testing.TB, b []byte) {
 	}
 }
 
-// raw is a request of lines, with the parts of a good handshake written short.
+// raw returns a request of the given lines. Short forms stand for the parts of a
+// valid handshake.
 func raw(lines ...string) string {
 	text := strings.Join(lines, "\r\n") + "\r\n\r\n"
 	return strings.NewReplacer(
@@ -78,7 +78,8 @@ func raw(lines ...string) string {
 
 const get = "GET / HTTP/1.1\r\nHost: test"
 
-// What reaches the backend as a WebSocket is one, and nothing else is tunnelled.
+// The backend receives valid WebSocket handshakes only, and no other protocol is
+// tunnelled.
 func TestSwitching(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -154,8 +155,8 @@ func TestSwitching(t *testing.T) {
 	}
 }
 
-// A protocol that is allowed by name is tunnelled, and is in no metric of
-// WebSockets.
+// A protocol that the configuration allows is tunnelled, and does not appear in the
+// metrics of WebSockets.
 func TestBlindTunnel(t *testing.T) {
 	b := startGullible(t)
 	g := startProxy(t, proxy.Config{Backend: b.URL, Upgrades: []string{"tunnel/1"}})
@@ -172,8 +173,8 @@ func TestBlindTunnel(t *testing.T) {
 	}
 }
 
-// Two readings of where a message ends are one too many: what an attacker hides
-// behind a message is never a request of its own.
+// A request whose end is ambiguous (request smuggling): the bytes that an attacker
+// hides behind a request never become a request of their own.
 func TestSmuggling(t *testing.T) {
 	const post = "POST / HTTP/1.1\r\nHost: test"
 	const hidden = "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -233,14 +234,14 @@ func TestSmuggling(t *testing.T) {
 					t.Error("the backend sees the hidden request")
 				}
 			}
-			if text := g.log.String(); strings.Contains(text, "the backend did not answer") {
+			if text := g.log.String(); strings.Contains(text, "the backend sent no valid response") {
 				t.Errorf("the backend has the blame:\n%s", text)
 			}
 		})
 	}
 }
 
-// The headers of a 101 that concern the backend's connection stay there.
+// The hop-by-hop headers of a 101 do not reach the client.
 func TestSwitchHopByHop(t *testing.T) {
 	address, _ := rawBackend(t, answer(switching+"Connection: keep-alive, Upgrade, X-Hop\r\nUpgrade: WebSocket\r\n"+accept+
 		"Keep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nProxy-Connection: keep-alive\r\nProxy-Whatever: x\r\nX-Hop: 1\r\n"+
@@ -256,7 +257,7 @@ func TestSwitchHopByHop(t *testing.T) {
 	}
 }
 
-// What is the client's fault is answered as such, and the backend is not blamed.
+// A client error gets a 4xx answer, and the log does not blame the backend.
 func TestClientsFault(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	g := startProxy(t, proxy.Config{Backend: b.URL, DrainTimeout: waitLimit})
@@ -267,7 +268,7 @@ func TestClientsFault(t *testing.T) {
 	}
 	g.Wait(t, `otelws_proxy_refused_total{reason="body"}`, 1)
 
-	for range 20 { // some of which leave while the body is on its way
+	for range 20 { // some clients leave while the body is being sent
 		w := dialWire(t, g.address)
 		w.send(t, []byte(raw("POST / HTTP/1.1\r\nHost: test", "Content-Length: 100")+"hello"))
 		w.Close()

@@ -15,20 +15,20 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
-// idleConns is how many idle connections to the backend are kept at most. More
-// requests at a time than that open connections anew.
+// idleConns is the maximum number of idle connections to the backend that the proxy
+// keeps.
 const idleConns = 256
 
-// target is where the backend is.
+// target is the address of the backend.
 type target struct {
 	url              *url.URL                   // http or https
-	network, address string                     // that is dialed
-	socketBytes      atomic.Int64               // of what a connection has received, 0 as the kernel has it
+	network, address string                     // to dial
+	socketBytes      atomic.Int64               // receive buffer of a connection; 0: the kernel's default
 	tls              atomic.Pointer[tls.Config] // nil without TLS
 }
 
-// String is the backend, of which there is nothing secret: it has neither a user nor
-// a query.
+// String returns the address for logs and errors. It contains no secret, because
+// parse refuses a user and a query.
 func (t *target) String() string {
 	if t.network == "unix" {
 		return "unix:" + t.address
@@ -40,7 +40,7 @@ func newTarget(backend string, files TLSFiles) (*target, error) {
 	t := &target{network: "tcp"}
 	if path, ok := strings.CutPrefix(backend, "unix:"); ok {
 		if path == "" {
-			return nil, fmt.Errorf("backend %q: a socket has a path, such as unix:/run/app.sock", backend)
+			return nil, fmt.Errorf("backend %q: add the path of the socket, such as unix:/run/app.sock", backend)
 		}
 		t.network, t.address = "unix", path
 		t.url = &url.URL{Scheme: "http", Host: "localhost"}
@@ -52,11 +52,12 @@ func newTarget(backend string, files TLSFiles) (*target, error) {
 	return t, err
 }
 
-// clientTLS reads the authorities. It returns nil for a backend without TLS.
+// clientTLS reads the file of the certificate authorities. It returns nil if the
+// backend does not use TLS.
 func (t *target) clientTLS(files TLSFiles) (*tls.Config, error) {
 	if t.url.Scheme != "https" {
 		if files != (TLSFiles{}) {
-			return nil, fmt.Errorf("backend %s speaks no TLS: use https or wss, or leave out its TLS settings", t)
+			return nil, fmt.Errorf("backend %s does not use TLS: use https or wss, or remove its TLS settings", t)
 		}
 		return nil, nil
 	}
@@ -109,7 +110,7 @@ func (t *target) dial(ctx context.Context, timeout time.Duration) (net.Conn, err
 func (t *target) dialTLS(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 2*timeout) // TLS has as long as the connection
+		ctx, cancel = context.WithTimeout(ctx, 2*timeout) // once for TCP, once for TLS
 		defer cancel()
 	}
 	c, err := t.dial(ctx, timeout)
@@ -124,8 +125,7 @@ func (t *target) dialTLS(ctx context.Context, timeout time.Duration) (net.Conn, 
 	return secure, nil
 }
 
-// newTransport returns a transport that asks for nothing which the client did
-// not ask for.
+// newTransport returns a transport that adds nothing to a client's request.
 func newTransport(t *target, connect func() time.Duration, response time.Duration) *http.Transport {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// clientBody is the body of a request. It remembers what was wrong with it, which
-// is no fault of the backend that it goes to.
+// clientBody is the body of a client's request. It remembers the error of a Read, so
+// that the proxy does not blame the backend for a broken request.
 type clientBody struct {
 	io.ReadCloser
 	failure atomic.Pointer[error]
@@ -23,7 +23,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failed returns nil where nothing was wrong. It may be called on nil.
+// failed returns the first error of Read, or nil. b may be nil.
 func (b *clientBody) failed() error {
 	if b == nil {
 		return nil
@@ -34,7 +34,7 @@ func (b *clientBody) failed() error {
 	return nil
 }
 
-// classifyBody is for the error of a client's body.
+// classifyBody classifies an error of clientBody.
 func classifyBody(err error) failure {
 	var network net.Error
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) {

@@ -5,18 +5,19 @@ import (
 	"strings"
 )
 
-// claim is what a request's header claims, by its name.
+// claim is what a request header tells a server about the client.
 type claim uint8
 
 const (
 	claimsNothing claim = iota
-	claimsClient        // who the client is, and what it asked for: address, host, port, scheme, path, certificate
-	claimsTrace         // which trace the request belongs to
+	claimsClient        // its address and certificate, and the host, port, scheme and path that it asked for
+	claimsTrace         // the trace of the request
 )
 
-// dropClaims removes the headers by which a client could speak as the proxy. With
-// disguised it is those alone whose names are spelt so that CGI, WSGI, PHP and
-// Apache take them for the others: with _ or another sign in place of a hyphen.
+// dropClaims removes the headers that make the given claim, so that a client cannot
+// pretend to be the proxy. With disguised, it removes only names that contain another
+// character than letters, digits and hyphens, such as X_Forwarded_For: CGI, WSGI, PHP
+// and Apache treat such a name like X-Forwarded-For.
 func dropClaims(h http.Header, what claim, disguised bool) {
 	for name := range h {
 		if c, plain := claimOf(name); c == what && (!disguised || !plain) {
@@ -25,8 +26,8 @@ func dropClaims(h http.Header, what claim, disguised bool) {
 	}
 }
 
-// claimOf looks up a header's name, and says whether it is of letters, digits and
-// hyphens.
+// claimOf returns the claim that a header name makes. plain is true if the name
+// consists of letters, digits and hyphens.
 func claimOf(name string) (c claim, plain bool) {
 	plain = true
 	name = strings.Map(func(r rune) rune {
@@ -57,8 +58,8 @@ func hasPrefix(name string, prefixes []string) bool {
 	return false
 }
 
-// isForwarded is for Forwarded, X-Forwarded-For, X-Forwarded-Prefix, and what is
-// made of them, such as X-Original-Forwarded-For and Fly-Forwarded-Port.
+// isForwarded matches Forwarded, X-Forwarded-For, X-Forwarded-Prefix and variants
+// such as X-Original-Forwarded-For and Fly-Forwarded-Port.
 func isForwarded(name string) bool {
 	for word := range strings.SplitSeq(name, "-") {
 		if word == "forwarded" {
@@ -68,9 +69,9 @@ func isForwarded(name string) bool {
 	return false
 }
 
-// isAddress is for X-Client-IP, True-Client-IP, CF-Connecting-IPv6, X-Real-IP,
-// X-Azure-ClientIP, X-Remote-Addr, Ali-CDN-Real-IP, CloudFront-Viewer-Address and
-// their like: every vendor has one of its own.
+// isAddress matches the headers in which vendors send the client's address, such as
+// X-Client-IP, True-Client-IP, CF-Connecting-IPv6, X-Real-IP, X-Azure-ClientIP,
+// X-Remote-Addr, Ali-CDN-Real-IP and CloudFront-Viewer-Address.
 func isAddress(name string) bool {
 	name = strings.ReplaceAll(name, "-", "")
 	for _, what := range []string{"ip", "ipv4", "ipv6", "addr", "address", "ipaddr", "ipaddress"} {
@@ -88,7 +89,7 @@ func isAddress(name string) bool {
 	return false
 }
 
-// table is a set of names in lower case, with where each is from.
+// table returns the set of all names. The keys of sources say who uses the names.
 func table(sources map[string][]string) map[string]bool {
 	t := make(map[string]bool)
 	for _, names := range sources {
@@ -110,21 +111,21 @@ var clientClaims = table(map[string][]string{
 	"ingress-nginx":                    {"x-scheme", "x-original-uri", "x-original-method"},
 	"Microsoft Outlook Web, Rails":     {"front-end-https"},
 	"PHP frameworks":                   {"x-host", "x-forwarder-for", "x-original-port", "x-original-scheme", "x-original-path"},
-	"proxies of long ago":              {"x-coming-from", "coming-from", "x-user-ip", "user-ip"},
+	"old proxies":                      {"x-coming-from", "coming-from", "x-user-ip", "user-ip"},
 	"WebLogic":                         {"wl-proxy-ssl"},
 	"WSGI, Rack, Java servers":         {"x-script-name", "x-url-scheme", "x-proto"},
 })
 
 var clientFamilies = []string{
-	"x-real-",                // nginx: -IP, and -Port, -Host, -Proto beside it
-	"x-envoy-",               // Envoy, which removes them at its edge too
-	"x-appengine-",           // Google App Engine, which removes them too
+	"x-real-",                // nginx: -IP, -Port, -Host, -Proto
+	"x-envoy-",               // Envoy; its edge proxies remove them too
+	"x-appengine-",           // Google App Engine, which also removes them
 	"cloudfront-",            // Amazon CloudFront: -Viewer-Country, -Is-Mobile-Viewer
 	"x-vercel-ip-",           // Vercel
 	"x-vercel-proxied-",      // Vercel
 	"ssl-client-",            // nginx and Apache: the client's certificate
 	"x-ssl-client-",          // HAProxy's examples: the same
-	"x-client-cert",          // others' examples: the same
+	"x-client-cert",          // examples of other servers: the same
 	"x-amzn-mtls-clientcert", // Amazon ALB: the same
 }
 

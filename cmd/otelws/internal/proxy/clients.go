@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// unlimited is more than there will be.
+// unlimited stands for a limit that is never reached.
 const unlimited = 1 << 30
 
-// client is who a limit for one client is for: an IPv4 address, or a network of
-// IPv6, since that is what one subscriber has.
+// client identifies a client for the limits: an IPv4 address, or an IPv6 network,
+// because one subscriber usually has a whole network.
 type client = netip.Prefix
 
 func clientAt(a netip.Addr, ipv6Prefix int) client {
@@ -22,18 +22,18 @@ func clientAt(a netip.Addr, ipv6Prefix int) client {
 	return p
 }
 
-// counts are how many connections each client has.
+// counts holds the number of connections of each client.
 type counts struct {
 	mu sync.Mutex
 	of map[client]int
 }
 
-// enter counts one more, unless there are most already. With 0 there is no limit,
-// but there may be one later.
-func (c *counts) enter(who client, most int) bool {
+// enter counts a connection and returns true, unless the client has reached limit. A
+// limit of 0 means none. enter counts even then, because Apply may set a limit later.
+func (c *counts) enter(who client, limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if most > 0 && c.of[who] >= most {
+	if limit > 0 && c.of[who] >= limit {
 		return false
 	}
 	if c.of == nil {
@@ -51,14 +51,16 @@ func (c *counts) leave(who client) {
 	}
 }
 
-// rates allow each client a number of events a second, and as many at once.
+// rates limits the events of each client to a number per second. A burst may be as
+// large as the number for one second.
 type rates struct {
 	mu    sync.Mutex
-	next  map[client]time.Time // when all that a client has had would have been due
+	next  map[client]time.Time // when the client's events so far would have ended at the allowed rate
 	swept time.Time
 }
 
-// allow counts one more, unless that is more than perSecond. With 0 there is no limit.
+// allow counts an event and returns true, unless the client exceeds perSecond. A
+// perSecond of 0 means no limit.
 func (r *rates) allow(who client, now time.Time, perSecond float64) bool {
 	if perSecond == 0 {
 		return true
@@ -72,7 +74,7 @@ func (r *rates) allow(who client, now time.Time, perSecond float64) bool {
 	if next.Before(now) {
 		next = now
 	}
-	if next.Sub(now) > most { // by a stricter limit of before
+	if next.Sub(now) > most { // an earlier, stricter limit set it
 		next = now.Add(most)
 		r.next[who] = next
 	}
@@ -83,8 +85,8 @@ func (r *rates) allow(who client, now time.Time, perSecond float64) bool {
 	return true
 }
 
-// sweep forgets those who have all that they may have. It comes once a second, so
-// that as many are remembered as come in two.
+// sweep removes the clients that may send a whole burst again. It runs once per
+// second, so the map holds the clients of two seconds at most.
 func (r *rates) sweep(now time.Time) {
 	if r.next != nil && now.Sub(r.swept) < time.Second {
 		return

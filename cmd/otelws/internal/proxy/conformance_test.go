@@ -19,22 +19,22 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// conformanceCase is what a client does, and what is heard of the server until
-// the end must be the same with a proxy in between. The names begin with the
-// group of the Autobahn test suite whose ground a case covers.
+// conformanceCase is the behaviour of a client. The server's answers up to the end
+// must be the same with and without the proxy. A name begins with the group of the
+// Autobahn test suite that the case belongs to.
 type conformanceCase struct {
 	name   string
 	chunks [][]byte // written one by one
-	pieces int      // bytes in a write, where they are cut further
+	pieces int      // if not 0, the size of each write
 	lines  []string // of the handshake
-	stop   bool     // the client does not close, the server has to
+	stop   bool     // the client sends no close frame, so the server must end the connection
 }
 
 func say(name string, chunks ...[]byte) conformanceCase {
 	return conformanceCase{name: name, chunks: chunks}
 }
 
-// then adds a proper end.
+// then adds a normal close frame.
 func then(c conformanceCase) conformanceCase {
 	c.chunks = append(c.chunks, frame(fin|opClose, closing(1000, "")))
 	return c
@@ -46,7 +46,7 @@ func (c conformanceCase) cut(pieces int) conformanceCase {
 	return c
 }
 
-// violates is a case that the server ends.
+// violates returns a case in which the server must end the connection.
 func violates(name string, chunks ...[]byte) conformanceCase {
 	c := say(name, chunks...)
 	c.stop = true
@@ -127,7 +127,7 @@ func conformanceCases() []conformanceCase {
 		"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited", // a surrogate
 		"\xf8\x88\x80\x80\x80", "\xc0\xaf", "\xe0\x80\xaf", "\xf4\x90\x80\x80", "\xff", "\xce",
 	} {
-		// Not every server looks, which the proxy must not hide either.
+		// Not every server checks this. The proxy must not hide that either.
 		add(then(say(fmt.Sprintf("6.3.%d invalid utf-8 %q", i+1, text), frame(fin|opText, text))))
 	}
 
@@ -180,7 +180,7 @@ func conformanceCases() []conformanceCase {
 	return cases
 }
 
-// compressedCases are for a server that takes permessage-deflate.
+// compressedCases are for a server that accepts permessage-deflate.
 func compressedCases() (cases []conformanceCase) {
 	offers := []string{
 		"permessage-deflate",
@@ -222,7 +222,7 @@ func deflate(text string) []byte {
 
 const conformanceLimit = 5 << 20
 
-// Two servers, since one that is strict hides what another one sees.
+// The second server is lenient: it accepts frames that a strict server refuses.
 var conformanceServers = []struct {
 	name  string
 	serve http.HandlerFunc
@@ -273,7 +273,7 @@ func gorillaEcho(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// outcome is the head of the response and all that follows.
+// outcome returns the head of the response and all bytes that follow.
 func (c *conformanceCase) outcome(t *testing.T, address string) string {
 	t.Helper()
 	w := dialWire(t, address)
@@ -286,7 +286,8 @@ func (c *conformanceCase) outcome(t *testing.T, address string) string {
 
 	heard := make(chan string, 1)
 	go func() { heard <- w.transcript() }()
-	// A server that has enough hangs up, and the rest may fail.
+	// A strict server closes the connection early. Then the remaining writes may
+	// fail.
 	for _, chunk := range c.chunks {
 		size := c.pieces
 		if size == 0 {
@@ -304,7 +305,7 @@ func (c *conformanceCase) outcome(t *testing.T, address string) string {
 
 type closeWriter interface{ CloseWrite() error }
 
-// What a client hears is the same without the proxy and with it.
+// A client receives the same bytes with the proxy and without it.
 func TestConformance(t *testing.T) {
 	for _, server := range conformanceServers {
 		t.Run(server.name, func(t *testing.T) {

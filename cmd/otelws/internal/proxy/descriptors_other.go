@@ -2,5 +2,5 @@
 
 package proxy
 
-// maxDescriptors is how many sockets this process may have open.
+// maxDescriptors returns the number of sockets that this process may open.
 func maxDescriptors() int { return unlimited }

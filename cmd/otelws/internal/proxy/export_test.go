@@ -5,19 +5,21 @@ import (
 	"time"
 )
 
-// SetLinger is called before there are connections.
+// SetLinger changes both linger times. Call it before there are connections.
 func (p *Proxy) SetLinger(d time.Duration) { p.linger = linger{d, d} }
 
-// SetCourtesyRate is called before there are connections.
-func (p *Proxy) SetCourtesyRate(perSecond float64) { p.courtesyRate = perSecond }
+// SetTLSRefusals changes the rate of answered TLS refusals. Call it before there are
+// connections.
+func (p *Proxy) SetTLSRefusals(perSecond float64) { p.tlsRefusals = perSecond }
 
-// ClientOf is whom the limits for one client take the client of r for.
+// ClientOf returns the client of r for the limits on one client.
 func ClientOf(trusted Networks, r *http.Request, ipv6Prefix int) string {
 	return clientAt(trusted.clientOf(r), ipv6Prefix).String()
 }
 
-// Lingering is how many who are refused are told so at once.
+// Lingering returns the maximum number of refused connections that get an answer at
+// once.
 func Lingering() int { return descriptorRoom(maxDescriptors()).lingering }
 
-// MaxDescriptors is how many this process may have open.
+// MaxDescriptors returns the number of file descriptors that this process may open.
 func MaxDescriptors() int { return maxDescriptors() }

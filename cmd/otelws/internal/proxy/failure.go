@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// statusClientClosed is what proxies log for a client that left before the
-// response. Nobody receives it.
+// statusClientClosed is the status that proxies log if the client left before the
+// response. No client receives it.
 const statusClientClosed = 499
 
-// errCut is the cause of contexts that a drain ends.
+// errCut is the cause of the contexts that the end of a drain cancels.
 var errCut = errors.New("the proxy is shutting down")
 
 const reasonShutdown = "shutdown"
 
-// failure is why there is no response of the backend.
+// failure says why the backend sent no response.
 type failure struct {
-	reason string // one of a few
+	reason string // from a closed set
 	status int
 }
 
-// ofBackend says whether the failure is the backend's, and neither the client's nor
-// the proxy's own.
+// ofBackend reports whether the backend caused the failure, not the client or the
+// proxy.
 func (f failure) ofBackend() bool {
 	return f.status >= http.StatusInternalServerError && f.reason != reasonShutdown
 }
@@ -42,8 +42,8 @@ func (f failure) text() string {
 	return http.StatusText(f.status)
 }
 
-// classify takes the error of a request with context ctx, and what was wrong with
-// the client's body.
+// classify returns the failure for err, the error of a request with context ctx. body
+// is the error of reading the client's body, or nil.
 func classify(ctx context.Context, err, body error) failure {
 	var (
 		op      *net.OpError
@@ -79,13 +79,14 @@ func classify(ctx context.Context, err, body error) failure {
 	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert):
 		return failure{"tls", http.StatusBadGateway}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		strings.Contains(err.Error(), "server closed idle connection"): // which net/http does not export
+		strings.Contains(err.Error(), "server closed idle connection"): // net/http does not export this error
 		return failure{"closed", http.StatusBadGateway}
 	}
 	return failure{"malformed_response", http.StatusBadGateway}
 }
 
-// maxLogged is how much of a path is logged, which a client chose.
+// maxLogged is the maximum length of a path in a log line, because the client chooses
+// the path.
 const maxLogged = 1 << 10
 
 func loggedPath(path string) string {
@@ -95,11 +96,11 @@ func loggedPath(path string) string {
 	return path
 }
 
-// logEvery is how often a reason is logged.
+// logEvery is the minimum time between two log lines with the same reason.
 const logEvery = 10 * time.Second
 
-// failureLog logs each reason once in a while, with the number of those left
-// out: a backend that is down fails every request.
+// failureLog logs each reason once per logEvery, with the number of failures that it
+// left out. A backend that is down fails every request.
 type failureLog struct {
 	logger *slog.Logger
 
@@ -121,7 +122,7 @@ func (l *failureLog) log(r *http.Request, backend string, f failure, err error) 
 	if !ok {
 		return
 	}
-	l.logger.Warn("the backend did not answer",
+	l.logger.Warn("the backend sent no valid response",
 		"reason", f.reason, "status", f.status, "backend", backend,
 		"method", r.Method, "path", loggedPath(r.URL.Path), "remote_addr", r.RemoteAddr,
 		"err", err, "left_out", left)

@@ -12,14 +12,14 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// answer has a raw backend read the head of a request, and send text.
+// answer makes a raw backend read the head of a request and send text.
 func answer(text string) func(net.Conn) {
 	return func(c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
 			return
 		}
 		_, _ = io.WriteString(c, text)
-		_, _ = io.Copy(io.Discard, c) // holds the connection until the proxy lets go
+		_, _ = io.Copy(io.Discard, c) // keep the connection open until the proxy closes it
 	}
 }
 
@@ -28,8 +28,8 @@ const (
 	accept    = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 )
 
-// A backend that fails a handshake is answered for and counted, and nothing is
-// left of it.
+// If the backend fails a handshake, the proxy answers and counts the handshake, and
+// no connection is left.
 func TestBackendFails(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -124,7 +124,7 @@ func TestBackendUnreachable(t *testing.T) {
 	}
 }
 
-// A 101 to a plain request is refused, and its connection closed.
+// The proxy refuses a 101 to a plain request, and closes the backend's connection.
 func TestBackendSwitchesUnasked(t *testing.T) {
 	address, held := rawBackend(t, answer(switching+"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
 	g := startProxy(t, proxy.Config{Backend: "http://" + address})
@@ -134,7 +134,7 @@ func TestBackendSwitchesUnasked(t *testing.T) {
 	eventually(t, "the backend's connection to be closed", func() bool { return held.held() == 0 })
 }
 
-// A client that leaves before the response ends what is asked of the backend.
+// If the client leaves before the response, the request to the backend is cancelled.
 func TestClientLeavesHandshake(t *testing.T) {
 	asked := make(chan struct{})
 	address, held := rawBackend(t, func(c net.Conn) {

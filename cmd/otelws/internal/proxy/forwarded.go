@@ -5,19 +5,21 @@ import (
 	"net/http/httputil"
 )
 
-// Forwarded says what becomes of the headers by which proxies tell of the client.
+// Forwarded is the policy for the request headers with which proxies describe a
+// client, such as X-Forwarded-For.
 type Forwarded uint8
 
 const (
-	// ForwardedAuto is ForwardedAppend where there are trusted proxies, and
-	// else ForwardedReplace.
+	// ForwardedAuto is ForwardedAppend if there are trusted proxies, and
+	// ForwardedReplace otherwise.
 	ForwardedAuto Forwarded = iota
-	// ForwardedAppend keeps what a trusted proxy says, and adds that proxy's
-	// address to X-Forwarded-For. For others it is ForwardedReplace.
+	// ForwardedAppend keeps the headers of a trusted proxy, and adds the address of
+	// that proxy to X-Forwarded-For. For all other peers it does what
+	// ForwardedReplace does.
 	ForwardedAppend
-	// ForwardedReplace drops what anybody said, and says it anew.
+	// ForwardedReplace removes the client's headers and sets new ones.
 	ForwardedReplace
-	// ForwardedOff leaves all as it is: the backend sees the client's words.
+	// ForwardedOff passes the client's headers on unchanged.
 	ForwardedOff
 )
 
@@ -30,7 +32,7 @@ var forwardedNames = [...]string{
 
 func (f Forwarded) String() string { return forwardedNames[f] }
 
-// Set and Type make it a flag.
+// Set parses a policy. Set and Type implement the flag interface of pflag.
 func (f *Forwarded) Set(s string) error {
 	for i, name := range forwardedNames {
 		if s == name {
@@ -41,10 +43,11 @@ func (f *Forwarded) Set(s string) error {
 	return errors.New("use auto, append, replace or off")
 }
 
-// Type is the name of the flag's value.
+// Type returns the name of the flag's value.
 func (*Forwarded) Type() string { return "policy" }
 
-// of says what becomes of the headers of a request whose peer is trusted or not.
+// of returns the policy for one request: ForwardedAppend, ForwardedReplace or
+// ForwardedOff.
 func (f Forwarded) of(trusted bool) Forwarded {
 	switch {
 	case f == ForwardedOff, f == ForwardedReplace:
@@ -55,13 +58,14 @@ func (f Forwarded) of(trusted bool) Forwarded {
 	return ForwardedReplace
 }
 
-// The names in their canonical form, from which ReverseProxy has removed them.
+// ReverseProxy removes these headers from the outbound request. The names are in
+// canonical form.
 var (
 	forwardedSet  = []string{"X-Forwarded-Host", "X-Forwarded-Proto"}
 	forwardedKept = []string{"X-Forwarded-For", "Forwarded"}
 )
 
-// apply sets the headers of the outbound request.
+// apply sets the headers of the outbound request according to the policy.
 func (f Forwarded) apply(pr *httputil.ProxyRequest, trusted bool) {
 	keep := func(names []string) {
 		for _, name := range names {

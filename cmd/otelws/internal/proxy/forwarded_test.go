@@ -16,9 +16,9 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// lies are what a client may send to be taken for another: the documented headers
-// of proxies, CDNs and frameworks, and ways to spell them.
-var lies = []string{
+// spoofed are headers with which a client may impersonate another: the documented
+// headers of proxies, CDNs and frameworks, and other spellings of them.
+var spoofed = []string{
 	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
 	"X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Uri", "X-Forwarded-Path", "X-Forwarded-By",
 	"X-Forwarded-Client-Cert", "X-Forwarded-User", "X-Forwarded", "Forwarded-For", "Forwarded-For-IP", "X-Original-Forwarded-For",
@@ -34,14 +34,14 @@ var lies = []string{
 	"X_Forwarded_For", "X_Real_IP", "x_forwarded-proto", "X-Forwarded_Host", "X.Forwarded.For", "X~Real~IP", "True_Client_IP", "CF_Connecting_IP",
 }
 
-// honest is what a client says of other things.
+// honest are headers that make no claim about the client.
 var honest = []string{
 	"Accept", "Authorization", "Cookie", "Origin", "User-Agent", "X-Requested-With", "X-Request-Id", "X-Client-Version", "X-Client-Id",
 	"X-Original-Filename", "X-Api_Key", "X-Shipping-Address", "X-Realm", "X-Tip", "X-Zip", "X-Membership", "Dpop", "X-Forward", "Sec-Fetch-Site",
 	"Proxied", "X-Realtime", "X-Csrf-Token", "Idempotency-Key", "X-Hostess", "X-Relationship", "Ship",
 }
 
-// A client cannot speak as the proxy.
+// A client cannot impersonate the proxy.
 func TestForwardedReplace(t *testing.T) {
 	b := startGullible(t)
 	g := startProxy(t, proxy.Config{Backend: b.URL})
@@ -50,7 +50,7 @@ func TestForwardedReplace(t *testing.T) {
 		if upgrade {
 			lines = append(lines, "{switch}", "{key}", "{13}")
 		}
-		for _, name := range slices.Concat(lies, honest) {
+		for _, name := range slices.Concat(spoofed, honest) {
 			lines = append(lines, name+": 203.0.113.9")
 		}
 		w := dialWire(t, g.address)
@@ -74,7 +74,7 @@ func TestForwardedReplace(t *testing.T) {
 	}
 }
 
-// Whose word is taken, and what becomes of it.
+// The headers that the backend sees, by policy and by trust in the peer.
 func TestForwarded(t *testing.T) {
 	loopback, others := proxy.Networks{}, proxy.Networks{}
 	check(t, loopback.Set("127.0.0.0/8"))
@@ -135,7 +135,7 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// The address that limits are for is the last that nobody can have made up.
+// The limits apply to the last address that a client cannot have forged.
 func TestClientOf(t *testing.T) {
 	var trusted proxy.Networks
 	check(t, trusted.Set("10.0.0.0/8"))
@@ -162,8 +162,8 @@ func TestClientOf(t *testing.T) {
 	}
 }
 
-// A public client's trace is a link of the proxy's span, and the backend sees the
-// proxy's alone.
+// An untrusted client's trace becomes a link of the proxy's span, and the backend
+// sees only the proxy's trace.
 func TestPublicTrace(t *testing.T) {
 	const id = "0af7651916cd43dd8448eb211c80319c"
 	claims := []string{"Traceparent: 00-" + id + "-b7ad6b7169203331-01", "Tracestate: a=b", "Baggage: user=root", "B3: " + id + "-1-1",

@@ -13,7 +13,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// A WebSocket over HTTP/2 is refused, and so is the language of HTTP/1.1 in it.
+// The proxy refuses a WebSocket over HTTP/2, and HTTP/1.1 upgrade headers in an
+// HTTP/2 request.
 func TestHTTP2(t *testing.T) {
 	b := startGullible(t)
 	g := startProxy(t, proxy.Config{Backend: b.URL, ServerTLS: newCertificate(t, t.TempDir(), "front.example")})
@@ -40,7 +41,8 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// http2Answer sends a request and returns its status, or how it was refused.
+// http2Answer sends a request. It returns the status, or the error that refused the
+// request.
 func http2Answer(t *testing.T, c io.ReadWriter, fields []string) string {
 	t.Helper()
 	_, err := io.WriteString(c, http2.ClientPreface)

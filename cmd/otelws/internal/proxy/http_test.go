@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// What the backend sees of a request, and what the client gets.
+// The request that the backend sees, and the response that the client gets.
 func TestRequestsPassThrough(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/gone" {
@@ -45,7 +45,7 @@ func TestRequestsPassThrough(t *testing.T) {
 	if got := request(t, "GET", "http://"+g.address+"/gone", nil).Header.Get("Location"); got != "/here" {
 		t.Errorf("Location %q", got)
 	}
-	// The public listener has no path of its own.
+	// The proxy reserves no paths on the public listener.
 	for _, path := range []string{"/-/ready", "/-/healthy", "/metrics"} {
 		if got := request(t, "GET", "http://"+g.address+path, nil); got.StatusCode != http.StatusTeapot {
 			t.Errorf("%s: status %d, want the backend's", path, got.StatusCode)
@@ -69,7 +69,7 @@ func TestBackendPath(t *testing.T) {
 	}
 }
 
-// A stream's parts arrive when they are sent.
+// The proxy forwards each part of a streamed response at once.
 func TestStream(t *testing.T) {
 	next := make(chan struct{})
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -143,8 +143,8 @@ func TestSubprotocol(t *testing.T) {
 	g.Wait(t, `ws_client_connections_closed_total{code="1000",subprotocol="chat.v2"}`, 1)
 }
 
-// Routes are how connections are counted. What fits none is counted as other,
-// and all of it reaches the backend as it is.
+// Routes decide only how connections are counted. Paths that match no route count as
+// "other", and the backend receives every path unchanged.
 func TestRoutes(t *testing.T) {
 	paths := make(chan string, 100)
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,40 +6,41 @@ import (
 	"time"
 )
 
-// Limits bound what clients can take. The zero value of each is no limit, except
-// where it says otherwise.
+// Limits restricts the resources that clients can use. For most fields, 0 means no
+// limit. The other fields state their default.
 type Limits struct {
-	// Connections is how many connections clients may have open, whatever they do
-	// with them, and how many requests may be under way. 0 is as many as the
-	// process has descriptors for, less a reserve.
+	// Connections is the maximum number of open connections of clients, and of
+	// requests in progress. The default is the number for which the process has file
+	// descriptors, less a reserve.
 	Connections int
-	// ClientConnections is how many of them one client may have. A client is an
-	// IPv4 address, or an IPv6 network of IPv6Prefix bits; with 0 of 64.
+	// ClientConnections is the maximum number of open connections of one client. A
+	// client is an IPv4 address, or an IPv6 network of IPv6Prefix bits (default 64).
 	ClientConnections int
 	IPv6Prefix        int
-	// Handshakes and ClientHandshakes are how many requests for a WebSocket a
-	// second are passed on, from all clients and from one. As many as in a second
-	// may come at once.
+	// Handshakes and ClientHandshakes are the maximum numbers of WebSocket handshakes
+	// per second, for all clients together and for one client. A burst may be as
+	// large as the number for one second.
 	Handshakes, ClientHandshakes float64
-	// HeaderBytes is the size of a request's head; with 0 it is 64 KiB. net/http
-	// reads 4 KiB more before it refuses.
+	// HeaderBytes is the maximum size of a request head. The default is 64 KiB.
+	// net/http reads 4 KiB more before it refuses a head.
 	HeaderBytes int
-	// HandshakeTime is how long a connection may take until its first request is
-	// there, TLS included; with 0 it is 10 s.
+	// HandshakeTime is the maximum time until the first request of a connection has
+	// arrived, including the TLS handshake. The default is 10 s.
 	HandshakeTime time.Duration
-	// Idle is how long a WebSocket, or whatever else is tunnelled, may go without a
-	// byte in either direction.
+	// Idle is the maximum time that a WebSocket, or another tunnel, may stay open
+	// without a byte in either direction.
 	Idle time.Duration
-	// BufferBytes is the memory for large buffers, of all tunnels and responses
-	// together; with 0 it is 64 MiB. What finds none left uses a small one of its own.
+	// BufferBytes is the memory for the large buffers of all tunnels and responses
+	// together. The default is 64 MiB. A tunnel that gets no large buffer uses a
+	// small one.
 	BufferBytes int64
-	// SocketBytes is the size of the kernel's buffers in which a message waits for a
-	// client that reads slowly: of what is sent to it, and of what has come for it.
-	// 0 leaves it to the kernel, which gives a busy connection some megabytes.
+	// SocketBytes is the size of the kernel's socket buffers in which data waits for
+	// a client that reads slowly: the send buffer towards the client and the receive
+	// buffer from the backend. With 0 the kernel chooses, and gives a busy connection
+	// some megabytes.
 	SocketBytes int
 }
 
-// The defaults.
 const (
 	defaultIPv6Prefix    = 64
 	defaultHeaderBytes   = 64 << 10
@@ -47,18 +48,18 @@ const (
 	defaultBufferBytes   = 64 << 20
 )
 
-// withDefaults returns an error that names what it refuses as the flags have it.
+// withDefaults returns l with its defaults, or an error if a limit is invalid.
 func (l Limits) withDefaults() (Limits, error) {
 	switch {
 	case l.Connections < 0, l.ClientConnections < 0, l.BufferBytes < 0, l.SocketBytes < 0,
 		l.Idle < 0, l.HandshakeTime < 0, l.HeaderBytes < 0:
-		return l, fmt.Errorf("a limit is negative: use a positive one, or 0")
+		return l, fmt.Errorf("a limit is negative: use a positive value, or 0 for the default")
 	case !(l.Handshakes >= 0 && l.ClientHandshakes >= 0) || math.IsInf(l.Handshakes, 0) || math.IsInf(l.ClientHandshakes, 0):
-		return l, fmt.Errorf("a limit on handshakes is no number of them a second: use a positive one, or 0")
+		return l, fmt.Errorf("a limit on handshakes is not a number per second: use a positive number, or 0 for no limit")
 	case l.IPv6Prefix < 0 || l.IPv6Prefix > 128:
-		return l, fmt.Errorf("a network of IPv6 has a prefix of 1 to 128 bits, not %d", l.IPv6Prefix)
+		return l, fmt.Errorf("the length of an IPv6 prefix is %d: use 1 to 128 bits", l.IPv6Prefix)
 	case l.HeaderBytes > 0 && l.HeaderBytes < 1<<10:
-		return l, fmt.Errorf("a head of %d bytes has no room for a handshake: allow 1024 at least", l.HeaderBytes)
+		return l, fmt.Errorf("a limit of %d bytes on request heads leaves no room for a handshake: use 1024 or more", l.HeaderBytes)
 	}
 	l.IPv6Prefix = orDefault(l.IPv6Prefix, defaultIPv6Prefix)
 	l.HeaderBytes = orDefault(l.HeaderBytes, defaultHeaderBytes)
@@ -78,15 +79,15 @@ func orDefault[T comparable](v, instead T) T {
 	return v
 }
 
-// room is what a process's descriptors are for.
+// room divides the file descriptors of a process.
 type room struct {
-	connections int // of clients; each may have one to the backend
-	idle        int // connections to the backend, between two requests
-	lingering   int // that are refused
+	connections int // of clients; each may need a second one to the backend
+	idle        int // connections to the backend that wait for a request
+	lingering   int // connections that are being refused
 }
 
-// descriptorRoom shares out a number of descriptors. A part of them is for the
-// metrics, for certificates and logs, and for what is being refused.
+// descriptorRoom divides a number of descriptors. It keeps a reserve for the metrics
+// listener, for certificates and logs, and for connections that are being refused.
 func descriptorRoom(descriptors int) room {
 	r := room{
 		idle:      min(max(descriptors/16, 1), idleConns),

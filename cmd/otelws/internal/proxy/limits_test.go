@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// refusedBy is what a client hears that may not come in.
+// refusedBy returns the status and header that answer a handshake.
 func refusedBy(t *testing.T, address string, lines ...string) (status int, header http.Header) {
 	t.Helper()
 	w := dialWire(t, address)
@@ -31,11 +31,11 @@ func TestConnectionLimits(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		cfg    proxy.Config
-		first  []string // header lines of two that come in
-		more   string   // of one too many
+		first  []string // header lines of clients that are admitted
+		more   string   // of a client above the limit
 		status int
 		reason string
-		other  string // of one that may come in all the same
+		other  string // of a client that is admitted nevertheless
 	}{
 		{"in all", proxy.Config{Limits: proxy.Limits{Connections: 2}}, []string{"X: 1", "X: 2"}, "X: 3", 503, "connections", ""},
 		{"of a client", proxy.Config{Limits: proxy.Limits{ClientConnections: 2}}, []string{"X: 1", "X: 2"}, "X: 3", 429, "client_connections", ""},
@@ -73,8 +73,8 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-// Requests of HTTP/2 share a connection, and are as many as there may be
-// connections.
+// HTTP/2 requests share a connection. The limit on connections also limits the
+// requests in progress.
 func TestRequestLimit(t *testing.T) {
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -108,8 +108,8 @@ func TestRequestLimit(t *testing.T) {
 	<-got
 }
 
-// A client that does not get to its request is told, and one that says nothing is
-// not.
+// A client that does not finish its request in time gets a 408. A client that sends
+// nothing gets no answer.
 func TestHandshakeTime(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	for _, tt := range []struct {
@@ -136,7 +136,7 @@ func TestHandshakeTime(t *testing.T) {
 			g.Wait(t, `otelws_proxy_refused_total{reason="late"}`, 1)
 		})
 	}
-	// Who has come in time stays.
+	// A connection that finished in time stays open.
 	g := startProxy(t, proxy.Config{Backend: b.URL, Limits: proxy.Limits{HandshakeTime: 50 * time.Millisecond}})
 	w := openWire(t, g.address, "/")
 	late := dialWire(t, g.address)
@@ -173,7 +173,7 @@ func TestIdle(t *testing.T) {
 	eventually(t, "the backend's connection to end", func() bool { return b.counted.held() == 0 })
 }
 
-// Without a large buffer to be had, all passes by small ones.
+// If no large buffer is available, small ones carry all the bytes.
 func TestBufferLimit(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -203,7 +203,7 @@ func TestLimitErrors(t *testing.T) {
 	}
 }
 
-// A backend that is the proxy, or its metrics, is found out.
+// CheckLoop detects a backend that is the proxy itself or its metrics.
 func TestCheckLoop(t *testing.T) {
 	specific, all := listenLocal(t), func() net.Listener {
 		l, err := net.Listen("tcp", ":0")
@@ -236,8 +236,8 @@ func TestCheckLoop(t *testing.T) {
 	}
 }
 
-// A backend that sends and clients that do not read take no more memory than a
-// buffer for each of them.
+// If a backend sends and the clients do not read, the proxy needs no more memory than
+// one buffer per client.
 func TestSlowConsumers(t *testing.T) {
 	const consumers = 2000
 	if runtime.GOOS != "linux" {
@@ -271,8 +271,8 @@ func TestSlowConsumers(t *testing.T) {
 			t.Fatalf("%q, %v", head, err)
 		}
 	}
-	// Two small buffers each, the large ones together, and what net/http has of a
-	// connection on all four ends, which are in this process.
+	// Allow for two small buffers per connection, the large buffers, and the memory
+	// of net/http on all four ends, which run in this process.
 	if grown := heap() - before; grown > consumers*64<<10+16<<20 {
 		t.Errorf("the heap has grown by %d MB", grown>>20)
 	}

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// loopLookup is how long the backend's name may take to be resolved.
+// loopLookup is the maximum time to resolve the name of the backend.
 const loopLookup = 2 * time.Second
 
-// CheckLoop returns an error if the backend is l, a listener of this process: a
-// request would go round until there are no descriptors left, and the metrics
-// would be public.
+// CheckLoop returns an error if the backend is l, a listener of this process.
+// Requests would loop until no descriptors are left, and the metrics could become
+// public.
 func (p *Proxy) CheckLoop(ctx context.Context, l net.Listener) error {
 	own, ok := l.Addr().(*net.TCPAddr)
 	if !ok || p.target.network != "tcp" {
@@ -31,20 +31,20 @@ func (p *Proxy) CheckLoop(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil // which is told of in another place
+		return nil // the requests report it
 	}
 	if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return reaches(a.Unmap(), own.AddrPort().Addr().Unmap()) }) {
-		return fmt.Errorf("backend %s is %s, where this process listens itself: give the address of the server behind it", p.target, own)
+		return fmt.Errorf("backend %s is %s, on which this process itself listens: use the address of your server", p.target, own)
 	}
 	return nil
 }
 
-// reaches says whether who dials a is accepted by a listener on own.
+// reaches reports whether a listener on own accepts a connection to a.
 func reaches(a, own netip.Addr) bool {
 	switch {
 	case a == own:
 		return true
-	case a.IsUnspecified(): // which is the machine itself to a dialer
+	case a.IsUnspecified(): // a dialer connects to this machine
 		return own.IsUnspecified() || own.IsLoopback()
 	case !own.IsUnspecified():
 		return false

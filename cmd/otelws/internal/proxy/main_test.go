@@ -26,7 +26,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// waitLimit is for what must happen: no test waits that long unless it fails.
+// waitLimit is the timeout for conditions that must become true. Only a failing test
+// waits this long.
 const waitLimit = 20 * time.Second
 
 func check(t testing.TB, err error) {
@@ -43,7 +44,7 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// eventually waits until ok says so.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); !ok(); time.Sleep(time.Millisecond) {
@@ -53,7 +54,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// gateway is a proxy that serves.
+// gateway is a running proxy.
 type gateway struct {
 	*proxy.Proxy
 	*otelwstest.Metrics
@@ -62,7 +63,7 @@ type gateway struct {
 	stop    func() // drains, and returns when the server has ended
 }
 
-// startProxy serves cfg, whose instrumentation is opts.
+// startProxy starts a proxy with cfg. opts configure its instrumentation.
 func startProxy(t testing.TB, cfg proxy.Config, opts ...otelws.Option) *gateway {
 	t.Helper()
 	g := &gateway{Metrics: otelwstest.NewMetrics(t), log: &logBuffer{}}
@@ -94,9 +95,9 @@ func startProxy(t testing.TB, cfg proxy.Config, opts ...otelws.Option) *gateway 
 	return g
 }
 
-// idle waits until the proxy has no connection, and as many closed as opened. A
-// client can have its response before the connection counts as opened, and so
-// be between two sums.
+// idle waits until the proxy has no connection and has counted as many closed as
+// opened. A client can receive its response before the proxy counts the connection as
+// opened.
 func (g *gateway) idle(t testing.TB) {
 	t.Helper()
 	for _, side := range []string{"ws_", "ws_client_"} {
@@ -107,7 +108,7 @@ func (g *gateway) idle(t testing.TB) {
 	}
 }
 
-// sum is that of all series of a name.
+// sum returns the sum of all series with a name.
 func (g *gateway) sum(name string) (sum float64) {
 	for line := range strings.Lines(g.Text()) {
 		var v float64
@@ -121,7 +122,7 @@ func (g *gateway) sum(name string) (sum float64) {
 	return sum
 }
 
-// wantLog is for what was logged before an answer that has been seen.
+// wantLog checks the log. Call it after the answer to the request has arrived.
 func (g *gateway) wantLog(t testing.TB, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
@@ -172,7 +173,7 @@ func startBackend(t testing.TB, h http.Handler) *backend {
 	return b
 }
 
-// rawBackend answers each connection by f, which owns it.
+// rawBackend calls f for each connection. f owns the connection.
 func rawBackend(t testing.TB, f func(net.Conn)) (address string, counted *countingListener) {
 	t.Helper()
 	counted = &countingListener{Listener: listenLocal(t)}
@@ -197,7 +198,7 @@ func rawBackend(t testing.TB, f func(net.Conn)) (address string, counted *counti
 	return counted.Addr().String(), counted
 }
 
-// countingListener knows how many of its connections the peer holds.
+// countingListener counts the open connections.
 type countingListener struct {
 	net.Listener
 	mu   sync.Mutex
@@ -245,7 +246,7 @@ func (c *countedConn) Close() error {
 
 func (c *countedConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
-// descriptors is how many this process has open.
+// descriptors returns the number of open file descriptors of this process.
 func descriptors(t testing.TB) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -255,7 +256,7 @@ func descriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// request makes one on a connection of its own.
+// request sends a request on a new connection.
 func request(t testing.TB, method, url string, body io.Reader, header ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(testContext(t), method, url, body)

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 )
 
-// refused is why a client was refused.
+// refused is the reason for refusing a client.
 type refused uint8
 
 const (
@@ -26,19 +26,19 @@ const (
 )
 
 var refusedReasons = [...]string{
-	refusedHead:              "head",        // malformed (400) or too large (431), as net/http finds it
-	refusedLate:              "late",        // the head was not there in time (408)
+	refusedHead:              "head",        // malformed (400) or too large (431), according to net/http
+	refusedLate:              "late",        // the head did not arrive in time (408)
 	refusedMethod:            "method",      // CONNECT, PRI (405, 505)
-	refusedTarget:            "target",      // no host, another scheme, a way out of the backend's path (400)
-	refusedHandshake:         "handshake",   // no proper WebSocket handshake (400, 405, 426)
+	refusedTarget:            "target",      // no host, an unsupported scheme, or a path that leaves the backend's path (400)
+	refusedHandshake:         "handshake",   // an invalid WebSocket handshake (400, 405, 426)
 	refusedBody:              "body",        // a handshake with a body, or a malformed body (400)
-	refusedConnections:       "connections", // limits: 503, and 429 for those of one client
+	refusedConnections:       "connections", // limits for all clients: 503; for one client: 429
 	refusedClientConnections: "client_connections",
 	refusedRate:              "rate",
 	refusedClientRate:        "client_rate",
 }
 
-// cut is why a tunnel was ended from here.
+// cut is the reason for which the proxy ended a tunnel.
 type cut uint8
 
 const (
@@ -49,11 +49,11 @@ const (
 
 var cutReasons = [...]string{
 	cutIdle:         "idle",
-	cutClientEnded:  "client_ended",  // the client had ended, and the backend did not
-	cutBackendEnded: "backend_ended", // the other way round
+	cutClientEnded:  "client_ended",  // the client had ended its side, and the backend did not end in time
+	cutBackendEnded: "backend_ended", // the backend had ended its side, and the client did not end in time
 }
 
-// metrics count what is not in those of the connections.
+// metrics counts the events that the instrumentation of the connections does not see.
 type metrics struct {
 	refused [len(refusedReasons)]atomic.Int64
 	cut     [len(cutReasons)]atomic.Int64
@@ -61,8 +61,8 @@ type metrics struct {
 
 const keyReason = attribute.Key("reason")
 
-// newMetrics has all reasons reported from the start: a series that begins at 1 is
-// invisible to rate().
+// newMetrics registers the counters. They report every reason from the start, because
+// rate() does not see the first increment of a series that begins at 1.
 func newMetrics(mp metric.MeterProvider) (*metrics, error) {
 	if mp == nil {
 		mp = noop.NewMeterProvider()

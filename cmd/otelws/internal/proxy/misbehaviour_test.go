@@ -15,7 +15,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// misbehave is a backend that does what the path says.
+// misbehave is a backend that misbehaves as the request's path says.
 func misbehave(c net.Conn) {
 	r, err := http.ReadRequest(bufio.NewReader(c))
 	if err != nil {
@@ -66,33 +66,34 @@ func misbehave(c net.Conn) {
 var misbehaviours = []string{"/empty", "/reset", "/hang", "/half-head", "/garbage", "/no-101", "/wrong-key", "/bad-chunk", "/short-body",
 	"/reset-after-101", "/half-frame", "/close-frame", "/flood", "/hold", "/else"}
 
-// rudeness is what a client does beside that.
+// rudeness is the list of ways in which a client misbehaves.
 var rudeness = []func(*net.TCPConn, string){
-	func(c *net.TCPConn, path string) { // as it should be
+	func(c *net.TCPConn, path string) { // correct
 		_, _ = io.WriteString(c, handshake(path))
 		_, _ = bufio.NewReader(c).ReadString('\n')
 	},
-	func(c *net.TCPConn, path string) { _, _ = io.WriteString(c, handshake(path)) }, // leaves at once
+	func(c *net.TCPConn, path string) { _, _ = io.WriteString(c, handshake(path)) }, // leaves after the handshake
 	func(c *net.TCPConn, path string) { // resets
 		_, _ = io.WriteString(c, handshake(path))
 		_ = c.SetLinger(0)
 	},
-	func(c *net.TCPConn, path string) { _, _ = io.WriteString(c, handshake(path)[:30]) }, // leaves within the head
-	func(c *net.TCPConn, path string) { // frames that are none
+	func(c *net.TCPConn, path string) { _, _ = io.WriteString(c, handshake(path)[:30]) }, // leaves in the middle of the head
+	func(c *net.TCPConn, path string) { // invalid frames
 		_, _ = io.WriteString(c, handshake(path)+strings.Repeat("\xff", 1000))
 		_, _ = bufio.NewReader(c).ReadString('\n')
 	},
-	func(c *net.TCPConn, path string) { // a body, sent on and on
+	func(c *net.TCPConn, path string) { // an endless body
 		_, _ = io.WriteString(c, handshake(path, "Transfer-Encoding: chunked")+strings.Repeat("1\r\na\r\n", 1000))
 		_, _ = bufio.NewReader(c).ReadString('\n')
 	},
-	func(c *net.TCPConn, path string) { // a body that breaks
+	func(c *net.TCPConn, path string) { // a truncated body
 		_, _ = io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
 		_, _ = bufio.NewReader(c).ReadString('\n')
 	},
 }
 
-// Five thousand failures of both sides, in every combination, leave nothing.
+// After five thousand failures of clients and backends in every combination, no
+// connection and no goroutine is left.
 func TestMixedFailures(t *testing.T) {
 	const failures, clients = 5000, 40
 	address, held := rawBackend(t, misbehave)
@@ -117,17 +118,18 @@ func TestMixedFailures(t *testing.T) {
 	}
 	all.Wait()
 	g.idle(t)
-	g.stop() // closes what is kept for further requests
+	g.stop() // closes the idle connections
 	eventually(t, "the backend's connections to end", func() bool { return held.held() == 0 })
 	eventually(t, "goroutines to be as few as before", func() bool { return runtime.NumGoroutine() <= goroutines })
 	eventually(t, "descriptors to be as few as before", func() bool { return descriptors(t) <= open })
 }
 
-// attackVar is for how long TestHandshakeWithBody goes on; without it that is short.
+// attackVar names a variable with the duration of TestHandshakeWithBody. By default
+// it is short.
 const attackVar = "OTELWS_ATTACK"
 
-// A handshake whose body is still coming when the backend could answer costs that
-// client its connection, and nobody else's.
+// A handshake with an endless body costs that client its connection, and does not
+// affect other clients.
 func TestHandshakeWithBody(t *testing.T) {
 	long := 300 * time.Millisecond
 	if s := os.Getenv(attackVar); s != "" {

@@ -17,13 +17,14 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// nodeModules names a node_modules directory that holds the package ws.
+// nodeModules names the variable with a node_modules directory that contains the
+// package ws.
 const nodeModules = "OTELWS_NODE_MODULES"
 
 //go:embed testdata/echo.js
 var nodeServer string
 
-// startNode runs Node's ws server, and returns its URL.
+// startNode starts a server with Node's ws, and returns its URL.
 func startNode(t *testing.T) string {
 	t.Helper()
 	modules := os.Getenv(nodeModules)
@@ -47,14 +48,15 @@ func startNode(t *testing.T) string {
 	return "http://127.0.0.1:" + strings.TrimSpace(port)
 }
 
-// sendable are the close codes that an application can send, one of each kind
-// that is counted by itself and some that are not.
+// sendable are close codes that an application can send: those with their own label
+// value and some that share one.
 var sendable = map[int]string{
 	1000: "1000", 1001: "1001", 1002: "1002", 1003: "1003", 1007: "1007", 1008: "1008", 1009: "1009", 1010: "1010",
 	1011: "1011", 1012: "1012", 1013: "1013", 1014: "1014", 3000: "3000", 3999: "3xxx", 4000: "4xxx", 4001: "4001", 4999: "4xxx",
 }
 
-// An unmodified Node server is counted right, on both sides of the proxy.
+// The connections of an unmodified Node server are counted correctly on both sides of
+// the proxy.
 func TestNode(t *testing.T) {
 	g := startProxy(t, proxy.Config{Backend: startNode(t)}, otelws.WithCloseCodes(4001))
 	closed := map[string]float64{"1006": 1}
@@ -119,7 +121,7 @@ func TestNodeMessages(t *testing.T) {
 	w.Close()
 	g.idle(t)
 
-	// Both sides count the same messages, from the two ends.
+	// Both sides count the same messages in opposite directions.
 	for series, want := range map[string]float64{
 		"ws_message_bytes_count": count, "ws_message_bytes_sum": bytes,
 		"ws_message_sent_bytes_count": count - 1, "ws_message_sent_bytes_sum": bytes - 4,
@@ -139,7 +141,7 @@ func TestNodeMessages(t *testing.T) {
 	}
 }
 
-// permessage-deflate is negotiated by the two ends.
+// The client and the backend negotiate permessage-deflate through the proxy.
 func TestNodeDeflate(t *testing.T) {
 	g := startProxy(t, proxy.Config{Backend: startNode(t)})
 	c, resp, err := websocket.Dial(testContext(t), "ws://"+g.address, &websocket.DialOptions{

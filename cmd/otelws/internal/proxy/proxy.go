@@ -1,5 +1,5 @@
-// Package proxy is a reverse proxy whose WebSocket connections are watched, on
-// the client's side and on the backend's.
+// Package proxy is a reverse proxy that measures WebSocket connections on both sides:
+// the client's side and the backend's side.
 package proxy
 
 import (
@@ -19,51 +19,56 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// Config is what a Proxy is made of. Backend and WebSockets are required.
+// Config configures a Proxy. Backend and WebSockets are required.
 type Config struct {
-	// Backend is an http, https, ws or wss URL, the path of which goes before
-	// that of each request, or unix: and the path of a socket.
+	// Backend is a URL with the scheme http, https, ws or wss, or "unix:" and the
+	// path of a socket. The proxy puts the path of the URL before the path of each
+	// request.
 	Backend string
-	// BackendTLS is for an https or wss backend.
+	// BackendTLS configures TLS for an https or wss backend.
 	BackendTLS TLSFiles
-	// Host goes to the backend in place of the client's Host.
+	// Host, if not empty, replaces the Host of the client's request.
 	Host string
-	// ConnectTimeout is for the connection to the backend, TLS included,
-	// ResponseTimeout for the head of its response. 0 is no limit.
+	// ConnectTimeout limits connecting to the backend, including TLS. ResponseTimeout
+	// limits the wait for the head of its response. 0 means no limit.
 	ConnectTimeout, ResponseTimeout time.Duration
-	// Upgrades are protocols that clients may switch to beside WebSocket. Nothing of
-	// them is seen but that there is a tunnel.
+	// Upgrades are protocols besides WebSocket that clients may switch to. The proxy
+	// tunnels them without reading them.
 	Upgrades []string
 
-	// Trusted are the networks of the proxies that clients come through.
+	// Trusted are the networks of the proxies in front of this one.
 	Trusted Networks
-	// Forwarded says what becomes of the headers by which a proxy tells of a client.
+	// Forwarded is the policy for X-Forwarded-For and similar headers.
 	Forwarded Forwarded
-	// TrustTraces has the backend see the trace that any client names, and not only
-	// that of a trusted proxy's.
+	// TrustTraces makes the proxy accept the trace context of every client. By
+	// default it accepts the trace context of trusted proxies only.
 	TrustTraces bool
-	// Limits bound what clients can take.
+	// Limits restricts the resources that clients can use.
 	Limits Limits
 
-	// ServerTLS is the certificate of the listener, which speaks TLS with one.
+	// ServerTLS is the certificate of the listener. Without one, the listener does
+	// not use TLS.
 	ServerTLS TLSFiles
-	// DrainTimeout is how long what is under way may take at the end, and Drain how
-	// WebSockets are told, beyond what WebSockets has by [otelws.WithDrain].
+	// DrainTimeout limits the time that requests and connections have to end when
+	// Serve stops. Drain adds options to those that WebSockets has from
+	// [otelws.WithDrain].
 	DrainTimeout time.Duration
 	Drain        []otelws.DrainOption
 
-	// WebSockets watches the connections, and Routes is what it knows as their
-	// routes.
+	// WebSockets measures the connections. Routes matches each request to the route
+	// under which WebSockets counts it.
 	WebSockets *otelws.Instrumentation
 	Routes     *Routes
-	// MeterProvider is for what the proxy counts itself, nil for nowhere.
+	// MeterProvider creates the proxy's own counters. With nil the proxy does not
+	// export them.
 	MeterProvider metric.MeterProvider
 
-	// Logger is slog.Default() where it is nil.
+	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Proxy is a handler, and the server for it. It is made by New.
+// Proxy is a reverse proxy for WebSockets and plain HTTP. Use New to create one. It
+// is safe for concurrent use.
 type Proxy struct {
 	cfg       Config
 	target    *target
@@ -77,9 +82,9 @@ type Proxy struct {
 	settings    atomic.Pointer[settings]
 	applying    sync.Mutex
 	counts      counts
-	rate        rates // of all clients
+	rate        rates // all clients together
 	clientRates rates
-	requests    atomic.Int64 // under way
+	requests    atomic.Int64 // in progress
 	buffers     buffers
 
 	active   active
@@ -87,14 +92,14 @@ type Proxy struct {
 	probe    probe
 	linger   linger
 
-	courtesyRate float64
+	tlsRefusals float64
 }
 
-// New returns a Proxy, which has connected to nothing. An error says in one
-// line what is wrong with the configuration.
+// New returns a Proxy. It does not connect to the backend. An error describes the
+// mistake in the configuration in one line.
 func New(cfg Config) (*Proxy, error) {
 	if cfg.WebSockets == nil {
-		return nil, errors.New("there is no instrumentation")
+		return nil, errors.New("Config.WebSockets is nil: set it to an otelws.Instrumentation")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -116,7 +121,7 @@ func New(cfg Config) (*Proxy, error) {
 		failures: newFailureLog(cfg.Logger),
 		linger:   linger{clientEnded, backendEnded},
 
-		courtesyRate: defaultCourtesyRate,
+		tlsRefusals: defaultTLSRefusals,
 	}
 	p.settings.Store(s)
 	p.transport = newTransport(target, func() time.Duration { return p.settings.Load().connectTimeout }, cfg.ResponseTimeout)
@@ -130,10 +135,10 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: p.rewrite,
-		// This injects the context of the connection's span as well, where the
-		// instrumentation has a propagator.
+		// If the instrumentation has a propagator, Transport also injects the context
+		// of the connection's span.
 		Transport:      cfg.WebSockets.Transport(p.transport),
-		FlushInterval:  -1, // whoever sends in pieces means them to arrive in pieces
+		FlushInterval:  -1, // flush at once, because parts of a streamed response must not wait
 		BufferPool:     &p.buffers,
 		ModifyResponse: p.check,
 		ErrorHandler:   p.fail,
@@ -143,7 +148,7 @@ func New(cfg Config) (*Proxy, error) {
 	return p, nil
 }
 
-// ServeHTTP passes a request on to the backend.
+// ServeHTTP forwards a request to the backend.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.active.enter()
 	defer p.active.leave()
@@ -151,9 +156,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
-	visitor := visitorOf(r)
-	if visitor != nil {
-		visitor.asks()
+	conn := clientConnOf(r)
+	if conn != nil {
+		conn.requestArrived()
 	}
 	r.Pattern = p.cfg.Routes.match(r)
 	protocol, leave, rf := p.admit(r)
@@ -163,12 +168,12 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	x := &exchange{ResponseWriter: w, proxy: p, visitor: visitor, closes: endsConnection(r)}
+	x := &exchange{ResponseWriter: w, proxy: p, client: conn, closes: endsConnection(r)}
 	defer x.end()
 	ctx := r.Context()
 	if protocol != "" {
-		// ReverseProxy closes the backend's connection when the context is done,
-		// and the tunnel is what ends that.
+		// ReverseProxy closes the backend's connection when the context is done. The
+		// end of the tunnel cancels this context.
 		ctx, x.cancel = context.WithCancel(ctx)
 		defer x.cancel()
 	}
@@ -182,8 +187,8 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	pr.SetURL(p.target.url)
-	pr.Out.URL.User = nil // of a request in absolute form
-	// As it came, with what cannot be parsed.
+	pr.Out.URL.User = nil // a request in absolute form can have one
+	// Keep the original query, including parts that net/url cannot parse.
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	pr.Out.Host = pr.In.Host
 	if p.cfg.Host != "" {
@@ -196,17 +201,18 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// TrustsTrace says whether the trace that a request names is taken for its own.
+// TrustsTrace reports whether the proxy continues the trace that a request names.
 func (p *Proxy) TrustsTrace(r *http.Request) bool { return p.settings.Load().trustsTrace(r) }
 
 func (s *settings) trustsTrace(r *http.Request) bool { return s.trustTraces || s.trusted.Trusts(r) }
 
-// check refuses a switch of protocols that the client did not ask for, or that
-// is not an answer to its request: a WebSocket client would end the connection
-// (RFC 6455 section 4.1). ReverseProxy closes what it refuses.
+// check refuses a switch of protocols that the client did not ask for, and a
+// WebSocket response that does not answer the request: a client would fail the
+// connection (RFC 6455 section 4.1). ReverseProxy closes the refused connection.
 func (p *Proxy) check(resp *http.Response) error {
 	if resp.StatusCode == http.StatusUpgradeRequired && resp.Request.ProtoMajor == 1 {
-		// Which must say to what (RFC 9110 section 15.5.22); what the backend said was for this hop.
+		// A 426 must name the protocol (RFC 9110 section 15.5.22). ReverseProxy has
+		// removed the backend's Upgrade header, because it is hop-by-hop.
 		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{webSocket}
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
@@ -221,7 +227,8 @@ func (p *Proxy) check(resp *http.Response) error {
 	return nil
 }
 
-// fail answers for a backend that did not, or for a client that said too little.
+// fail is the ErrorHandler of ReverseProxy. It answers a request for which there is
+// no valid response.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := w.(*exchange)
 	f := classify(r.Context(), err, x.body.failed())
@@ -231,7 +238,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case x.hijacked:
 	case f.status == http.StatusBadRequest:
-		rf := refusal{reason: refusedBody, status: f.status, text: "the body is malformed"}
+		rf := refusal{reason: refusedBody, status: f.status, text: "the request body is malformed"}
 		p.metrics.refused[rf.reason].Add(1)
 		rf.answer(w, true)
 	default:
@@ -239,7 +246,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// serverLog is for what net/http has to say of a connection.
+// serverLog returns the logger for net/http's messages about connections.
 func (p *Proxy) serverLog() *log.Logger {
 	return slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug)
 }

@@ -16,8 +16,8 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// quiet is an echo server that pings nobody. It knows the pongs and the close codes
-// that have reached it, as "pong" and "close 1000".
+// quiet is an echo server that sends no pings. It records the pongs and close codes
+// that it receives, as "pong" and "close 1000".
 type quiet struct {
 	url  string
 	mu   sync.Mutex
@@ -41,14 +41,14 @@ func (q *quiet) count(what string) (n int) {
 	return n
 }
 
-// kinds are what has been seen, each once.
+// kinds returns the recorded kinds without duplicates.
 func (q *quiet) kinds() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return slices.Compact(slices.Sorted(slices.Values(q.seen)))
 }
 
-// quietServers are of three languages.
+// quietServers are servers in three languages.
 var quietServers = []struct {
 	name  string
 	start func(*testing.T) *quiet
@@ -99,14 +99,15 @@ func startQuietNode(t *testing.T) *quiet {
 var quietPython string
 
 func startQuietPython(t *testing.T) *quiet {
-	const python = "/usr/bin/python3" // which Debian's python3-websockets is for
+	const python = "/usr/bin/python3" // Debian's python3-websockets is installed for this one
 	if err := exec.Command(python, "-c", "import websockets").Run(); err != nil {
 		t.Skipf("needs %s with the package websockets: %v", python, err)
 	}
 	return startQuiet(t, exec.CommandContext(t.Context(), python, "-c", quietPython))
 }
 
-// startQuiet runs a server that prints its port, and then what it sees.
+// startQuiet starts a program that prints its port, and then a line for each frame it
+// records.
 func startQuiet(t *testing.T, cmd *exec.Cmd) *quiet {
 	t.Helper()
 	cmd.Stderr = os.Stderr

@@ -10,29 +10,29 @@ import (
 )
 
 const (
-	// probeEvery is for how long the result of a probe stands.
+	// probeEvery is how long the result of a probe stays valid.
 	probeEvery = time.Second
-	// probeTimeout is below what those who ask wait as a rule.
+	// probeTimeout is shorter than the usual timeout of a readiness probe, 1 s.
 	probeTimeout = 900 * time.Millisecond
 )
 
-// probe is the last look at the backend.
+// probe is the result of the last attempt to reach the backend.
 type probe struct {
 	mu  sync.Mutex
 	at  time.Time
 	err error
 }
 
-// Ready returns nil where a request would be served: the proxy does not drain,
-// and the backend takes connections, with TLS where it has it.
+// Ready returns nil if the proxy can serve requests: it does not drain, and the
+// backend accepts connections, with TLS if the backend uses TLS.
 func (p *Proxy) Ready(ctx context.Context) error {
 	if p.draining.Load() {
-		return errors.New("draining")
+		return errors.New("the proxy is draining its connections")
 	}
 	p.probe.mu.Lock()
 	defer p.probe.mu.Unlock()
 	if p.probe.at.IsZero() || time.Since(p.probe.at) >= probeEvery {
-		// Not for the one who asks alone.
+		// The result is shared, so it must not depend on the context of one caller.
 		p.probe.err = p.reach(context.WithoutCancel(ctx))
 		p.probe.at = time.Now()
 	}
@@ -54,8 +54,8 @@ func (p *Proxy) reach(ctx context.Context) error {
 	return nil
 }
 
-// ReadyHandler answers 200 where the proxy is ready, and 503 with the reason
-// where it is not.
+// ReadyHandler returns a handler that answers 200 if the proxy is ready, and 503 with
+// the reason if not.
 func (p *Proxy) ReadyHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := p.Ready(r.Context()); err != nil {

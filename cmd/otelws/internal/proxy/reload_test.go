@@ -9,8 +9,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// Certificates and authorities are read again, connections go on, and what cannot
-// be read stays as it was.
+// Apply reads certificates and authorities again. Open connections stay open, and
+// files that cannot be read change nothing.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	front, back, other := newCertificate(t, dir, "first.example"), newCertificate(t, t.TempDir(), "back.example"), newCertificate(t, t.TempDir(), "other.example")

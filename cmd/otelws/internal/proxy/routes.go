@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Routes are path patterns as http.ServeMux takes them. They say how
-// connections are counted, not where requests go.
+// Routes are path patterns in the syntax of http.ServeMux. They become the route in
+// the metrics. They do not decide where requests go.
 type Routes struct {
 	patterns []string
 	mux      *http.ServeMux
 }
 
-// NewRoutes returns the routes of patterns such as /chat/{room}, or an error
-// in one line about the first that is not one.
+// NewRoutes returns the routes for patterns such as /chat/{room}. An error describes
+// the first invalid pattern in one line.
 func NewRoutes(patterns ...string) (*Routes, error) {
 	r := &Routes{patterns: patterns, mux: http.NewServeMux()}
 	for i, pattern := range patterns {
@@ -28,7 +28,7 @@ func NewRoutes(patterns ...string) (*Routes, error) {
 			pair := http.NewServeMux()
 			_ = register(pair, before)
 			if register(pair, pattern) != nil {
-				return nil, fmt.Errorf("route %q conflicts with %q: neither is the more specific one", pattern, before)
+				return nil, fmt.Errorf("route %q conflicts with %q: a path can match both, and neither pattern is more specific", pattern, before)
 			}
 		}
 		if err := register(r.mux, pattern); err != nil {
@@ -38,7 +38,7 @@ func NewRoutes(patterns ...string) (*Routes, error) {
 	return r, nil
 }
 
-// register turns the mux's panic into an error.
+// register adds a pattern. It returns the mux's panic as an error.
 func register(mux *http.ServeMux, pattern string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -54,10 +54,10 @@ type route struct{}
 
 func (route) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
-// match returns the pattern that r matches, or nothing.
+// match returns the pattern that r matches, or "".
 func (rs *Routes) match(r *http.Request) string {
 	h, pattern := rs.mux.Handler(r)
-	if _, ok := h.(route); !ok { // a redirect, which is not ours to make
+	if _, ok := h.(route); !ok { // the mux would redirect, which is the backend's decision
 		return ""
 	}
 	return pattern

@@ -15,14 +15,15 @@ import (
 const (
 	idleTimeout = 2 * time.Minute
 
-	// cutTime is how long what has been cut off may take to end.
+	// cutTime is how long connections may take to end after the proxy has cut them
+	// off.
 	cutTime = 5 * time.Second
 )
 
-// Serve serves on l, which it closes, until ctx is done. It then accepts no
-// more, lets requests end, and drains the WebSockets as the instrumentation is told
-// to by its [otelws.WithDrain]. What is left after the drain timeout is cut off. It
-// returns nil, or why serving failed.
+// Serve accepts connections on l until ctx is done, and closes l. Then it lets
+// requests end and drains the WebSockets as the instrumentation's [otelws.WithDrain]
+// and Config.Drain say. After the drain timeout it cuts off the rest. It returns nil
+// after a drain, and an error if serving failed.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errCut)
@@ -35,16 +36,16 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    limits.HeaderBytes,
 	}
-	door := newDoor(p, l)
-	door.serve(srv)
+	listener := newClientListener(p, l)
+	listener.follow(srv)
 	served := make(chan error, 1)
 	go func() {
 		if p.cert == nil {
-			served <- srv.Serve(door)
+			served <- srv.Serve(listener)
 			return
 		}
 		srv.TLSConfig = p.cert.config()
-		served <- srv.ServeTLS(door, "", "")
+		served <- srv.ServeTLS(listener, "", "")
 	}()
 	var failure error
 	select {
@@ -68,11 +69,10 @@ func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 	var progress otelws.DrainProgress
 	opts := append(slices.Clip(s.drain), otelws.OnDrainProgress(func(p otelws.DrainProgress) { progress = p }))
 	go func() { drained <- p.cfg.WebSockets.Drain(grace, opts...) }()
-	// The server has ended when its handlers have, which those of WebSockets
-	// have not.
+	// Shutdown waits for requests only: it does not know the hijacked connections.
 	_ = srv.Shutdown(grace)
 	if err := <-drained; err != nil {
-		p.cfg.Logger.Warn("cut off WebSockets", "err", err)
+		p.cfg.Logger.Warn("the drain timeout cut off WebSockets", "err", err)
 	}
 	defer func() {
 		p.cfg.Logger.Info("drained the WebSockets of clients and to the backend", "closed", progress.Closed, "cut", progress.Cut)
@@ -88,7 +88,7 @@ func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 	p.active.wait(last)
 }
 
-// active is what is under way: requests, and connections to the backend.
+// active holds the requests in progress and the open tunnels.
 type active struct {
 	mu      sync.Mutex
 	n       int
@@ -132,7 +132,7 @@ func (a *active) connections() int {
 	return len(a.tunnels)
 }
 
-// cut ends all tunnels, and those to come.
+// cut ends all tunnels, including those that start later.
 func (a *active) cut() {
 	a.mu.Lock()
 	a.cutting = true
@@ -146,8 +146,8 @@ func (a *active) cut() {
 	}
 }
 
-// wait waits until nothing is under way, and says whether that came about
-// before ctx was done. It asks now and then, as [http.Server.Shutdown] does.
+// wait waits until nothing is active. It returns false if ctx was done before. It
+// polls, as [http.Server.Shutdown] does.
 func (a *active) wait(ctx context.Context) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

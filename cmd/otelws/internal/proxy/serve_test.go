@@ -20,7 +20,7 @@ func listenUnix(t *testing.T, path string) net.Listener {
 	return l
 }
 
-// A drain takes no more connections, tells WebSockets, and lets requests end.
+// A drain accepts no more connections, closes the WebSockets, and lets requests end.
 func TestDrain(t *testing.T) {
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,8 +68,7 @@ func TestDrain(t *testing.T) {
 	<-stopped
 }
 
-// What does not end in time is cut off, on both sides, even where a client
-// reads nothing.
+// The drain timeout cuts off the rest on both sides, even if a client does not read.
 func TestDrainCutsOff(t *testing.T) {
 	hold := make(chan struct{})
 	defer close(hold)
@@ -139,7 +138,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// A thousand connections that come and go, in each way there is, leave nothing.
+// After a thousand connections that end in every possible way, no connection is left.
 func TestChurn(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	g := startProxy(t, proxy.Config{Backend: b.URL})

@@ -8,7 +8,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// settings are what [Proxy.Apply] replaces, in one piece.
+// settings is the part of the configuration that [Proxy.Apply] replaces.
 type settings struct {
 	protocols      protocols
 	trusted        Networks
@@ -33,7 +33,7 @@ func newSettings(cfg *Config) (s *settings, err error) {
 		return nil, errors.New("a timeout is negative: use a positive duration, or 0")
 	}
 	if cfg.Forwarded == ForwardedAppend && len(cfg.Trusted) == 0 {
-		return nil, errors.New("forwarded append takes the word of trusted proxies: name their networks, or use replace")
+		return nil, errors.New("the policy append needs trusted proxies: name their networks, or use the policy replace")
 	}
 	if s.limits, err = cfg.Limits.withDefaults(); err != nil {
 		return nil, err
@@ -42,15 +42,15 @@ func newSettings(cfg *Config) (s *settings, err error) {
 	return s, err
 }
 
-// Apply has the proxy go by another configuration from now on, and reads the files of
-// certificates and authorities again. All of it is applied, or with an error nothing.
+// Apply changes the configuration of a running proxy, and reads the certificate files
+// again. If it returns an error, nothing has changed.
 //
-// No connection ends. Those that are open keep the idle limit and the sizes of
-// buffers that they began with, and count against the limits on connections.
+// Apply ends no connection. Open connections keep their idle limit and the sizes of
+// their buffers, and they count towards the new limits on connections.
 //
-// Upgrades, Trusted, Forwarded, TrustTraces, ServerTLS, BackendTLS, ConnectTimeout,
-// DrainTimeout, Drain and Limits can change, but for HeaderBytes and HandshakeTime of the
-// last. A configuration in which another field differs is refused.
+// These fields can change: Upgrades, Trusted, Forwarded, TrustTraces, ServerTLS,
+// BackendTLS, ConnectTimeout, DrainTimeout, Drain, and Limits except HeaderBytes and
+// HandshakeTime. Apply returns an error if another field differs.
 func (p *Proxy) Apply(cfg Config) error {
 	p.applying.Lock()
 	defer p.applying.Unlock()

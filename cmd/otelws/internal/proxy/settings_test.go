@@ -12,7 +12,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// Connections go on, with data on its way, however often the configuration changes.
+// Open connections keep working while the configuration changes many times.
 func TestApplyEndsNothing(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	front, other := newCertificate(t, t.TempDir(), "front.example"), newCertificate(t, t.TempDir(), "other.example")
@@ -64,8 +64,8 @@ func TestApplyEndsNothing(t *testing.T) {
 	}
 }
 
-// Each setting counts from its change on, for connections of before as well where it
-// is a number of them.
+// Each setting applies from the change on. Limits on the number of connections also
+// count the connections from before.
 func TestApply(t *testing.T) {
 	b := startGullible(t)
 	var loopback proxy.Networks
@@ -139,7 +139,7 @@ func TestApply(t *testing.T) {
 	open.wantEcho(t, frame(fin|opText, "from the beginning"))
 }
 
-// With an error nothing changes, not even what is right.
+// If Apply returns an error, nothing changes, including the valid settings.
 func TestApplyErrors(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	front := newCertificate(t, t.TempDir(), "front.example")
@@ -158,14 +158,14 @@ func TestApplyErrors(t *testing.T) {
 		{func(c *proxy.Config) { c.ServerTLS = proxy.TLSFiles{} }, "start it anew"},
 		{func(c *proxy.Config) { c.ServerTLS.Key = "" }, "both or neither"},
 		{func(c *proxy.Config) { c.ServerTLS.Cert = "none" }, "none"},
-		{func(c *proxy.Config) { c.BackendTLS.Insecure = true }, "speaks no TLS"},
+		{func(c *proxy.Config) { c.BackendTLS.Insecure = true }, "does not use TLS"},
 		{func(c *proxy.Config) { c.Limits.Idle = -1 }, "negative"},
 		{func(c *proxy.Config) { c.DrainTimeout = -1 }, "negative"},
 		{func(c *proxy.Config) { c.Forwarded = proxy.ForwardedAppend }, "name their networks"},
 		{func(c *proxy.Config) { c.Upgrades = []string{"a b"} }, "name of a protocol"},
 	} {
 		c := cfg
-		c.TrustTraces = true // which is right
+		c.TrustTraces = true // a valid change
 		tt.change(&c)
 		if err := p.Apply(c); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v, want %q", err, tt.want)

@@ -10,7 +10,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// However a handshake is spelt, the backend sees one of the usual form, or nothing.
+// However the client spells a handshake, the backend receives the usual form or
+// nothing.
 func TestSpelling(t *testing.T) {
 	const ws = "{switch}\r\n{key}\r\n{13}"
 	target := func(s string) string { return raw("GET "+s+" HTTP/1.1\r\nHost: test", ws) }
@@ -68,7 +69,7 @@ func TestSpelling(t *testing.T) {
 		{"lines in escapes", target("/%0d%0aX-Evil:%201"), 101, "/%0d%0aX-Evil:%201 test"},
 		{"a space", target("/a b"), 400, ""},
 		{"no escape", target("/%zz"), 400, ""},
-		{"dots", target("/../x"), 101, "/../x test"}, // the backend's business where all of it is public
+		{"dots", target("/../x"), 101, "/../x test"}, // the backend decides, since all its paths are public
 		{"a long path", target("/" + strings.Repeat("x", 100<<10)), 431, ""},
 
 		{"a host with a space", raw("GET / HTTP/1.1\r\nHost: a b", ws), 400, ""},
@@ -99,14 +100,14 @@ func TestSpelling(t *testing.T) {
 			if seen != tt.seen {
 				t.Errorf("the backend sees %q, want %q", seen, tt.seen)
 			}
-			if text := g.log.String(); strings.Contains(text, "the backend did not answer") {
+			if text := g.log.String(); strings.Contains(text, "the backend sent no valid response") {
 				t.Errorf("the backend has the blame:\n%s", text)
 			}
 		})
 	}
 }
 
-// A backend with a path shows what is beneath it, and no more.
+// A backend URL with a path exposes the paths below it only.
 func TestBackendPathIsNotLeft(t *testing.T) {
 	b := startGullible(t)
 	g := startProxy(t, proxy.Config{Backend: b.URL + "/app"})
@@ -130,7 +131,7 @@ func TestBackendPathIsNotLeft(t *testing.T) {
 	}
 }
 
-// A head that comes a byte at a time has as long as any other.
+// A head that arrives one byte at a time has the same time limit.
 func TestSlowHead(t *testing.T) {
 	b := startGullible(t)
 	g := startProxy(t, proxy.Config{Backend: b.URL, Limits: proxy.Limits{HandshakeTime: 100 * time.Millisecond}})

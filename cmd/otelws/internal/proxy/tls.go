@@ -12,17 +12,18 @@ import (
 	"time"
 )
 
-// TLSFiles is one side of TLS.
+// TLSFiles configures TLS: Cert and Key for the listener, the other fields for the
+// backend.
 type TLSFiles struct {
-	// Cert and Key are PEM files, of a listener.
+	// Cert and Key are the PEM files of the listener's certificate and its key.
 	Cert, Key string
-	// CA is a PEM file with the authorities that a backend's certificate may
-	// be of, in place of the system's.
+	// CA is a PEM file with the authorities that may have signed the backend's
+	// certificate. By default these are the system's authorities.
 	CA string
-	// ServerName is what a backend's certificate must be for, in place of the
-	// host of its URL.
+	// ServerName is the name that the backend's certificate must be valid for. The
+	// default is the host of the backend's URL.
 	ServerName string
-	// Insecure takes any certificate of a backend.
+	// Insecure accepts any certificate of the backend.
 	Insecure bool
 }
 
@@ -37,16 +38,17 @@ func (f TLSFiles) client() (*tls.Config, error) {
 	}
 	cfg.RootCAs = x509.NewCertPool()
 	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", f.CA)
+		return nil, fmt.Errorf("%s contains no PEM certificate", f.CA)
 	}
 	return cfg, nil
 }
 
-// certCheck is how often the files of a certificate are looked at.
+// certCheck is the minimum time between two checks of the certificate files for
+// changes.
 const certCheck = time.Second
 
-// certificate is that of the listener. A new one is taken up once both its
-// files are there.
+// certificate is the certificate of the listener. It loads the files again after they
+// change.
 type certificate struct {
 	logger *slog.Logger
 
@@ -55,14 +57,14 @@ type certificate struct {
 	checked time.Time
 }
 
-// loadedCertificate is what was in the files at a time.
+// loadedCertificate is a certificate with the modification times of its files.
 type loadedCertificate struct {
 	*tls.Certificate
 	files   TLSFiles
 	version [2]time.Time
 }
 
-// newCertificate returns nil where there is none.
+// newCertificate returns nil if f is empty.
 func newCertificate(f TLSFiles, logger *slog.Logger) (*certificate, error) {
 	if f == (TLSFiles{}) {
 		return nil, nil
@@ -76,7 +78,7 @@ func newCertificate(f TLSFiles, logger *slog.Logger) (*certificate, error) {
 
 func loadCertificate(f TLSFiles) (loadedCertificate, error) {
 	if f.Cert == "" || f.Key == "" {
-		return loadedCertificate{}, errors.New("a certificate needs its key, and a key its certificate: give both or neither")
+		return loadedCertificate{}, errors.New("TLS needs a certificate and its key: give both or neither")
 	}
 	version, err := f.version()
 	if err == nil {
@@ -117,7 +119,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	if err != nil {
-		c.logger.Warn("keeping the certificate in use, the one on disk cannot be loaded", "err", err)
+		c.logger.Warn("failed to load the renewed certificate, keeping the old one", "err", err)
 	}
 	return c.current.Certificate, nil
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// newCertificate writes a certificate for localhost, which is its own
-// authority, and its key.
+// newCertificate writes a self-signed certificate and its key. The certificate is
+// also valid for localhost.
 func newCertificate(t *testing.T, dir, name string) proxy.TLSFiles {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -70,7 +70,7 @@ func clientFor(t *testing.T, f proxy.TLSFiles, http2 bool) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-// TLS on both sides, for WebSockets and for plain HTTP in both its versions.
+// TLS on both sides, for WebSockets, HTTP/1.1 and HTTP/2.
 func TestTLS(t *testing.T) {
 	front, back := newCertificate(t, t.TempDir(), "front.example"), newCertificate(t, t.TempDir(), "back.example")
 	b := startTLSBackend(t, back, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -134,8 +134,7 @@ func TestBackendCertificate(t *testing.T) {
 	}
 }
 
-// A certificate that is renewed on disk is taken up, and one that is broken is
-// not.
+// The proxy loads a renewed certificate, and ignores a broken one.
 func TestCertificateRenewed(t *testing.T) {
 	dir := t.TempDir()
 	files := newCertificate(t, dir, "first.example")
@@ -154,7 +153,7 @@ func TestCertificateRenewed(t *testing.T) {
 	eventually(t, "the second certificate", func() bool { return name() == "second.example" })
 	check(t, os.WriteFile(files.Key, []byte("broken"), 0o600))
 	eventually(t, "a log", func() bool {
-		return name() == "second.example" && strings.Contains(g.log.String(), "keeping the certificate")
+		return name() == "second.example" && strings.Contains(g.log.String(), "failed to load the renewed certificate")
 	})
 }
 
@@ -173,10 +172,10 @@ func TestConfigErrors(t *testing.T) {
 		{"port", proxy.Config{Backend: "http://localhost:99999"}, "port"},
 		{"query", proxy.Config{Backend: "http://localhost/?x"}, "scheme, host and path only"},
 		{"user", proxy.Config{Backend: "http://me:secret@localhost/"}, "REDACTED@"},
-		{"no socket", proxy.Config{Backend: "unix:"}, "has a path"},
-		{"TLS for http", proxy.Config{Backend: "http://localhost", BackendTLS: proxy.TLSFiles{Insecure: true}}, "speaks no TLS"},
+		{"no socket", proxy.Config{Backend: "unix:"}, "add the path"},
+		{"TLS for http", proxy.Config{Backend: "http://localhost", BackendTLS: proxy.TLSFiles{Insecure: true}}, "does not use TLS"},
 		{"no authorities", proxy.Config{Backend: "https://localhost", BackendTLS: proxy.TLSFiles{CA: dir + "/none"}}, "none"},
-		{"not authorities", proxy.Config{Backend: "https://localhost", BackendTLS: proxy.TLSFiles{CA: files.Key}}, "holds no certificate"},
+		{"not authorities", proxy.Config{Backend: "https://localhost", BackendTLS: proxy.TLSFiles{CA: files.Key}}, "contains no PEM certificate"},
 		{"half a pair", proxy.Config{Backend: "http://localhost", ServerTLS: proxy.TLSFiles{Cert: files.Cert}}, "both or neither"},
 		{"no pair", proxy.Config{Backend: "http://localhost", ServerTLS: proxy.TLSFiles{Cert: files.Key, Key: files.Cert}}, "failed to load"},
 		{"negative", proxy.Config{Backend: "http://localhost", DrainTimeout: -1}, "negative"},

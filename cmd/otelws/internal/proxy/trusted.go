@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Networks are those of proxies whose word on a client is taken. They are a flag
-// that may be repeated.
+// Networks is a list of networks. It implements the flag interface of pflag, and the
+// flag may be repeated.
 type Networks []netip.Prefix
 
 func (ns Networks) String() string {
@@ -19,7 +19,7 @@ func (ns Networks) String() string {
 	return strings.Join(all, ",")
 }
 
-// Set adds networks such as 10.0.0.0/8, or addresses.
+// Set adds a comma-separated list of networks such as 10.0.0.0/8, or of addresses.
 func (ns *Networks) Set(list string) error {
 	for s := range strings.SplitSeq(list, ",") {
 		s = strings.TrimSpace(s)
@@ -32,14 +32,14 @@ func (ns *Networks) Set(list string) error {
 			n = netip.PrefixFrom(a, a.BitLen())
 		}
 		if n.Addr().Is4In6() {
-			return fmt.Errorf("write an IPv4 network as such, as 10.0.0.0/8")
+			return fmt.Errorf("write an IPv4 network in IPv4 form, such as 10.0.0.0/8")
 		}
 		*ns = append(*ns, n.Masked())
 	}
 	return nil
 }
 
-// Type is the name of the flag's value.
+// Type returns the name of the flag's value.
 func (*Networks) Type() string { return "network" }
 
 func (ns Networks) contain(a netip.Addr) bool {
@@ -51,19 +51,19 @@ func (ns Networks) contain(a netip.Addr) bool {
 	return false
 }
 
-// Trusts says whether a request comes from one of the networks.
+// Trusts reports whether the peer of a request is in one of the networks.
 func (ns Networks) Trusts(r *http.Request) bool {
 	return len(ns) > 0 && ns.contain(peerOf(r.RemoteAddr))
 }
 
-// peerOf is the zero address for what is none.
+// peerOf returns the address in a host:port pair, or the zero Addr if there is none.
 func peerOf(remoteAddr string) netip.Addr {
 	ap, _ := netip.ParseAddrPort(remoteAddr)
 	return ap.Addr().Unmap().WithZone("")
 }
 
-// clientOf returns the address of a request's client: the peer's, or where that is
-// trusted the last in X-Forwarded-For that is not.
+// clientOf returns the address of a request's client. This is the peer's address, or,
+// if the peer is trusted, the last address in X-Forwarded-For that is not trusted.
 func (ns Networks) clientOf(r *http.Request) netip.Addr {
 	client := peerOf(r.RemoteAddr)
 	if !ns.contain(client) {
@@ -75,7 +75,7 @@ func (ns Networks) clientOf(r *http.Request) netip.Addr {
 		chain = chain[:len(chain)-1]
 		a, err := netip.ParseAddr(last)
 		if err != nil {
-			if a = peerOf(last); !a.IsValid() { // some write the port as well
+			if a = peerOf(last); !a.IsValid() { // some proxies include the port
 				return client
 			}
 		}

@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// How long a tunnel of which one direction has ended may go without a byte in
-// the other: a backend may have an answer to a client that has said all, a
-// client has nothing to say to a backend that has gone.
+// After one direction of a tunnel has ended, the other may stay silent this long. A
+// backend may still be working on its answer, but a client has no reason to go on
+// after its backend has ended.
 const (
 	clientEnded  = 30 * time.Second
 	backendEnded = 5 * time.Second
 )
 
-// The sizes of buffers. A connection that is idle, or has short messages, keeps
-// a small one for each direction.
+// The sizes of buffers. An idle connection, or one with short messages, keeps a small
+// buffer for each direction.
 const (
 	smallBuffer = 2 << 10
 	largeBuffer = 64 << 10
 )
 
-// buffers are the large ones, of which there are so many bytes in all.
+// buffers hands out the large buffers, up to a total number of bytes.
 type buffers struct {
 	pool sync.Pool
 	left atomic.Int64
 }
 
-// large returns nil where there is none left.
+// large returns a large buffer, or nil if the total is used up.
 func (b *buffers) large() []byte {
 	if b.left.Add(-largeBuffer) < 0 {
 		b.left.Add(largeBuffer)
@@ -45,7 +45,7 @@ func (b *buffers) large() []byte {
 	return make([]byte, largeBuffer)
 }
 
-// Get and Put serve ReverseProxy.
+// Get and Put implement httputil.BufferPool.
 func (b *buffers) Get() []byte {
 	if buf := b.large(); buf != nil {
 		return buf
@@ -62,20 +62,21 @@ func (b *buffers) Put(buf []byte) {
 
 type linger struct{ client, backend time.Duration }
 
-// exchange is the response to a request. Its Hijack gives ReverseProxy a tunnel.
+// exchange is the ResponseWriter of a request. Its Hijack returns a tunnel to
+// ReverseProxy.
 type exchange struct {
 	http.ResponseWriter
 	proxy    *Proxy
-	visitor  *visitor
-	body     *clientBody // nil where the request has none
+	client   *clientConn
+	body     *clientBody // nil if the request has none
 	cancel   context.CancelFunc
-	closes   bool // the connection, after the response
+	closes   bool // close the connection after the response
 	hijacked bool
 	tunnel   *tunnel
 }
 
-// WriteHeader sets the header as late as this: ReverseProxy clears all of them
-// after a response of 1xx.
+// WriteHeader sets Connection this late because ReverseProxy clears the headers after
+// a 1xx response.
 func (x *exchange) WriteHeader(status int) {
 	if x.closes && status >= http.StatusOK {
 		x.Header().Set("Connection", "close")
@@ -95,31 +96,33 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return x.tunnel, brw, nil
 }
 
-// end takes note that the tunnel has ended, of which net/http does not tell.
+// end removes the connection of a tunnel. net/http does not report the end of a
+// hijacked connection.
 func (x *exchange) end() {
-	if x.tunnel != nil && x.visitor != nil {
-		x.visitor.door.leave(innermost(x.tunnel.Conn))
+	if x.tunnel != nil && x.client != nil {
+		x.client.listener.leave(innermost(x.tunnel.Conn))
 	}
 }
 
 // tunnel is the client's connection after the switch of protocols.
 //
-// ReverseProxy copies by io.Copy, which leaves it to WriteTo and ReadFrom:
-// these pass on what the client sent ahead of the response, use less memory,
-// and let one side's last words arrive when the other has hung up.
+// ReverseProxy copies with io.Copy, which calls WriteTo and ReadFrom. These methods
+// forward the bytes that the client sent before the response, use less memory than
+// io.Copy, and deliver the last bytes of one side after the other side has closed its
+// connection.
 type tunnel struct {
 	net.Conn
 	early  *bufio.Reader
 	cancel context.CancelFunc
 	proxy  *Proxy
 
-	moved    atomic.Int64 // bytes
+	moved    atomic.Int64 // bytes copied, both directions
 	mu       sync.Mutex
-	timer    *time.Timer   // nil while there is no patience
-	patience time.Duration // without a byte
+	timer    *time.Timer   // nil while no limit applies
+	patience time.Duration // how long the tunnel may be silent
 	why      cut
-	seen     int64 // of moved
-	quiet    int   // how many parts of the patience have gone by since
+	seen     int64 // moved at the last check
+	quiet    int   // checks since moved last changed
 	ended    bool
 }
 
@@ -141,15 +144,16 @@ func (t *tunnel) WriteTo(backend io.Writer) (int64, error) {
 	}
 	n, failed, err := t.copy(backend, t.Conn)
 	if t.drained(err) {
-		// The client has had its close frame, and the backend may have words left.
+		// The drain has closed the client's connection, but the backend may still
+		// have data to read.
 		err = nil
 	}
 	if !failed {
 		t.wait(t.proxy.linger.client, cutClientEnded)
 	} else {
 		t.wait(t.proxy.linger.backend, cutBackendEnded)
-		// Closing with unread bytes would be a reset, which can overtake what
-		// the backend sent last.
+		// Closing a connection with unread bytes resets it, and the reset can
+		// overtake the backend's last bytes.
 		_, err = io.Copy(io.Discard, onlyReader{t.Conn})
 	}
 	return n, err
@@ -160,7 +164,8 @@ func (t *tunnel) ReadFrom(backend io.Reader) (int64, error) {
 	n, failed, err := t.copy(t.Conn, backend)
 	t.wait(t.proxy.linger.backend, cutBackendEnded)
 	if failed && t.drained(err) {
-		// A reset would overtake the client's close frame, as in WriteTo.
+		// Discard the rest, since a reset would overtake the client's close frame, as
+		// in WriteTo.
 		_, _ = io.Copy(io.Discard, onlyReader{backend})
 	}
 	if failed {
@@ -169,16 +174,15 @@ func (t *tunnel) ReadFrom(backend io.Reader) (int64, error) {
 	return n, err
 }
 
-// drained says whether err of the client's connection comes of a drain that has said
-// goodbye there.
+// drained reports whether err means that a drain has closed the client's connection.
 func (t *tunnel) drained(err error) bool {
 	return t.proxy.draining.Load() && errors.Is(err, net.ErrClosed)
 }
 
-// onlyReader hides a WriteTo.
+// onlyReader hides the WriteTo method of a reader.
 type onlyReader struct{ io.Reader }
 
-// copy copies until src ends or dst fails, and says whether it was dst.
+// copy copies until src ends or dst fails. failed reports whether dst failed.
 func (t *tunnel) copy(dst io.Writer, src io.Reader) (n int64, failed bool, err error) {
 	small := make([]byte, smallBuffer)
 	buf := small
@@ -213,11 +217,11 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader) (n int64, failed bool, err e
 	}
 }
 
-// patienceParts is how often it is asked, while there is patience, whether
-// anything has moved.
+// patienceParts is the number of checks for activity within the allowed silence.
 const patienceParts = 4
 
-// wait ends the tunnel once nothing has moved for d.
+// wait arranges that the tunnel ends after a silence of d. A shorter limit that
+// already applies stays.
 func (t *tunnel) wait(d time.Duration, why cut) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,7 +243,8 @@ func (t *tunnel) wait(d time.Duration, why cut) {
 	t.timer = own
 }
 
-// expired is for the timer own, which another may have taken the place of.
+// expired handles a tick of the timer own. It returns true if the silence has lasted
+// too long. It ignores a timer that another one has replaced.
 func (t *tunnel) expired(own **time.Timer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -255,7 +260,7 @@ func (t *tunnel) expired(own **time.Timer) bool {
 	return false
 }
 
-// cut ends the tunnel, whatever it is doing.
+// cut ends the tunnel at once.
 func (t *tunnel) cut() {
 	_ = t.Close()
 	t.cancel()
@@ -275,8 +280,8 @@ func (t *tunnel) Close() error {
 
 type closeWriter interface{ CloseWrite() error }
 
-// CloseWrite tells the client that the backend has ended. Its error would end
-// the other direction too, which ends by itself.
+// CloseWrite tells the client that the backend has ended. It returns no error of the
+// connection, because that would end the other direction too.
 func (t *tunnel) CloseWrite() error { return closeWrite(t.Conn) }
 
 func closeWrite(c any) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 )
 
-// switchTo has a raw backend accept the WebSocket, and go on by f.
+// switchTo makes a raw backend accept the WebSocket, and then calls f.
 func switchTo(f func(c net.Conn, br *bufio.Reader)) func(net.Conn) {
 	return func(c net.Conn) {
 		br := bufio.NewReader(c)
@@ -24,11 +24,11 @@ func switchTo(f func(c net.Conn, br *bufio.Reader)) func(net.Conn) {
 	}
 }
 
-// What either side sends ahead of or with the response arrives.
+// Bytes that a side sends before the response, or together with it, arrive.
 func TestEarlyBytes(t *testing.T) {
 	address, _ := rawBackend(t, switchTo(func(c net.Conn, br *bufio.Reader) {
 		_, _ = c.Write(appendFrame(fin|opText, nil, []byte("welcome")))
-		_, _ = io.CopyN(c, br, int64(len(frame(fin|opText, "early")))) // echoed masked
+		_, _ = io.CopyN(c, br, int64(len(frame(fin|opText, "early")))) // the echo is still masked
 	}))
 	g := startProxy(t, proxy.Config{Backend: "http://" + address})
 	w := dialWire(t, g.address)
@@ -47,7 +47,7 @@ func TestEarlyBytes(t *testing.T) {
 	}
 }
 
-// A half close passes, and the other direction goes on.
+// The proxy forwards a half-close, and the other direction continues.
 func TestHalfClose(t *testing.T) {
 	address, held := rawBackend(t, switchTo(func(c net.Conn, br *bufio.Reader) {
 		b, _ := io.ReadAll(br)
@@ -66,7 +66,7 @@ func TestHalfClose(t *testing.T) {
 	eventually(t, "the backend's connection to end", func() bool { return held.held() == 0 })
 }
 
-// A backend that keeps a connection whose client has gone is let go of.
+// The proxy ends a connection that the backend keeps open after its client has left.
 func TestBackendHoldsOn(t *testing.T) {
 	leave := make(chan struct{})
 	address, _ := rawBackend(t, switchTo(func(net.Conn, *bufio.Reader) { <-leave }))
@@ -78,7 +78,7 @@ func TestBackendHoldsOn(t *testing.T) {
 	g.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
 }
 
-// So is a client that keeps one whose backend has gone.
+// The proxy ends a connection that the client keeps open after its backend has left.
 func TestClientHoldsOn(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	g := startProxy(t, proxy.Config{Backend: b.URL})
@@ -90,8 +90,8 @@ func TestClientHoldsOn(t *testing.T) {
 	g.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 }
 
-// A client that goes on sending gets the last words of a backend that hung up
-// with bytes unread.
+// A client that is still sending receives the last bytes of a backend that closed the
+// connection with unread bytes.
 func TestLastWords(t *testing.T) {
 	address, _ := rawBackend(t, switchTo(func(c net.Conn, br *bufio.Reader) {
 		_, _ = br.Peek(1000)

@@ -11,34 +11,35 @@ import (
 )
 
 const (
-	// turnAwayTime is how long a client that is refused may take to send its request,
-	// and to read why.
+	// turnAwayTime limits the time that a refused client has to send its request, and
+	// again to read the answer.
 	turnAwayTime = time.Second
-	// defaultCourtesyRate is how many clients a second are refused over TLS in words: a
-	// handshake takes a millisecond, and a refusal must cost little.
-	defaultCourtesyRate = 100
+	// defaultTLSRefusals is the number of TLS clients per second that get an answer
+	// when they are refused. A TLS handshake takes about a millisecond of CPU time,
+	// and a refusal must be cheap.
+	defaultTLSRefusals = 100
 )
 
-// turnAway tells a client why, and closes. Where too many are being told, or over TLS
-// were within a second, it closes without a word.
-func (d *door) turnAway(c net.Conn, rf *refusal) {
+// turnAway sends the refusal and closes the connection. If too many refusals are in
+// progress, or the rate of TLS refusals is exceeded, it closes without an answer.
+func (l *clientListener) turnAway(c net.Conn, rf *refusal) {
 	select {
-	case d.lingering <- struct{}{}:
+	case l.lingering <- struct{}{}:
 	default:
 		_ = c.Close()
 		return
 	}
-	if d.proxy.cert != nil && !d.courtesy.allow(client{}, time.Now(), d.proxy.courtesyRate) {
+	if l.proxy.cert != nil && !l.tlsRefusals.allow(client{}, time.Now(), l.proxy.tlsRefusals) {
 		_ = c.Close()
-		<-d.lingering
+		<-l.lingering
 		return
 	}
 	go func() {
-		defer func() { <-d.lingering }()
+		defer func() { <-l.lingering }()
 		defer c.Close()
-		limits := d.proxy.settings.Load().limits
-		if d.proxy.cert != nil {
-			secure := tls.Server(c, d.proxy.cert.config()) // HTTP/1.1, since it offers no other
+		limits := l.proxy.settings.Load().limits
+		if l.proxy.cert != nil {
+			secure := tls.Server(c, l.proxy.cert.config()) // offers HTTP/1.1 only
 			ctx, cancel := context.WithTimeout(context.Background(), limits.HandshakeTime)
 			defer cancel()
 			if secure.HandshakeContext(ctx) != nil {
@@ -50,9 +51,10 @@ func (d *door) turnAway(c net.Conn, rf *refusal) {
 	}()
 }
 
-// tell answers a request, of which it reads the first bytes: a client may take an
-// answer to nothing for a fault. A connection that is closed with something unread is
-// reset, and the client might not read the answer.
+// tell sends the refusal. It reads the first bytes of the request before: some
+// clients treat an answer that arrives before their request as a fault. It reads the
+// rest after, because closing a connection with unread bytes resets it, and the
+// client might not read the answer.
 func tell(c net.Conn, rf *refusal, headerBytes int) {
 	now := time.Now()
 	_ = c.SetReadDeadline(now.Add(turnAwayTime))
@@ -64,9 +66,9 @@ func tell(c net.Conn, rf *refusal, headerBytes int) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(c, 2*int64(headerBytes)))
 }
 
-var lateAnswer = (&refusal{status: http.StatusRequestTimeout, text: "the request was not there in time"}).raw()
+var lateAnswer = (&refusal{status: http.StatusRequestTimeout, text: "the request did not arrive in time"}).raw()
 
-// raw is the answer where there is no request yet.
+// raw returns the refusal as an HTTP/1.1 response.
 func (rf *refusal) raw() string {
 	body := statusText(rf.status) + ": " + rf.text + "\n"
 	head := fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: %d\r\n",

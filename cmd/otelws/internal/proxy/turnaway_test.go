@@ -17,7 +17,7 @@ func startSecure(t *testing.T, limits proxy.Limits) *gateway {
 	return startProxy(t, proxy.Config{Backend: b.URL, ServerTLS: newCertificate(t, t.TempDir(), "front.example"), Limits: limits})
 }
 
-// Who is refused over TLS hears why, as without it.
+// A client that is refused over TLS gets the same answer as without TLS.
 func TestTurnedAwayOverTLS(t *testing.T) {
 	for _, tt := range []struct {
 		reason string
@@ -38,7 +38,7 @@ func TestTurnedAwayOverTLS(t *testing.T) {
 			}
 			for i, protocols := range [][]string{nil, {"http/1.1"}, {"h2", "http/1.1"}} {
 				w := secureWire(t, g.address, protocols...)
-				if tt.reason == "rate" || tt.reason == "client_rate" { // which are counted by request
+				if tt.reason == "rate" || tt.reason == "client_rate" { // these limits count requests
 					w = secureWire(t, g.address, "http/1.1")
 				}
 				w.send(t, []byte(handshake("/")))
@@ -56,8 +56,8 @@ func TestTurnedAwayOverTLS(t *testing.T) {
 	}
 }
 
-// A client of net/http understands it, by HTTP/2 if it may choose. An answer that is
-// there before the request would be a fault to it.
+// Go's HTTP client accepts the refusal, also if it would choose HTTP/2. It would
+// report an answer before its request as a fault.
 func TestTurnedAwayClient(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	plain := startProxy(t, proxy.Config{Backend: b.URL, Limits: proxy.Limits{Connections: 1}})
@@ -80,8 +80,8 @@ func TestTurnedAwayClient(t *testing.T) {
 	}
 }
 
-// Telling costs bounded work: beyond it a connection is closed without a word, and
-// counted all the same.
+// The number of answers to refused clients is bounded. Above the bound, the proxy
+// closes connections without an answer, and still counts them.
 func TestTurnedAwayWithoutWords(t *testing.T) {
 	silent := func(t *testing.T, g *gateway) {
 		t.Helper()
@@ -99,7 +99,7 @@ func TestTurnedAwayWithoutWords(t *testing.T) {
 	}
 	t.Run("so many a second", func(t *testing.T) {
 		g := startSecure(t, proxy.Limits{Connections: 1})
-		g.SetCourtesyRate(0.001)
+		g.SetTLSRefusals(0.001)
 		fill(t, g)
 		told := secureWire(t, g.address)
 		told.send(t, []byte(handshake("/")))
@@ -111,7 +111,7 @@ func TestTurnedAwayWithoutWords(t *testing.T) {
 	})
 	t.Run("so many at once", func(t *testing.T) {
 		g := startSecure(t, proxy.Limits{Connections: 1, HandshakeTime: waitLimit})
-		g.SetCourtesyRate(1e6)
+		g.SetTLSRefusals(1e6)
 		fill(t, g)
 		for range proxy.Lingering() {
 			dialWire(t, g.address) // says nothing
@@ -122,8 +122,8 @@ func TestTurnedAwayWithoutWords(t *testing.T) {
 	})
 }
 
-// Who is not done with TLS in time, or has said nothing, is late. Whoever is refused
-// meanwhile holds up no longer.
+// A client that does not finish TLS in time, or sends nothing, counts as late. A
+// refused client keeps its connection no longer than that.
 func TestLateOverTLS(t *testing.T) {
 	for name, say := range map[string]func(*testing.T, net.Conn){
 		"nothing":       func(*testing.T, net.Conn) {},
@@ -153,7 +153,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// An answer waits for the request to begin, if not for long.
+// The refusal waits for the request to begin, but not for long.
 func TestTurnedAwayBeforeAsking(t *testing.T) {
 	b := startBackend(t, http.HandlerFunc(coderEcho))
 	g := startProxy(t, proxy.Config{Backend: b.URL, Limits: proxy.Limits{Connections: 1}})

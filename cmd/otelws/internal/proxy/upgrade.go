@@ -15,12 +15,12 @@ import (
 const webSocket = "websocket"
 
 var (
-	errUpgrade = errors.New("the backend switched to a protocol that was not asked for")
-	errAccept  = errors.New("the backend's Sec-WebSocket-Accept does not answer the request's key")
+	errUpgrade = errors.New("the backend switched to a protocol that the client did not ask for")
+	errAccept  = errors.New("the backend's Sec-WebSocket-Accept does not match the client's Sec-WebSocket-Key")
 )
 
-// protocols are those that a client may switch to beside WebSocket. They are
-// tunnelled blindly.
+// protocols are the protocols besides WebSocket that a client may switch to. The
+// proxy tunnels them without reading them.
 type protocols []string
 
 func newProtocols(names []string) (protocols, error) {
@@ -34,9 +34,10 @@ func newProtocols(names []string) (protocols, error) {
 	return names, nil
 }
 
-// choose returns the protocol that a request is to ask the backend for, of those
-// that it asks for, and nothing for an ordinary request. A server may pass over an
-// Upgrade (RFC 9110 section 7.8), and passes over what it does not know.
+// choose returns the protocol to ask the backend for, or "" for an ordinary request.
+// Of the protocols in the Upgrade header it prefers WebSocket, then the first allowed
+// one. A server may ignore an Upgrade (RFC 9110 section 7.8), so the proxy ignores
+// unknown protocols.
 func (ps protocols) choose(h http.Header) (protocol string) {
 	if !hasToken(h, "Connection", "upgrade") {
 		return ""
@@ -52,7 +53,7 @@ func (ps protocols) choose(h http.Header) (protocol string) {
 	return protocol
 }
 
-// ask leaves protocol as the one that the request asks for.
+// ask makes protocol the only one that the request asks for.
 func ask(h http.Header, protocol string) {
 	h.Del("Http2-Settings")
 	if protocol == "" {
@@ -62,12 +63,12 @@ func ask(h http.Header, protocol string) {
 	h["Upgrade"] = []string{protocol}
 }
 
-// webSocketOffer goes with a refusal that another handshake would not get (RFC
+// webSocketOffer is the header of a refusal that names the supported handshake (RFC
 // 6455 section 4.4).
 var webSocketOffer = http.Header{"Upgrade": {webSocket}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}}
 
-// refuseSwitch says what is wrong with a request for another protocol. The backend
-// might understand it otherwise than what watches the connection does.
+// refuseSwitch returns a refusal if a request to switch protocols is invalid. The
+// backend might understand such a request differently from the instrumentation.
 func refuseSwitch(r *http.Request, protocol string) *refusal {
 	no := func(status int, text string, header http.Header) *refusal {
 		return &refusal{reason: refusedHandshake, status: status, text: text, header: header}
@@ -75,21 +76,21 @@ func refuseSwitch(r *http.Request, protocol string) *refusal {
 	h := r.Header
 	switch {
 	case r.ContentLength != 0:
-		return &refusal{reason: refusedBody, status: http.StatusBadRequest, text: "a request to switch protocols has no body"}
+		return &refusal{reason: refusedBody, status: http.StatusBadRequest, text: "a request to switch protocols must not have a body"}
 	case !r.ProtoAtLeast(1, 1):
-		return no(http.StatusUpgradeRequired, "switching protocols takes HTTP/1.1", webSocketOffer)
+		return no(http.StatusUpgradeRequired, "switching protocols requires HTTP/1.1", webSocketOffer)
 	case protocol != webSocket:
 		return nil
 	case r.Method != http.MethodGet:
-		return no(http.StatusMethodNotAllowed, "a WebSocket handshake is a GET", http.Header{"Allow": {"GET"}})
+		return no(http.StatusMethodNotAllowed, "a WebSocket handshake must be a GET request", http.Header{"Allow": {"GET"}})
 	case len(h["Sec-Websocket-Version"]) != 1 || h["Sec-Websocket-Version"][0] != "13":
-		return no(http.StatusUpgradeRequired, "a WebSocket handshake has the Sec-WebSocket-Version 13", webSocketOffer)
+		return no(http.StatusUpgradeRequired, "a WebSocket handshake must have the header Sec-WebSocket-Version: 13", webSocketOffer)
 	case len(h["Sec-Websocket-Key"]) != 1 || !isKey(h["Sec-Websocket-Key"][0]):
-		return no(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key, of 16 bytes in base64", nil)
+		return no(http.StatusBadRequest, "a WebSocket handshake must have one Sec-WebSocket-Key, 16 bytes in base64", nil)
 	}
 	for token := range listOf(h, "Connection") {
 		if strings.HasPrefix(strings.ToLower(token), "sec-websocket-") {
-			return no(http.StatusBadRequest, "Connection must not name what the handshake needs", nil)
+			return no(http.StatusBadRequest, "the Connection header must not list a Sec-WebSocket header", nil)
 		}
 	}
 	return nil
@@ -100,8 +101,8 @@ func isKey(s string) bool {
 	return err == nil && len(b) == 16
 }
 
-// upgraded returns the connection of a 101 response that is right, and takes out
-// of the response what concerns the connection that it came on.
+// upgraded checks a 101 response and returns its connection. It also removes the
+// headers that concern only the connection between proxy and backend.
 func upgraded(resp *http.Response) (io.ReadWriteCloser, error) {
 	asked := protocolOf(resp.Request.Header)
 	body, ok := resp.Body.(io.ReadWriteCloser)
@@ -116,9 +117,9 @@ func upgraded(resp *http.Response) (io.ReadWriteCloser, error) {
 	return body, nil
 }
 
-// dropHopByHop takes out of the head of a 101 what is for this hop alone, which
-// ReverseProxy does for other responses (RFC 9110 section 7.6.1), and what a 101
-// must not have.
+// dropHopByHop removes the hop-by-hop headers of a 101, which ReverseProxy does for
+// other responses only (RFC 9110 section 7.6.1), and the headers that a 101 must not
+// have.
 func dropHopByHop(h http.Header) {
 	for name := range listOf(h, "Connection") {
 		h.Del(name)
@@ -132,7 +133,7 @@ func dropHopByHop(h http.Header) {
 	}
 }
 
-// protocolOf returns the protocol that a head asks for or switches to, where it is
+// protocolOf returns the protocol in an Upgrade header, or "" if there is not exactly
 // one.
 func protocolOf(h http.Header) (protocol string) {
 	if !hasToken(h, "Connection", "upgrade") {
@@ -156,8 +157,8 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-// listOf yields the elements of a header that is a comma-separated list, which may
-// have several lines.
+// listOf yields the elements of a header that is a comma-separated list. The list may
+// span several header lines.
 func listOf(h http.Header, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range h.Values(name) {
@@ -170,7 +171,7 @@ func listOf(h http.Header, name string) iter.Seq[string] {
 	}
 }
 
-// acceptOf is the answer to a key (RFC 6455 section 4.2.2).
+// acceptOf returns the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2).
 func acceptOf(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])

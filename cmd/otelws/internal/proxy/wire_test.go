@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// The parts of a frame's first byte.
+// The bits of a frame's first byte.
 const (
 	fin  = 0x80
 	rsv1 = 0x40
@@ -59,12 +59,12 @@ func appendFrame(first byte, key *[4]byte, payload []byte) []byte {
 	return b
 }
 
-// closing is the payload of a close frame.
+// closing returns the payload of a close frame.
 func closing(code int, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
 }
 
-// wire is a client without a library.
+// wire is a client that reads and writes raw bytes.
 type wire struct {
 	net.Conn
 	br *bufio.Reader
@@ -81,7 +81,7 @@ func dialWire(t testing.TB, address string) *wire {
 	return &wire{Conn: c, br: bufio.NewReader(c)}
 }
 
-// secureWire dials with TLS, and does not look at the certificate.
+// secureWire dials with TLS and does not verify the certificate.
 func secureWire(t testing.TB, address string, protocols ...string) *wire {
 	t.Helper()
 	w := dialWire(t, address)
@@ -90,7 +90,7 @@ func secureWire(t testing.TB, address string, protocols ...string) *wire {
 	return w
 }
 
-// handshake is a request for a WebSocket, with further header lines.
+// handshake returns a WebSocket handshake request with additional header lines.
 func handshake(path string, lines ...string) string {
 	head := "GET " + path + " HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + wireKey + "\r\n"
@@ -149,7 +149,7 @@ func (w *wire) read() (first byte, payload []byte, err error) {
 	return head[0], payload, err
 }
 
-// want reads a frame that must come.
+// want reads a frame and checks it.
 func (w *wire) want(t testing.TB, first byte, payload string) {
 	t.Helper()
 	got, b, err := w.read()
@@ -158,7 +158,7 @@ func (w *wire) want(t testing.TB, first byte, payload string) {
 	}
 }
 
-// transcript is all that comes until the end, a line each.
+// transcript returns everything that arrives until the end, one line per frame.
 func (w *wire) transcript() string {
 	var lines []string
 	for {
@@ -170,8 +170,9 @@ func (w *wire) transcript() string {
 	}
 }
 
-// endOf names an end. A server that hangs up with bytes unread resets, and
-// whether that or its FIN is noticed is a matter of time, with or without a proxy.
+// endOf returns the kind of an end. A server that closes a connection with unread
+// bytes resets it, and it depends on timing whether the client sees the reset or the
+// FIN, with and without a proxy.
 func endOf(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return "end"

@@ -80,7 +80,7 @@ func TestOpenMetricsFaults(t *testing.T) {
 	}
 }
 
-// The text format drops a declared family without samples too.
+// The decoder keeps declared families without samples.
 func TestDeclared(t *testing.T) {
 	const text = "# HELP closed_total Closes.\n# TYPE closed_total counter\n# TYPE \"ws.active\" gauge\n{\"ws.active\"} 3\n"
 	s, err := scrape.Parse([]byte(text), "")
@@ -95,8 +95,7 @@ func TestDeclared(t *testing.T) {
 	}
 }
 
-// The names are those that Prometheus gets, and not those for a client that asks
-// for underscores.
+// The names have no underscores in place of dots: the request asks for UTF-8 names.
 func TestUTF8Names(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	opened := prometheus.NewCounter(prometheus.CounterOpts{Name: "ws.connections.opened"})
@@ -113,7 +112,7 @@ func TestUTF8Names(t *testing.T) {
 	}
 }
 
-// A label's value may hold anything: neither parser hangs or panics.
+// A label value may contain anything. The parser must not hang or panic.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(openMetrics))
 	f.Add([]byte(metrics))

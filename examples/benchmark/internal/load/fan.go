@@ -12,7 +12,7 @@ import (
 type fan struct {
 	all      sync.WaitGroup
 	round    atomic.Pointer[round]
-	received chan struct{} // by all, once a round
+	received chan struct{} // signalled once per round, when all have received
 	failed   chan error
 }
 

@@ -106,6 +106,6 @@ func (m *room) send(ctx context.Context, typ websocket.MessageType, message []by
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for c := range m.members {
-		_ = c.Write(ctx, typ, message) // whose reader sees the error, and leaves
+		_ = c.Write(ctx, typ, message) // the member's reader sees the error and returns
 	}
 }

@@ -21,7 +21,7 @@ function instruments(client) {
       registers, name: 'ws_connections_closed_total', help: 'WebSocket connections closed, by close code.', labelNames: ['code'],
     }),
     messages: new client.Histogram({
-      registers, name: 'ws_message_bytes', help: 'Payload size of the messages received.',
+      registers, name: 'ws_message_bytes', help: 'Payload size of received messages.',
       buckets: [64, 256, 1024, 4096, 16384, 65536, 262144],
     }),
     rtt: new client.Histogram({
@@ -99,7 +99,7 @@ const commands = {
 const say = (value) => process.stdout.write(JSON.stringify(value) + '\n');
 const version = (name) => require(name + '/package.json').version;
 
-process.on('SIGINT', () => {}); // the parent decides
+process.on('SIGINT', () => {}); // the parent process decides when to end
 scrapes.listen(0, '127.0.0.1', () => server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
   const versions = { node: process.version, ws: version('ws') };
   if (metrics) versions['prom-client'] = version('prom-client');

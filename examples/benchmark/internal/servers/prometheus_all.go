@@ -40,7 +40,7 @@ func newAllMetrics(reg prometheus.Registerer) *allMetrics {
 	frames := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "ws_frames_total", Help: "Frames, by direction and opcode."}, []string{"network_io_direction", "opcode"})
 	bytes := f.NewCounterVec(prometheus.CounterOpts{
-		Name: "ws_io_bytes_total", Help: "Bytes of WebSocket traffic, frame headers included."}, []string{"network_io_direction"})
+		Name: "ws_io_bytes_total", Help: "Bytes of WebSocket traffic, including frame headers."}, []string{"network_io_direction"})
 	resolve := func(name string) direction {
 		return direction{
 			data: [...]prometheus.Counter{
@@ -56,7 +56,7 @@ func newAllMetrics(reg prometheus.Registerer) *allMetrics {
 	return &allMetrics{
 		fiveMetrics: newFiveMetrics(reg),
 		sent: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "ws_message_sent_bytes", Help: "Payload size of the messages sent.", Buckets: sizeBounds}),
+			Name: "ws_message_sent_bytes", Help: "Payload size of sent messages.", Buckets: sizeBounds}),
 		missed: f.NewCounter(prometheus.CounterOpts{
 			Name: "ws_heartbeat_missed_total", Help: "Heartbeat pings that were not answered in time."}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{

@@ -30,7 +30,7 @@ func newFiveMetrics(reg prometheus.Registerer) *fiveMetrics {
 		closed: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "ws_connections_closed_total", Help: "WebSocket connections closed, by close code."}, []string{"code"}),
 		messages: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "ws_message_bytes", Help: "Payload size of the messages received.", Buckets: sizeBounds}),
+			Name: "ws_message_bytes", Help: "Payload size of received messages.", Buckets: sizeBounds}),
 		rtt: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "ws_heartbeat_rtt_seconds", Help: "Time from a ping to its pong.", Buckets: rttBounds}),
 	}

@@ -5,18 +5,17 @@ import _ "embed" // for node.js
 // Variant is one of the servers to compare.
 type Variant struct {
 	Name string
-	// Title says what it is, for a table.
+	// Title describes the variant in a table.
 	Title string
-	// Only names the loads that it is measured with. Where there are none, it is
-	// measured with all.
+	// Only names the loads of the variant. Without names, it has all loads.
 	Only []string
-	// Base names the server that it is compared with, where that is not Bare.
+	// Base names the server to compare with. The default is Bare.
 	Base string
-	// Alone is set for a server that has no idle connections beside the busy ones.
+	// Alone means that the server has no idle connections beside the busy ones.
 	Alone bool
-	// New makes the server, where it is one in Go.
+	// New creates the server if it is written in Go.
 	New func(Options) (*Server, error)
-	// Node says whether it is one in Node, and of which kind.
+	// Node is the kind of a server in Node. It is NotNode for a server in Go.
 	Node NodeKind
 }
 
@@ -36,13 +35,13 @@ const (
 //go:embed node.js
 var NodeScript string
 
-// The variants that others are compared with.
+// The variants to which other variants are compared.
 const (
 	Bare   = "bare"
 	Otelws = "otelws"
 )
 
-// The loads of some variants.
+// The loads of variants that do not have all loads.
 var (
 	aside    = []string{"echo-64"}
 	gorillas = []string{"echo-64", "echo-16384"}

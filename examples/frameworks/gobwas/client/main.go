@@ -1,7 +1,7 @@
-// Command client prints what a server sends, once a connection has begun with a
-// greeting of its own. gobwas/ws dials without net/http: a DialContext watches its
-// connections, as ws_client_ metrics, and their heartbeat finds a server that is
-// gone. When it is told to stop, it says goodbye.
+// Command client sends a greeting and prints the messages of a server. gobwas/ws
+// dials without net/http, so DialContext watches its connections. Their metrics are
+// named ws_client_..., and their heartbeat detects a server that vanished. At the
+// end, the client sends a close frame.
 package main
 
 import (
@@ -44,7 +44,8 @@ func main() {
 func run(ctx context.Context, watch *otelws.Instrumentation, url string, got func([]byte)) error {
 	dialer := ws.Dialer{
 		NetDial: watch.DialContext(nil),
-		// wss: in its place WrapConn: watch.Conn, which stands above the TLS.
+		// For wss, use WrapConn: watch.Conn instead, because it receives the
+		// connection above TLS.
 		Timeout: 10 * time.Second,
 	}
 	c, early, _, err := dialer.Dial(ctx, url)
@@ -64,7 +65,7 @@ func run(ctx context.Context, watch *otelws.Instrumentation, url string, got fun
 	})
 	err = talk(conn, got)
 	_ = c.Close()
-	if !stop() { // it is this side that has ended it
+	if !stop() { // this side has ended the connection
 		return <-drained
 	}
 	return err
@@ -77,7 +78,8 @@ type connection struct {
 
 func (c connection) Read(p []byte) (int, error) { return c.Reader.Read(p) }
 
-// talk greets, and receives until the end. wsutil answers pings and a close frame.
+// talk sends a greeting, and receives until the end. wsutil answers pings and close
+// frames.
 func talk(c io.ReadWriter, got func([]byte)) error {
 	if err := wsutil.WriteClientText(c, []byte("hello")); err != nil {
 		return err

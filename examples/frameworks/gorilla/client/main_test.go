@@ -15,7 +15,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// The client comes back when the server has gone away, and says goodbye itself.
+// The client reconnects when the server goes away, and sends a close frame at the
+// end.
 func TestRun(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	ws, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()), drill.Heartbeat)

@@ -1,6 +1,7 @@
-// Command client prints what a server sends. lxzan/gws takes a connection that
-// somebody else has dialed: a DialContext watches it, as ws_client_ metrics, and its
-// heartbeat finds a server that is gone. When it is told to stop, it says goodbye.
+// Command client prints the messages of a server. lxzan/gws accepts a dialed
+// connection, so DialContext can watch it. Its metrics are named ws_client_..., and
+// its heartbeat detects a server that vanished. At the end, the client sends a close
+// frame.
 package main
 
 import (

@@ -13,9 +13,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// Client has run, a client that begins with "hello", talk to a server that sends
-// back what it gets, until the client is told to stop, by which it is to say
-// goodbye.
+// Client tests a client. run must connect to an echo server and begin with the
+// message "hello". When its context is done, it must send a close frame.
 func Client(t *testing.T, run func(ctx context.Context, ws *otelws.Instrumentation, url string, got func([]byte)) error) {
 	t.Helper()
 	m := otelwstest.NewMetrics(t)

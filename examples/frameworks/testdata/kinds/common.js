@@ -45,7 +45,7 @@ async function run(serve, client) {
   await client((await lines.next()).value);
   await until(() => sockets.every(({ readyState }) => readyState === WebSocket.CLOSED));
   console.log(JSON.stringify(counts));
-  await lines.next(); // until the counts are read
+  await lines.next(); // wait until the test has read the counts
   process.exit(0);
 }
 

@@ -16,8 +16,8 @@ run(
     );
   },
   async (url) => {
-    // Both ends cut packets into many messages. A message is of the kind of the packet
-    // that begins it, and of none where a packet goes on in it.
+    // Both sides split packets into several messages. A message has the kind of the packet
+    // that begins in it. It has no kind if it only continues a packet.
     const left = { true: 0, false: 0 };
     const pending = { true: [], false: [] };
     const kindOf = (data, sent) => {
@@ -37,7 +37,7 @@ run(
       return kind;
     };
     const Watched = watched(kindOf);
-    let sent = 1, received = 0; // of its CONNECT the client does not tell
+    let sent = 1, received = 0; // the client does not report its CONNECT
     const client = mqtt.connect(url, {
       createWebsocket: (url, protocols) => new Watched(url, protocols),
       forceNativeWebSocket: false, keepalive: 1, reconnectPeriod: 0,

@@ -52,7 +52,7 @@ run(
     }
     await ok(channel.push("new_msg", new Uint8Array(1000).buffer));
     await ok(channel.push("file", new Uint8Array(1000).buffer));
-    await new Promise((resolve) => setTimeout(resolve, 100)); // heartbeats
+    await new Promise((resolve) => setTimeout(resolve, 100)); // wait for heartbeats
     await ok(channel.leave());
     await new Promise((resolve) => socket.disconnect(resolve));
   },

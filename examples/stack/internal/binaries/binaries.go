@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package binaries builds the stack's programs from their published sources,
-// once, and keeps them in a cache.
+// Package binaries builds the programs of the stack from their published sources,
+// once, and caches them.
 package binaries
 
 import (
@@ -18,11 +18,11 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// CacheVariable names the environment variable with the directory of the cache.
-// The default is otelws-stack in the user's cache directory.
+// CacheVariable is the environment variable with the directory of the cache. The
+// default is otelws-stack in the user's cache directory.
 const CacheVariable = "OTELWS_STACK_CACHE"
 
-// Binary is a program at one version.
+// Binary is a program at a fixed version.
 type Binary struct {
 	Name, Version string
 
@@ -32,16 +32,16 @@ type Binary struct {
 
 func (b Binary) String() string { return b.Name + " " + b.Version }
 
-// recipe is how a program is built. What it is printed as tells one from
-// another: all that decides the result is in its fields.
+// recipe describes how to build a program. Its printed form identifies the result in
+// the cache, so its fields must contain everything that affects the result.
 type recipe interface {
-	// build leaves the program at output. It may use the empty directory dir.
+	// build writes the program to output. It may use the empty directory dir.
 	build(ctx context.Context, dir, output string) error
 }
 
-// Path returns the path of b, which it builds where the cache has it not: that
-// takes minutes, and progress is told. Processes that want the same one wait
-// for the first of them, and one that dies leaves nothing half done.
+// Path returns the path of b, and builds b if the cache does not have it. A build
+// takes minutes and reports its progress. Other processes wait for a running build,
+// and an aborted build leaves no partial result.
 func (b Binary) Path(ctx context.Context, progress io.Writer) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
@@ -65,7 +65,7 @@ func (b Binary) Path(ctx context.Context, progress io.Writer) (string, error) {
 	return path, nil
 }
 
-// Built is whether the cache has b, so that Path returns at once.
+// Built reports whether the cache has b, so that Path returns at once.
 func (b Binary) Built() bool {
 	cache, err := cacheDir()
 	return err == nil && exists(filepath.Join(cache, b.key(), b.Name))
@@ -89,12 +89,12 @@ func (b Binary) lock(ctx context.Context, path string, progress io.Writer) (unlo
 	return func() { _ = l.Close() }, nil
 }
 
-// build makes the directory target with the program in it, by one rename.
+// build creates the directory target with the program, in one rename.
 func (b Binary) build(ctx context.Context, cache, target string, progress io.Writer) error {
 	fmt.Fprintf(progress, "     building %s in %s, once: about %v with two cores\n", b, cache, b.took)
 	start := time.Now()
 	work := filepath.Join(cache, ".build-"+b.key())
-	// Where an earlier build was killed it is still there.
+	// A killed build may have left its directory.
 	if err := os.RemoveAll(work); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// interrupted is a recipe that is not carried out to the end.
+// interrupted is a recipe whose build does not finish.
 type interrupted struct{ T *testing.T }
 
 func (r interrupted) build(_ context.Context, dir, output string) error {
@@ -26,8 +26,8 @@ func (r interrupted) build(_ context.Context, dir, output string) error {
 	return context.Canceled
 }
 
-// A build that ends early leaves its lock alone, and nothing of one that was
-// killed.
+// An aborted build removes its files, except the lock, and also the files of a killed
+// build.
 func TestInterruptedBuild(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv(CacheVariable, cache)

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/process"
 )
 
-// goInstall is a package that go install builds.
+// goInstall is a package to build with go install.
 type goInstall struct{ Package, Tags, LDFlags string }
 
 func (r goInstall) build(ctx context.Context, dir, output string) error {
@@ -23,7 +23,7 @@ func (r goInstall) build(ctx context.Context, dir, output string) error {
 	return err
 }
 
-// goSource is a package that is built in a copy of its module's source.
+// goSource is a package to build in a copy of its module's source.
 type goSource struct{ Module, Package string }
 
 func (r goSource) build(ctx context.Context, dir, output string) error {
@@ -42,8 +42,8 @@ func (r goSource) build(ctx context.Context, dir, output string) error {
 	return err
 }
 
-// collectorBuilder is a Collector of the components in Manifest, made by the
-// Collector's own builder.
+// collectorBuilder is a Collector with the components in Manifest, built by the
+// Collector's builder.
 type collectorBuilder struct{ Builder, Manifest string }
 
 func (r collectorBuilder) build(ctx context.Context, dir, output string) error {
@@ -55,7 +55,7 @@ func (r collectorBuilder) build(ctx context.Context, dir, output string) error {
 	if err := os.WriteFile(manifest, []byte(r.Manifest), 0o644); err != nil {
 		return err
 	}
-	// go mod tidy -e: what the tests of a component import need not be there.
+	// go mod tidy -e ignores missing imports of the components' tests.
 	if _, err := command(ctx, dir, []string{"GOFLAGS=-e"}, builder, "--config", manifest); err != nil {
 		return err
 	}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// What is built, each with the time that it took on a machine with two cores.
+// The programs, with the build time on a machine with two cores.
 var (
 	Prometheus = Binary{
 		Name: "prometheus", Version: "3.16.0", took: 3 * time.Minute,
 		recipe: goInstall{
 			Package: "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0",
-			Tags:    "netgo,remove_all_sd", // static targets are all that is needed
+			Tags:    "netgo,remove_all_sd", // the stack has only static targets
 			LDFlags: "-X github.com/prometheus/common/version.Version=3.16.0",
 		},
 	}
@@ -36,7 +36,7 @@ var (
 	}
 	Jaeger = Binary{
 		Name: "jaeger", Version: "1.76.0", took: 4 * time.Minute,
-		// Its go.mod has replacements, with which go install does not build.
+		// Its go.mod has replace directives, so go install rejects it.
 		recipe: goSource{Module: "github.com/jaegertracing/jaeger@v1.76.0", Package: "./cmd/jaeger"},
 	}
 	VictoriaMetrics = Binary{
@@ -49,13 +49,13 @@ var (
 	}
 	GoReleaser = Binary{
 		Name: "goreleaser", Version: "2.16.0", took: 5 * time.Minute,
-		// Later versions want a later Go than this module, or a module that is not to be had.
+		// Later versions need a later Go than this module, or a module that is not
+		// available.
 		recipe: goInstall{Package: "github.com/goreleaser/goreleaser/v2@v2.16.0"},
 	}
 )
 
-// All is every binary that the stack and the fleet are made of, and that their
-// tests use.
+// All is the list of all programs of the stack, of the fleet and of their tests.
 var All = []Binary{Prometheus, Promtool, Collector, Jaeger, VictoriaMetrics, VMAlert, GoReleaser}
 
 //go:embed collector.yaml

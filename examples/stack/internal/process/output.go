@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// Output runs cmd, which ends by itself, and returns what it wrote to its
-// standard output. The error has the end of what it wrote to the other. When
-// ctx is done, cmd and its children are interrupted, and those that take more
-// than 20 seconds over it killed. Their temporary files are removed in any case.
+// Output runs cmd to its end, and returns its standard output. An error contains the
+// end of its standard error. When ctx is done, Output interrupts cmd and its
+// children, and kills them after 20 seconds. It always removes their temporary files.
 func Output(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 	temporary, err := os.MkdirTemp(cmd.Dir, ".tmp-")
 	if err != nil {
@@ -29,7 +28,7 @@ func Output(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	// The children are in a group of their own, which has the number of the first.
+	// The children are in a process group, whose number is the PID of the first.
 	group := -cmd.Process.Pid
 	ended := make(chan struct{})
 	defer context.AfterFunc(ctx, func() {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Neither children nor temporary files outlive an interruption.
+// After an interruption, no child and no temporary file is left.
 func TestOutputInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	pidFile := filepath.Join(dir, "pid")
@@ -52,7 +52,7 @@ func TestOutputInterrupted(t *testing.T) {
 	}
 }
 
-// runs is whether pid is there, and not only because nobody has waited for it.
+// runs reports whether pid is running. A zombie does not count.
 func runs(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

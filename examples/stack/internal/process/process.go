@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// grace is how long a child may take to end after it was asked to.
+// grace is how long a child may take to end after a request.
 const grace = 20 * time.Second
 
-// Process is a running child, or one that has ended.
+// Process is a running or ended child.
 type Process struct {
 	Name string
 	Log  string // path of the file with its output
 
 	cmd  *exec.Cmd
 	done chan struct{}
-	err  error // once done is closed
+	err  error // valid after done is closed
 }
 
-// Start runs path with env besides the environment of this process. Its output
-// goes to dir/NAME.log, at the end if there is one.
+// Start runs path with env added to the environment of this process. It appends the
+// output to dir/NAME.log.
 func Start(dir, name, path string, env, args []string) (*Process, error) {
 	p := &Process{Name: name, Log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -51,20 +51,20 @@ func Start(dir, name, path string, env, args []string) (*Process, error) {
 	return p, nil
 }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// PID is the process's identifier.
+// PID returns the process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Kill ends the process with SIGKILL, and waits for that.
+// Kill sends SIGKILL, and waits until the process has ended.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// Stop asks the process to end, and returns how it did; one that takes longer
-// than 20 seconds is killed.
+// Stop asks the process to end, and returns its result. It kills the process after 20
+// seconds.
 func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -79,8 +79,8 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// Ready waits until probe succeeds. It fails when the process ends before, or
-// ctx is done.
+// Ready waits until probe succeeds. It fails if the process ends or ctx is done
+// before.
 func (p *Process) Ready(ctx context.Context, probe func(context.Context) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -99,8 +99,8 @@ func (p *Process) Ready(ctx context.Context, probe func(context.Context) error) 
 	}
 }
 
-// Err says how a process ended that was not asked to, with the last lines of
-// its log. It is for when Done is closed.
+// Err describes the unexpected end of a process, with the last lines of its log. Call
+// it after Done is closed.
 func (p *Process) Err() error {
 	how := "exit status 0"
 	if p.err != nil {

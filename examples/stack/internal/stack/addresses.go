@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Addresses are where the parts of the stack listen.
+// Addresses are the listen addresses of the parts of the stack.
 type Addresses struct {
 	Prometheus       string
 	CollectorGRPC    string // OTLP
@@ -20,10 +20,10 @@ type Addresses struct {
 	Demos            []DemoAddresses
 }
 
-// DemoAddresses are those of one instance of the demo.
+// DemoAddresses are the listen addresses of one instance of the demo.
 type DemoAddresses struct{ WebSocket, Metrics string }
 
-// Default returns the addresses that the configurations have in them.
+// Default returns the addresses in the configuration files.
 func Default() Addresses {
 	return Addresses{
 		Prometheus:       "localhost:9090",
@@ -38,9 +38,9 @@ func Default() Addresses {
 	}
 }
 
-// Free returns addresses whose ports nobody listened on a moment ago. They are not in
-// the range from which the system gives ports to outgoing connections, one of which
-// could take a port before the program that it is for listens.
+// Free returns addresses with free ports. The ports are outside the range for
+// outgoing connections, because an outgoing connection could otherwise take a port
+// before its program listens.
 func Free() (Addresses, error) {
 	a := Default()
 	for _, address := range a.all() {
@@ -53,7 +53,7 @@ func Free() (Addresses, error) {
 	return a, nil
 }
 
-var given sync.Map // the ports that freePort has returned
+var given sync.Map // ports that freePort has returned
 
 func freePort() (port int, err error) {
 	for range 100 {
@@ -86,7 +86,7 @@ func (a *Addresses) ofTraces() []*string {
 	}
 }
 
-// taken returns an error for the first of the addresses on which somebody listens.
+// taken returns an error for the first address on which something listens.
 func taken(addresses []*string) error {
 	for _, address := range addresses {
 		l, err := net.Listen("tcp", *address)

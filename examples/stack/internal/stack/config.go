@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// The configurations, seen from the directory of the module. The Collector's
-// is the one that users of otelws copy.
+// The configuration files, relative to the directory of the module. Users of otelws
+// copy the Collector's.
 const (
 	configDir       = "config"
 	collectorConfig = "../../otel-collector.yaml"
 )
 
-// writePrometheusConfig copies prometheus.yml and rules.yml, with the stack's
-// addresses in place of the default ones, and faster.
+// writePrometheusConfig copies prometheus.yml and rules.yml. It replaces the default
+// addresses with the stack's addresses, and divides the intervals by the speed.
 func (s *Stack) writePrometheusConfig() (path string, err error) {
 	for _, name := range []string{"prometheus.yml", "rules.yml"} {
 		text, err := os.ReadFile(filepath.Join(configDir, name))
@@ -38,13 +38,13 @@ func (s *Stack) writePrometheusConfig() (path string, err error) {
 
 var collectorJob = regexp.MustCompile(`(?m)^  - job_name: collector\n(    .*\n|\n)*`)
 
-// withoutCollector takes the Collector from what Prometheus scrapes.
+// withoutCollector removes the Collector from the scrape targets.
 func withoutCollector(text string) string { return collectorJob.ReplaceAllLiteralString(text, "") }
 
 var durations = regexp.MustCompile(`(\[|_interval: |_timeout: |for: )(\d+)([smh])\b`)
 
-// Faster divides the durations in text, a configuration or a query, by speed:
-// intervals, windows and the time for which an alert's condition must hold.
+// Faster divides the durations in a configuration or a query by speed: intervals,
+// windows, and the waiting times of alerts.
 func Faster(text string, speed int) string {
 	units := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 	return durations.ReplaceAllStringFunc(text, func(s string) string {
@@ -55,7 +55,7 @@ func Faster(text string, speed int) string {
 	})
 }
 
-// replaceDefault puts the addresses of a into text where it has the default ones.
+// replaceDefault replaces the default addresses in text with the addresses of a.
 func (a *Addresses) replaceDefault(text string) string {
 	from := Default()
 	var pairs []string

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package stack runs Prometheus, the Collector, Jaeger and instances of the
-// demo on loopback. It is to be used in the directory of the module, where the
-// configurations are.
+// Package stack runs Prometheus, the Collector, Jaeger and instances of the demo on
+// loopback. The working directory must be the directory of the module, which contains
+// the configurations.
 package stack
 
 import (
@@ -21,16 +21,16 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/process"
 )
 
-// Stack is what its parts have in common. Its methods may be called at once,
-// and each returns when the part is ready.
+// Stack holds the settings of all parts. Its methods may be called concurrently. Each
+// returns when its part is ready.
 type Stack struct {
-	Dir      string    // of configurations, data and logs
-	At       Addresses // where the parts listen
-	Speed    int       // what Prometheus's intervals are divided by, 1 for as configured
-	DemoPath string    // what BuildDemo returned
-	Progress io.Writer // of builds, and of Start
+	Dir      string    // directory of configurations, data and logs
+	At       Addresses // addresses of the parts
+	Speed    int       // divisor of Prometheus's intervals; 1 leaves them unchanged
+	DemoPath string    // the result of BuildDemo
+	Progress io.Writer // receives the progress of builds and of Start
 
-	// Traces is whether the demos send their traces to the Collector.
+	// Traces makes the demos send their traces to the Collector.
 	Traces bool
 	// DemoEnv is added to the environment of the demos.
 	DemoEnv []string
@@ -41,19 +41,19 @@ type Stack struct {
 	started []*process.Process
 }
 
-// Processes returns those that were started, in that order.
+// Processes returns the started processes, in the order of their start.
 func (s *Stack) Processes() []*process.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.started)
 }
 
-// Stop ends what runs, the last that was started first.
+// Stop ends the running processes, in reverse order of their start.
 func (s *Stack) Stop() error {
 	var errs []error
 	for _, p := range slices.Backward(s.Processes()) {
 		select {
-		case <-p.Done(): // and was reported
+		case <-p.Done(): // it has ended already, which was reported
 		default:
 			errs = append(errs, p.Stop())
 		}
@@ -61,7 +61,8 @@ func (s *Stack) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Prometheus scrapes the demos, and takes remote write and OTLP as well.
+// Prometheus starts Prometheus. It scrapes the demos, and receives remote write and
+// OTLP.
 func (s *Stack) Prometheus(ctx context.Context, args ...string) (*process.Process, error) {
 	config, err := s.writePrometheusConfig()
 	if err != nil {
@@ -82,8 +83,8 @@ func (s *Stack) Prometheus(ctx context.Context, args ...string) (*process.Proces
 	})
 }
 
-// Collector has its traces go to Jaeger, and its metrics to Prometheus. It
-// scrapes nothing unless env says so, since Prometheus does.
+// Collector starts the Collector. It sends traces to Jaeger and metrics to
+// Prometheus. It scrapes nothing unless env says so, because Prometheus scrapes.
 func (s *Stack) Collector(ctx context.Context, name string, env ...string) (*process.Process, error) {
 	config, err := filepath.Abs(collectorConfig)
 	if err != nil {
@@ -109,7 +110,7 @@ func (s *Stack) Collector(ctx context.Context, name string, env ...string) (*pro
 	})
 }
 
-// Jaeger keeps its traces in memory.
+// Jaeger starts Jaeger, which keeps its traces in memory.
 func (s *Stack) Jaeger(ctx context.Context) (*process.Process, error) {
 	config, err := filepath.Abs(filepath.Join(configDir, "jaeger.yaml"))
 	if err != nil {
@@ -128,8 +129,8 @@ func (s *Stack) Jaeger(ctx context.Context) (*process.Process, error) {
 	})
 }
 
-// Demo runs instance i of otelws demo. It leaves its metrics to the scrape, and
-// pushes its traces if there is somebody to take them.
+// Demo starts instance i of otelws demo. Its metrics are scraped, and it pushes its
+// traces if there is a Collector.
 func (s *Stack) Demo(ctx context.Context, i int, args ...string) (*process.Process, error) {
 	at := s.At.Demos[i]
 	name := demoName(i)
@@ -146,7 +147,7 @@ func (s *Stack) Demo(ctx context.Context, i int, args ...string) (*process.Proce
 	})
 }
 
-// LastDemo returns the demo that was started last, if any.
+// LastDemo returns the last started demo, or nil.
 func (s *Stack) LastDemo() *process.Process {
 	for _, p := range slices.Backward(s.Processes()) {
 		if strings.HasPrefix(p.Name, "demo-") {
@@ -158,7 +159,7 @@ func (s *Stack) LastDemo() *process.Process {
 
 func demoName(i int) string { return fmt.Sprintf("demo-%d", i+1) }
 
-// stopDemos ends the demos that run, and forgets them.
+// stopDemos ends the running demos, and forgets them.
 func (s *Stack) stopDemos() error {
 	var errs []error
 	for i := range s.At.Demos {
@@ -178,7 +179,7 @@ func (s *Stack) forget(p *process.Process) {
 	s.started = slices.DeleteFunc(s.started, func(other *process.Process) bool { return other == p })
 }
 
-// BuildDemo builds otelws in dir, an absolute path, as the parent module has it.
+// BuildDemo builds otelws from the parent module, in the absolute path dir.
 func BuildDemo(ctx context.Context, dir string) (path string, err error) {
 	module, err := filepath.Abs("../..")
 	if err != nil {
@@ -193,11 +194,11 @@ func BuildDemo(ctx context.Context, dir string) (path string, err error) {
 	return path, nil
 }
 
-// part is a program to run until it answers at ready.
+// part is a program that is started, and is ready when its URL answers.
 type part struct {
 	name      string
 	binary    binaries.Binary
-	path      string // instead of binary
+	path      string // used instead of binary
 	env, args []string
 	ready     string
 }
@@ -230,7 +231,7 @@ func answers(ctx context.Context, url string) error {
 		return err
 	}
 	resp.Body.Close()
-	// 401 or 400: there, and asks for a password, or for TLS.
+	// 401 or 400 means that the part is up, and requires a password or TLS.
 	if resp.StatusCode >= http.StatusInternalServerError {
 		return fmt.Errorf("%s answers %s", url, resp.Status)
 	}

@@ -10,19 +10,19 @@ import (
 	"github.com/otelws/otelws-go/examples/stack/internal/binaries"
 )
 
-// step is a part of the stack on its way.
+// step is a part of the stack that is being started.
 type step struct {
 	name  string
-	what  string // it is, or does
-	where string // it is found when it is ready
+	what  string // description of the part
+	where string // its address
 	start func(context.Context) error
 }
 
-// Start runs everything and says so. What takes minutes to build comes last: the
-// demos and Prometheus are there before the Collector and Jaeger, which are left
-// out without traces.
+// Start runs everything and prints its progress. Parts with a long build come last:
+// the demos and Prometheus run before the Collector and Jaeger. Without traces it
+// leaves out the last two.
 func (s *Stack) Start(ctx context.Context, traces bool) error {
-	s.Traces = false // until the Collector takes them
+	s.Traces = false // until the Collector is ready
 	used := s.At.all()
 	if !traces {
 		used = s.At.always()

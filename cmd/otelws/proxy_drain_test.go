@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A heartbeat of one side is of that alone.
+// A heartbeat applies to one side only.
 func TestProxyHeartbeat(t *testing.T) {
 	backend := startEcho(t)
 	for _, tt := range []struct{ flag, with, without string }{
@@ -31,7 +31,7 @@ func TestProxyHeartbeat(t *testing.T) {
 	}
 }
 
-// A signal tells 500 clients, one after the other.
+// After a signal, the proxy sends close frames to 500 clients, spread over time.
 func TestProxySignalTellsAll(t *testing.T) {
 	const clients = 500
 	const spread = 2 * time.Second

@@ -17,104 +17,13 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// patient is a heartbeat that a busy machine does not take the living for dead by.
-func patient(opts ...otelws.HeartbeatOption) otelws.Option {
-	return otelws.WithHeartbeat(append(opts, otelws.Every(50*time.Millisecond), otelws.Misses(1<<15))...)
-}
-
-// answerPings reads until the end, answers pings, and keeps what else comes.
-func (w *wire) answerPings(other chan<- string) {
-	defer close(other)
-	for {
-		first, payload, err := w.read()
-		switch {
-		case err != nil:
-			return
-		case first == fin|opPing:
-			if _, err := w.Write(frame(fin|opPong, payload)); err != nil {
-				return
-			}
-		default:
-			other <- describe(first, payload)
-		}
-	}
-}
-
-// Whatever the backend, RTT is there on the sides that are asked for, and no pong
-// passes that answers the proxy.
-func TestHeartbeat(t *testing.T) {
-	for _, server := range quietServers {
-		t.Run(server.name, func(t *testing.T) {
-			q := server.start(t)
-			g := startProxy(t, proxy.Config{Backend: q.url}, patient(otelws.AcceptedOnly()), patient(otelws.DialedOnly()))
-			w := openWire(t, g.address, "/")
-			heard := make(chan string, 16)
-			go w.answerPings(heard)
-			for _, side := range []string{"ws_", "ws_client_"} {
-				eventually(t, side+"heartbeat_rtt_seconds", func() bool { return g.sum(side+"heartbeat_rtt_seconds_count") >= 3 })
-			}
-			// A pong of the client's own passes, and comes behind those.
-			w.send(t, frame(fin|opPong, "mine"))
-			w.send(t, frame(fin|opText, "hello"))
-			if got, want := <-heard, describe(fin|opText, []byte("hello")); got != want {
-				t.Errorf("the client hears %s, want %s", got, want)
-			}
-			eventually(t, "the client's pong", func() bool { return q.count("pong") > 0 })
-			w.send(t, frame(fin|opClose, closing(1000, "")))
-			if got, want := <-heard, describe(fin|opClose, closing(1000, "")); got != want {
-				t.Errorf("the client hears %s, want %s", got, want)
-			}
-			w.Close()
-			g.idle(t)
-			eventually(t, "the backend to end", func() bool { return q.count("close 1000") == 1 })
-			if n := q.count("pong"); n != 1 {
-				t.Errorf("the backend sees %d pongs, want the client's own", n)
-			}
-		})
-	}
-}
-
-// A heartbeat of the one side leaves the other alone.
-func TestHeartbeatOfOneSide(t *testing.T) {
-	for _, tt := range []struct {
-		only          otelws.HeartbeatOption
-		with, without string
-	}{
-		{otelws.AcceptedOnly(), "ws_", "ws_client_"},
-		{otelws.DialedOnly(), "ws_client_", "ws_"},
-	} {
-		q := startQuietGo(t)
-		g := startProxy(t, proxy.Config{Backend: q.url}, patient(tt.only))
-		go openWire(t, g.address, "/").answerPings(make(chan string, 16))
-		eventually(t, tt.with+"heartbeat_rtt_seconds", func() bool { return g.sum(tt.with+"heartbeat_rtt_seconds_count") >= 3 })
-		if n := g.sum(tt.without + "heartbeat_rtt_seconds_count"); n != 0 {
-			t.Errorf("%s has %v heartbeats beside those of %s", tt.without, n, tt.with)
-		}
-		g.stop()
-	}
-}
-
-// A client that answers nothing is ended, and its backend with it.
-func TestHeartbeatEndsDeadClient(t *testing.T) {
-	for _, server := range quietServers {
-		t.Run(server.name, func(t *testing.T) {
-			q := server.start(t)
-			g := startProxy(t, proxy.Config{Backend: q.url},
-				otelws.WithHeartbeat(otelws.Every(50*time.Millisecond), otelws.AcceptedOnly()))
-			openWire(t, g.address, "/")
-			g.Wait(t, `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`, 1)
-			g.idle(t)
-			eventually(t, "the backend to learn of it", func() bool { return q.count("close 1006") == 1 })
-		})
-	}
-}
-
-// drainOf is what the command asks for.
+// drainOf returns the drain options of the command.
 func drainOf(spread time.Duration) otelws.Option {
 	return otelws.WithDrain(otelws.DrainCode(websocket.StatusServiceRestart, "service restart"), otelws.DrainSpread(spread))
 }
 
-// At the end every client is told, and every backend by the client's answer.
+// When the proxy stops, it sends every client a close frame. Each backend receives
+// the client's answer.
 func TestDrainTellsAll(t *testing.T) {
 	const clients = 500
 	for _, server := range quietServers {
@@ -156,7 +65,8 @@ func TestDrainTellsAll(t *testing.T) {
 	}
 }
 
-// The backend learns of the end by the client's words, which all pass.
+// The client's frames after the proxy's close frame reach the backend, including its
+// close frame.
 func TestDrainPassesLastWords(t *testing.T) {
 	q := startQuietGo(t)
 	g := startProxy(t, proxy.Config{Backend: q.url, DrainTimeout: waitLimit}, drainOf(waitLimit))
@@ -183,11 +93,11 @@ func TestDrainPassesLastWords(t *testing.T) {
 	}
 }
 
-// A backend that sends all the while, and reads late, gets the client's close frame,
-// too: its connection is not reset.
+// A backend that keeps sending and reads late still receives the client's close
+// frame, because its connection is not reset.
 func TestDrainOfSendingBackend(t *testing.T) {
 	seen, read := make(chan string, 1), make(chan struct{})
-	words := frame(fin|opBinary, make([]byte, 44<<10)) // more than the backend's kernel takes
+	words := frame(fin|opBinary, make([]byte, 44<<10)) // more than fits into the backend's receive buffer
 	total := len(words) + len(frame(fin|opClose, closing(1012, "")))
 	address, _ := rawBackend(t, switchTo(func(c net.Conn, br *bufio.Reader) {
 		_ = c.(*countedConn).Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
@@ -227,8 +137,8 @@ func TestDrainOfSendingBackend(t *testing.T) {
 	g.Wait(t, `ws_client_connections_closed_total{code="1012"}`, 1)
 }
 
-// A backend is told by the proxy where its client says nothing, and what does not
-// end is cut off.
+// If the client does not answer, the proxy sends the backend a close frame, and cuts
+// off the connections that do not end.
 func TestDrainOfSilentClient(t *testing.T) {
 	q := startQuietGo(t)
 	g := startProxy(t, proxy.Config{Backend: q.url, DrainTimeout: 3 * time.Second}, drainOf(0))
@@ -244,8 +154,7 @@ func TestDrainOfSilentClient(t *testing.T) {
 	g.wantLog(t, "cut off WebSockets", "drained the WebSockets of clients and to the backend\" closed=1 cut=1\n")
 }
 
-// A WebSocket whose handshake ends during the drain is told at once, the client by
-// the proxy.
+// A WebSocket whose handshake ends during the drain is closed at once, on both sides.
 func TestDrainOfLateConnection(t *testing.T) {
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
