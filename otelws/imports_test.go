@@ -27,8 +27,16 @@ func TestImports(t *testing.T) {
 		{"exporter/sampling", []string{module, "google.golang.org/grpc", "github.com/prometheus", "github.com/coder/websocket"}, "a sampler needs the SDK alone"},
 		{"cmd/otelws", []string{"github.com/gorilla/websocket", "github.com/gobwas"}, "other WebSocket libraries are for tests"},
 	}
+	var pkgs []string
 	for _, tt := range tests {
-		deps := dependencies(t, tt.pkg)
+		pkgs = append(pkgs, module+"/"+tt.pkg)
+	}
+	all := dependencies(t, pkgs)
+	for _, tt := range tests {
+		deps := all[module+"/"+tt.pkg]
+		if len(deps) == 0 {
+			t.Errorf("%s has no dependencies", tt.pkg)
+		}
 		for _, never := range tt.never {
 			i := slices.IndexFunc(deps, func(d string) bool { return d != module+"/"+tt.pkg && (d == never || strings.HasPrefix(d, never+"/")) })
 			if i >= 0 {
@@ -38,11 +46,17 @@ func TestImports(t *testing.T) {
 	}
 }
 
-func dependencies(t *testing.T, pkg string) []string {
+// dependencies returns the import paths that each package depends on.
+func dependencies(t *testing.T, pkgs []string) map[string][]string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", module+"/"+pkg).Output()
+	out, err := exec.Command("go", append([]string{"list", "-f", `{{.ImportPath}} {{join .Deps " "}}`}, pkgs...)...).Output()
 	if err != nil {
-		t.Fatalf("failed to list the dependencies of %s: %v", pkg, err)
+		t.Fatalf("failed to list the dependencies: %v", err)
 	}
-	return strings.Fields(string(out))
+	deps := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		deps[f[0]] = f[1:]
+	}
+	return deps
 }

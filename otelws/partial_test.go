@@ -109,7 +109,7 @@ func TestWriteStopsShort(t *testing.T) {
 		unmasked(fin|opText, "hello"),
 		unmasked(fin|opPing, "p"),
 		unmasked(opText, "in "), unmasked(fin|opContinuation, "two"),
-		unmasked(fin|opBinary, make([]byte, 300)),
+		unmasked(fin|opBinary, make([]byte, 126)),
 	}
 	whole := bytes.Join(frames, nil)
 	for until := 1; until < len(whole); until++ {
