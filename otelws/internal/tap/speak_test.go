@@ -282,6 +282,46 @@ func TestDeadlinesAreKeptApart(t *testing.T) {
 	}
 }
 
+// noDeadlines is a transport whose SetWriteDeadline panics a number of times, as that of a nil
+// embedded net.Conn does.
+type noDeadlines struct {
+	deadlines
+	panics int
+}
+
+func (d *noDeadlines) SetWriteDeadline(t time.Time) error {
+	if d.panics--; d.panics >= 0 {
+		panic("no deadlines")
+	}
+	return d.deadlines.SetWriteDeadline(t)
+}
+
+// A transport that panics while a ping is written costs the pings. The application can still set
+// its deadlines, write and close.
+func TestDeadlinePanics(t *testing.T) {
+	for panics := range 3 {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		transport := &noDeadlines{deadlines: deadlines{Conn: near}, panics: panics}
+		c, app, f := open(t, transport)
+		c.Ping()
+		c.Ping()
+		mine := time.Now().Add(time.Hour)
+		if err := app.(net.Conn).SetWriteDeadline(mine); err != nil || !transport.last.Equal(mine) {
+			t.Errorf("%d panics: the deadline is %v, %v", panics, transport.last, err)
+		}
+		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
+			t.Errorf("%d panics: wrote %d, %v", panics, n, err)
+		}
+		_ = app.Close()
+		<-f.ended
+		if len(f.faults) != min(panics, 1) {
+			t.Errorf("%d panics: faults %v", panics, f.faults)
+		}
+	}
+}
+
 // After the goodbye no data follows, and control frames are dropped.
 func TestGoodbye(t *testing.T) {
 	transport := &choked{takes: 1 << 20}
