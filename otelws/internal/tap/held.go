@@ -67,7 +67,7 @@ func (h *held) Read(p []byte) (int, error) {
 				if sp.lingers() {
 					return 0, errGoingAway
 				}
-				if sp.swallows() {
+				if len(p) > 0 && sp.swallows() {
 					n, err := s.readSwallowing(sp, p)
 					runtime.KeepAlive(h)
 					return n, c.errorOf(err)

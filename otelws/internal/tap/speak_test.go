@@ -166,6 +166,52 @@ func opcodes(t *testing.T, b []byte) (all string, rest []byte) {
 	return all, nil
 }
 
+// impatient is a transport that reads its pieces one by one, and times out when there is none. A Read
+// into an empty buffer returns at once, as a socket's does.
+type impatient struct {
+	scripted
+	next [][]byte
+}
+
+func (s *impatient) Read(p []byte) (int, error) {
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case len(s.next) == 0:
+		return 0, os.ErrDeadlineExceeded
+	}
+	n := copy(p, s.next[0])
+	s.next = s.next[1:]
+	return n, nil
+}
+
+// A Read into an empty buffer waits for nothing and loses nothing, while a pong is awaited and while
+// its beginning is held back.
+func TestEmptyRead(t *testing.T) {
+	transport := new(impatient)
+	c, app, _ := open(t, transport)
+	c.Ping()
+	pong := client(0x8a, append(bytes.Clone(nonce[:]), 0, 0, 0, 1))
+	message := client(0x81, []byte("a"))
+	for _, piece := range [][]byte{nil, pong[:7], append(pong[7:], message...)} {
+		if piece != nil {
+			transport.next = append(transport.next, piece)
+		}
+		if n, err := app.Read(nil); n != 0 || err != nil {
+			t.Errorf("read %d, %v", n, err)
+		}
+		if len(piece) == 7 {
+			if n, err := app.Read(make([]byte, 20)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("read %d, %v", n, err)
+			}
+		}
+	}
+	b := make([]byte, 100)
+	if n, err := app.Read(b); err != nil || !bytes.Equal(b[:n], message) {
+		t.Errorf("read %x, %v, want %x", b[:n], err, message)
+	}
+}
+
 // A ping of the tap's own that the transport has taken in part is finished before
 // anything else.
 func TestOwnFrameInParts(t *testing.T) {
