@@ -101,7 +101,7 @@ func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 		case len(p) <= before:
 			copy(p, buf[:keep])
 		}
-		if keep > 0 || err != nil {
+		if keep > 0 || n == 0 || err != nil {
 			return keep, err
 		}
 	}
