@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
@@ -19,6 +20,13 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.hijacked = true
 	c := w.connection
+	switch {
+	case w.isTapped(nc): // and c is over
+		return w.tapped, w.rebind(buffered, w.tapped), nil
+	case nc == nil, w.tapped != nil, c.isOver(): // there is nothing to watch, or another connection, or the handler has returned
+		c.Refused(0)
+		return nc, buffered, nil
+	}
 	if ofEngine(nc) {
 		tellOfEngine()
 		c.Refused(0)
@@ -31,12 +39,19 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 
 	c.withoutBody()
-	tapped := c.WatchConn(nc, true, c, c.kept())
-	buffered = w.rebind(buffered, tapped)
+	w.tapped = c.WatchConn(nc, true, c, c.kept())
+	buffered = w.rebind(buffered, w.tapped)
 	if status == http.StatusSwitchingProtocols {
 		c.Open(w.Header())
 	}
-	return tapped, buffered, nil
+	return w.tapped, buffered, nil
+}
+
+// isTapped reports whether nc is the transport of the tap already. Some middleware lets several
+// callers hijack, and gives all of them the same connection.
+func (w *responseWriter) isTapped(nc net.Conn) bool {
+	t, ok := w.tapped.(interface{ NetConn() net.Conn })
+	return ok && reflect.ValueOf(nc).Comparable() && t.NetConn() == nc
 }
 
 // rebind puts the tap below the buffers of the server. Bytes that the server read before the
