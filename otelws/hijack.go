@@ -33,7 +33,8 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nc, buffered, nil
 	}
 	status := w.answered()
-	if status != 0 && !upgrade.Switches(status, w.Header()) {
+	header := upgrade.Canonical(w.Header())
+	if status != 0 && !upgrade.Switches(status, header) {
 		c.Refused(status)
 		return nc, buffered, nil
 	}
@@ -42,7 +43,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.tapped = c.WatchConn(nc, true, c, c.kept())
 	buffered = w.rebind(buffered, w.tapped)
 	if status == http.StatusSwitchingProtocols {
-		c.Open(w.Header())
+		c.Open(header)
 	}
 	return w.tapped, buffered, nil
 }

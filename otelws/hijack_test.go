@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -103,6 +104,32 @@ func TestHijackLate(t *testing.T) {
 	m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="200",tier="other"}`, 1)
 	if v, _ := m.Value(`ws_protocol_errors_total{error_type="internal"}`); v != 0 {
 		t.Errorf("%v faults", v)
+	}
+}
+
+// The names of a response's headers may be written as in RFC 6455, or in any case.
+func TestHeaderNames(t *testing.T) {
+	for _, change := range []func(string) string{
+		func(name string) string { return name }, strings.ToLower, strings.ToUpper,
+	} {
+		ws, m := newInstrumentation(t, otelws.WithSubprotocols("chat"))
+		hijacks(t, ws, func(w http.ResponseWriter) {
+			for name, value := range map[string]string{
+				"Upgrade": "websocket", "Sec-WebSocket-Protocol": "chat", "Sec-WebSocket-Extensions": "permessage-deflate",
+			} {
+				w.Header()[change(name)] = []string{value}
+			}
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			nc, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = nc.Write(unmasked(fin|rsv1|opText, "compressed"))
+			_, _ = nc.Write(unmasked(fin|opClose, closePayload(1000, "")))
+			_ = nc.Close()
+		}, newSilent())
+		m.Wait(t, `ws_connections_closed_total{code="1000",subprotocol="chat"}`, 1)
+		m.Wait(t, "ws_message_sent_bytes_count", 1)
 	}
 }
 

@@ -37,7 +37,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !upgrade.IsAskedFor(r.Header) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
+	if !upgrade.IsAskedFor(upgrade.Canonical(r.Header)) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
 		return base.RoundTrip(r)
 	}
 
@@ -58,12 +58,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	resp, err := base.RoundTrip(asked)
 	returned = true
-	if err != nil {
+	if err != nil || resp == nil {
 		c.Refused(0)
 		return resp, err
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || !upgrade.Switches(resp.StatusCode, resp.Header) || !upgrade.AcceptsKey(r.Header, resp.Header) {
+	header := upgrade.Canonical(resp.Header)
+	if !ok || !upgrade.Switches(resp.StatusCode, header) || !upgrade.AcceptsKey(upgrade.Canonical(r.Header), header) {
 		status := resp.StatusCode
 		if status == http.StatusSwitchingProtocols {
 			status = 0 // it does not answer this request, so no connection begins
@@ -74,7 +75,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp.Body = c.Watch(body, false, c, c.kept())
 	resp.Request = r
 	c.Lower(lower)
-	c.Open(resp.Header)
+	c.Open(header)
 	return resp, nil
 }
 

@@ -21,6 +21,38 @@ func TestTransportPanics(t *testing.T) {
 	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
 }
 
+// A transport that returns neither a response nor an error is reported by http.Client, as without the
+// Transport.
+func TestTransportReturnsNothing(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	resp, err := ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, nil })).RoundTrip(upgrade())
+	if resp != nil || err != nil {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
+}
+
+// The names of a request's headers may be written as in RFC 6455.
+func TestTransportHeaderNames(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := startServer(t, nil, coderEcho(nil))
+	r, err := http.NewRequest(http.MethodGet, s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{
+		"upgrade": {"websocket"}, "connection": {"Upgrade"},
+		"Sec-WebSocket-Version": {"13"}, "Sec-WebSocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	resp, err := ws.Transport(newTransport(t)).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	m.Wait(t, "ws_client_connections_opened_total", 1)
+	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
+}
+
 // Where nothing can dial, there are no series of dialed connections. Where
 // something can, they are there before it does.
 func TestClientSeries(t *testing.T) {

@@ -80,6 +80,24 @@ func IsAskedFor(request http.Header) bool {
 	return hasToken(request, "Upgrade", "websocket") && hasToken(request, "Connection", "upgrade")
 }
 
+// Canonical returns h with its names in the form of [http.CanonicalHeaderKey]. Programs that want the
+// names on the wire as RFC 6455 writes them, such as Sec-WebSocket-Accept, assign to the map.
+func Canonical(h http.Header) http.Header {
+	isCanonical := true
+	for name := range h {
+		isCanonical = isCanonical && name == http.CanonicalHeaderKey(name)
+	}
+	if isCanonical {
+		return h
+	}
+	canonical := make(http.Header, len(h))
+	for name, values := range h {
+		name = http.CanonicalHeaderKey(name)
+		canonical[name] = append(canonical[name], values...)
+	}
+	return canonical
+}
+
 // hasToken reports whether a header that is a comma-separated list contains token, in any case.
 func hasToken(h http.Header, name, token string) bool {
 	for t := range tokens(h, name) {
