@@ -15,7 +15,15 @@ type handshakeKey struct {
 }
 
 func handshakeKeyOf(local net.Addr, r *http.Request) handshakeKey {
-	return handshakeKey{local.String(), r.RequestURI, r.Header.Get("Sec-WebSocket-Key")}
+	return handshakeKey{textOf(local), r.RequestURI, r.Header.Get("Sec-WebSocket-Key")}
+}
+
+// textOf returns the text of an address, which a transport may not have.
+func textOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
 }
 
 // listened holds the handshakes in progress of all Listeners.
