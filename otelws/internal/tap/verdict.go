@@ -212,9 +212,7 @@ func (s *session) takePeeked() {
 func (s *session) writeStuck() bool {
 	const long = time.Second
 	// This is the average. The longest Write has taken at least as long.
-	w := s.writing.Load()
-	n := w.Number()
-	return n > 0 && w.Elapsed(clock.Now()) >= long*time.Duration(n)
+	return s.writing.Load().Average(clock.Now()) >= long
 }
 
 // endLater ends the connection after d, unless a Read ends it before.
