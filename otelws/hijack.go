@@ -59,16 +59,22 @@ func (w *responseWriter) isTapped(nc net.Conn) bool {
 // response are the first part of the peer's data. They stay in the buffer, because a library may
 // check Buffered and refuse early data.
 //
-// If the request's body may still be read through the same Reader, this Reader stays as it is,
-// because its buffer belongs to the body.
+// If somebody reads the request's body through the same Reader, this Reader stays as it is, because
+// its buffer belongs to the body. A body that nobody has read is left to the library, as net/http
+// does.
 func (w *responseWriter) rebind(buffered *bufio.ReadWriter, tapped net.Conn) *bufio.ReadWriter {
 	if buffered == nil {
 		return nil
 	}
-	r := buffered.Reader
+	r, free := buffered.Reader, true
+	if w.body != nil {
+		if free = w.body.lockBuffer(); free {
+			defer w.body.mu.Unlock()
+		}
+	}
 	switch {
 	case r == nil:
-	case w.connection.bodyMayBeRead():
+	case !free:
 		r = bufio.NewReader(tapped)
 	case r.Buffered() == 0:
 		r.Reset(tapped)

@@ -16,6 +16,7 @@ import (
 type responseWriter struct {
 	inner      http.ResponseWriter
 	connection *connection
+	body       *requestBody // nil if the request has none
 	status     int
 	committed  bool // the inner writer has probably sent the status
 	failed     bool // Hijack returned an error
