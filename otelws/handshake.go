@@ -209,9 +209,9 @@ func (h *handshake) finish() bool {
 
 // listen lets a Handler inside the Listener find the handshake.
 func (c *connection) listen(local net.Addr) {
-	k := handshakeKeyOf(local, c.request)
+	k := handshakeKeyOf(c.request)
 	c.forget = func() { listened.remove(k, c) }
-	listened.add(k, c)
+	listened.add(k, listening{c, textOf(local), c.request.RemoteAddr})
 }
 
 func (h *handshake) isOver() bool {
