@@ -127,6 +127,7 @@ func (c *connection) endOpening() {
 
 // Refused records a handshake that did not become a connection. Later calls do nothing.
 func (c *connection) Refused(status int) {
+	defer c.contain()
 	defer c.endOpening()
 	if c.handshake.finish() || c.in != nil {
 		c.startLate()
@@ -204,6 +205,13 @@ func (c *connection) Fault(v any) {
 	c.side.fault(v)
 	c.finish()
 	c.takeSpan().Abandon()
+}
+
+// contain reports a panic, which must not become a panic of the application.
+func (c *connection) contain() {
+	if v := recover(); v != nil {
+		c.Fault(v)
+	}
 }
 
 // fault reports a panic of the instrumentation, or of an application's function that it calls.

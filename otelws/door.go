@@ -42,19 +42,31 @@ func (d *door) Asked(nc net.Conn, r *http.Request) (*tap.Conn, tap.Recorder, any
 	if !d.side.in.watches(r) {
 		return nil, nil, nil
 	}
-	if c, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		state := c.ConnectionState()
-		r.TLS = &state
-	}
+	r.TLS = tlsOf(nc)
 	c := new(connection)
 	if d.side.role == server {
-		r.RemoteAddr = nc.RemoteAddr().String()
+		r.RemoteAddr = textOf(nc.RemoteAddr())
 		c.beginLate(d.side, r, clock.Now())
 		c.listen(nc.LocalAddr())
 	} else {
 		d.beginDialed(c, r)
 	}
 	return &c.Conn, c, c.kept()
+}
+
+// tlsOf returns the state of a TLS connection, or nil. The method of an application's own type may
+// panic.
+func tlsOf(nc net.Conn) (state *tls.ConnectionState) {
+	defer func() {
+		if recover() != nil {
+			state = nil
+		}
+	}()
+	if c, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		s := c.ConnectionState()
+		return &s
+	}
+	return nil
 }
 
 // beginDialed begins the handshake of an outgoing request.

@@ -2,6 +2,7 @@ package otelws_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -196,4 +197,66 @@ func TestEarlyFramesRefused(t *testing.T) {
 		}
 	}
 	expect(t, m, handshakes("0"))
+}
+
+// A body that nobody has read is left to whoever hijacks, with what follows it, as net/http leaves it.
+func TestEarlyBody(t *testing.T) {
+	const body, length = "hello", "Content-Length: 5"
+	frame := masked(fin|opText, "early")
+	sent := body + string(frame)
+	for _, watched := range []bool{false, true} {
+		ws, _ := newInstrumentation(t)
+		h := hijackFirst(t, func(nc net.Conn, brw *bufio.ReadWriter) {
+			if n := brw.Reader.Buffered(); n != len(sent) {
+				t.Errorf("watched %v: %d bytes are buffered, want %d", watched, n, len(sent))
+			}
+			_, _ = io.WriteString(nc, switchingHead)
+			if b, err := io.ReadAll(brw); string(b) != sent+"later" || err != nil {
+				t.Errorf("watched %v: read %q, %v; want %q and more", watched, b, err, sent)
+			}
+		})
+		if watched {
+			h = ws.Handler(h)
+		}
+		s := startServer(t, nil, h)
+		w := connectWire(t, s)
+		w.send(append(handshakeRequest(length), sent...))
+		w.response()
+		w.send([]byte("later"))
+		w.shut()
+		w.rest()
+		s.wait(t)
+	}
+}
+
+// The buffer of a body that another goroutine reads is left alone, as ReverseProxy needs it.
+func TestBodyInUse(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first, rest := make([]byte, 1), make(chan string, 1)
+		if _, err := io.ReadFull(r.Body, first); err != nil {
+			t.Error(err)
+		}
+		go func() {
+			b, _ := io.ReadAll(r.Body)
+			rest <- string(b)
+		}()
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = nc.Close() }()
+		_, _ = io.WriteString(nc, switchingHead)
+		if got := <-rest; string(first)+got != "hello" {
+			t.Errorf("the body is %q", string(first)+got)
+		}
+	}))
+	w := connectWire(t, s)
+	w.send(append(handshakeRequest("Content-Length: 5"), "hel"...))
+	w.response()
+	w.send([]byte("lo"))
+	w.rest()
+	s.wait(t)
+	m.Wait(t, "ws_connections_active", 0)
 }

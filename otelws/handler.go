@@ -55,7 +55,12 @@ func (i *Instrumentation) watches(r *http.Request) bool {
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
 	i.takeOver(r)
 	rw := &responseWriter{inner: w, connection: new(connection)}
-	return rw, rw.connection.begin(i.server, r)
+	r = rw.connection.begin(i.server, r)
+	if hasBody(r) {
+		rw.body = &requestBody{ReadCloser: r.Body}
+		r.Body = rw.body
+	}
+	return rw, r
 }
 
 // watching returns the connection of r that a Handler or Accept of the same provider already

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -22,7 +21,6 @@ type handshake struct {
 	outer   *connection // for the same request, of another provider
 	start   clock.Instant
 	request *http.Request // as the handler sees it; nil after the handshake
-	body    *requestBody  // nil if the request has none
 	late    bool          // the span is created at the end of the handshake
 
 	mu          sync.Mutex
@@ -51,10 +49,6 @@ func (c *connection) begin(s *side, r *http.Request) *http.Request {
 	}
 	h.span, r = s.startSpan(r)
 	r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
-	if s.role == server && hasBody(r) {
-		h.body = &requestBody{ReadCloser: r.Body}
-		r.Body = h.body
-	}
 	h.request = r
 	return r
 }
@@ -111,19 +105,32 @@ func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBo
 // takes over with the connection.
 type requestBody struct {
 	io.ReadCloser
-	read atomic.Bool // the body has been read to its end
+	mu           sync.Mutex // held by a Read
+	begun, ended bool       // Reads of the body
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun = true
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		b.read.Store(true)
+		b.ended = true
 	}
 	return n, err
 }
 
-// bodyMayBeRead reports whether the body may still be read.
-func (h *handshake) bodyMayBeRead() bool { return h.body != nil && !h.body.read.Load() }
+// lockBuffer reports whether nobody reads the body. If so, nobody can begin before b.mu is unlocked.
+func (b *requestBody) lockBuffer() bool {
+	if !b.mu.TryLock() {
+		return false
+	}
+	if b.begun && !b.ended {
+		b.mu.Unlock()
+		return false
+	}
+	return true
+}
 
 // withoutBody removes the body of the request. Through the body, net/http would make the connection
 // refer to itself.
@@ -202,9 +209,9 @@ func (h *handshake) finish() bool {
 
 // listen lets a Handler inside the Listener find the handshake.
 func (c *connection) listen(local net.Addr) {
-	k := handshakeKeyOf(local, c.request)
+	k := handshakeKeyOf(c.request)
 	c.forget = func() { listened.remove(k, c) }
-	listened.add(k, c)
+	listened.add(k, listening{c, textOf(local), c.request.RemoteAddr})
 }
 
 func (h *handshake) isOver() bool {

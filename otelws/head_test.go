@@ -86,6 +86,11 @@ func TestHeads(t *testing.T) {
 		{"403, then what looks like a 101", []string{forbidden, switchingHead + hello}, handshakes("403")},
 		// Interim responses go before the one to the request (RFC 9110 section 15.2).
 		{"early hints first", []string{"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", switchingHead, hello}, sentHello},
+		{"early hints first, bytewise", bytewise("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + switchingHead + hello), sentHello},
+		// Clients accept a line that ends with LF alone (RFC 9112 section 2.2).
+		{"LF alone", []string{strings.ReplaceAll(switchingHead, "\r\n", "\n"), hello}, sentHello},
+		{"LF alone, bytewise", bytewise(strings.ReplaceAll(switchingHead, "\r\n", "\n") + hello), sentHello},
+		{"LF alone at the end", []string{strings.TrimSuffix(switchingHead, "\r\n") + "\n" + hello}, sentWithHead},
 		{"another protocol", []string{
 			"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", hello}, handshakes("101")},
 		{"no head", []string{"SSH-2.0-OpenSSH_9.9\r\n", "key exchange\r\n\r\n", switchingHead}, handshakes("0")},

@@ -152,3 +152,39 @@ func TestHeartbeatSparesUploader(t *testing.T) {
 		expectOpen(t, m, 1)
 	})
 }
+
+// A ping that this side holds back is no ping that the peer has missed: within a frame that the
+// application has not finished, or behind bytes that are no frames. Where the kernel cannot be asked
+// nothing else tells them apart.
+func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
+	for name, begun := range map[string]string{"half a frame": "\x81\x05hel", "no frames": "\xf3"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ws, m := newInstrumentation(t, otelws.WithHeartbeat(otelws.Every(30*time.Second), otelws.Misses(2)))
+				near, far := net.Pipe()
+				served := make(chan struct{})
+				go func() {
+					defer close(served)
+					ws.Handler(hijackFirst(t, func(c net.Conn, _ *bufio.ReadWriter) {
+						_, _ = io.WriteString(c, switchingHead+begun)
+						time.Sleep(time.Hour)
+						expectOpen(t, m, 1)
+						_, _ = io.WriteString(c, "lo")
+						_, _ = io.Copy(io.Discard, c)
+					})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
+				}()
+				go io.Copy(io.Discard, far) // it answers nothing
+				time.Sleep(2 * time.Hour)
+				if name == "half a frame" { // the pings are out, and are not answered
+					expectOpen(t, m, 0)
+					m.Wait(t, missed, 2)
+				} else {
+					expectOpen(t, m, 1)
+				}
+				_ = far.Close()
+				<-served
+				time.Sleep(time.Second) // the clock of what is received stands still again
+			})
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
@@ -19,40 +20,61 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.hijacked = true
 	c := w.connection
+	switch {
+	case w.isTapped(nc): // and c is over
+		return w.tapped, w.rebind(buffered, w.tapped), nil
+	case nc == nil, w.tapped != nil, c.isOver(): // there is nothing to watch, or another connection, or the handler has returned
+		c.Refused(0)
+		return nc, buffered, nil
+	}
 	if ofEngine(nc) {
 		tellOfEngine()
 		c.Refused(0)
 		return nc, buffered, nil
 	}
 	status := w.answered()
-	if status != 0 && !upgrade.Switches(status, w.Header()) {
+	header := upgrade.Canonical(w.Header())
+	if status != 0 && !upgrade.Switches(status, header) {
 		c.Refused(status)
 		return nc, buffered, nil
 	}
 
 	c.withoutBody()
-	tapped := c.WatchConn(nc, true, c, c.kept())
-	buffered = w.rebind(buffered, tapped)
+	w.tapped = c.WatchConn(nc, true, c, c.kept())
+	buffered = w.rebind(buffered, w.tapped)
 	if status == http.StatusSwitchingProtocols {
-		c.Open(w.Header())
+		c.Open(header)
 	}
-	return tapped, buffered, nil
+	return w.tapped, buffered, nil
+}
+
+// isTapped reports whether nc is the transport of the tap already. Some middleware lets several
+// callers hijack, and gives all of them the same connection.
+func (w *responseWriter) isTapped(nc net.Conn) bool {
+	t, ok := w.tapped.(interface{ NetConn() net.Conn })
+	return ok && reflect.ValueOf(nc).Comparable() && t.NetConn() == nc
 }
 
 // rebind puts the tap below the buffers of the server. Bytes that the server read before the
 // response are the first part of the peer's data. They stay in the buffer, because a library may
 // check Buffered and refuse early data.
 //
-// If the request's body may still be read through the same Reader, this Reader stays as it is,
-// because its buffer belongs to the body.
+// If somebody reads the request's body through the same Reader, this Reader stays as it is, because
+// its buffer belongs to the body. A body that nobody has read is left to the library, as net/http
+// does.
 func (w *responseWriter) rebind(buffered *bufio.ReadWriter, tapped net.Conn) *bufio.ReadWriter {
 	if buffered == nil {
 		return nil
 	}
-	r := buffered.Reader
+	r, free := buffered.Reader, true
+	if w.body != nil {
+		if free = w.body.lockBuffer(); free {
+			defer w.body.mu.Unlock()
+		}
+	}
 	switch {
 	case r == nil:
-	case w.connection.bodyMayBeRead():
+	case !free:
 		r = bufio.NewReader(tapped)
 	case r.Buffered() == 0:
 		r.Reset(tapped)

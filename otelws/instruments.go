@@ -294,6 +294,9 @@ func create[T, O any](f *factory, d definition, method func(string, ...O) (T, er
 		opts = append(opts, any(metric.WithExplicitBucketBoundaries(d.bounds...)).(O))
 	}
 	instrument, err := method(d.name(f.role), opts...)
+	if err == nil && any(instrument) == nil {
+		err = errors.New("the MeterProvider returned nil")
+	}
 	if err != nil {
 		f.errs = append(f.errs, fmt.Errorf("failed to create instrument %s: %w", d.name(f.role), err))
 	}

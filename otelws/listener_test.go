@@ -163,6 +163,34 @@ func TestHandlerInsideListenerKnowsMore(t *testing.T) {
 	}
 }
 
+// A server that is not net/http may not tell its handlers the local address, as the adaptor of
+// fasthttp. A Handler in it counts instead of the Listener all the same, and a proxy in the same process,
+// which passes the client's key on, is another connection.
+func TestHandlerInsideListenerWithoutAddress(t *testing.T) {
+	withoutAddress := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, nil)))
+		})
+	}
+	for _, inside := range []bool{true, false} {
+		ws, m := newInstrumentation(t)
+		var setup []func(*httptest.Server)
+		if inside {
+			setup = append(setup, listening(ws))
+		}
+		backend := startServer(t, nil, withoutAddress(ws.Handler(coderEcho(nil))), setup...)
+		front := startServer(t, nil, withoutAddress(proxyTo(t, backend, nil)), listening(ws))
+		w := openWire(t, front)
+		exchange(w)
+		w.rest()
+		_ = w.Close()
+		front.wait(t)
+		m.Wait(t, `ws_connections_closed_total{code="1000"}`, 2)
+		m.Wait(t, "ws_connections_opened_total", 2)
+		m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="101"}`, 2)
+	}
+}
+
 // requestSteps are requests that go before a handshake on one connection, and the
 // statuses that answer them.
 type requestSteps struct {

@@ -69,11 +69,17 @@ func (i *Instrumentation) join() error {
 	if err := m.declare(i.config, all); err != nil {
 		return err
 	}
-	err := m.add(i)
-	if err != nil {
-		m.withdraw(all)
+	added := false
+	defer func() { // also if the MeterProvider panics
+		if !added {
+			m.withdraw(all)
+		}
+	}()
+	if err := m.add(i); err != nil {
+		return err
 	}
-	return err
+	added = true
+	return nil
 }
 
 // add creates the instruments of i, and adds i to the callback.

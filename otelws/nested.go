@@ -8,14 +8,20 @@ import (
 )
 
 // handshakeKey identifies a handshake in progress, of which a Listener sees the bytes and a Handler
-// inside it sees the request. It uses only properties that no middleware changes.
-type handshakeKey struct {
-	local     string // address
-	uri, sent string // RequestURI, and the client's random key
+// inside it sees the request. It uses only properties that no middleware changes. A proxy in the same
+// process passes them on, so the connection is compared, too.
+type handshakeKey struct{ uri, sent string } // RequestURI, and the client's random key
+
+func handshakeKeyOf(r *http.Request) handshakeKey {
+	return handshakeKey{r.RequestURI, r.Header.Get("Sec-WebSocket-Key")}
 }
 
-func handshakeKeyOf(local net.Addr, r *http.Request) handshakeKey {
-	return handshakeKey{local.String(), r.RequestURI, r.Header.Get("Sec-WebSocket-Key")}
+// textOf returns the text of an address, which a transport may not have.
+func textOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
 }
 
 // listened holds the handshakes in progress of all Listeners.
@@ -23,42 +29,50 @@ var listened handshakes
 
 type handshakes struct {
 	mu  sync.Mutex
-	all map[handshakeKey][]*connection
+	all map[handshakeKey][]listening
 }
 
-func (l *handshakes) add(k handshakeKey, c *connection) {
+// listening is a handshake of a Listener, and the addresses of its connection.
+type listening struct {
+	c             *connection
+	local, remote string
+}
+
+func (l *handshakes) add(k handshakeKey, in listening) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all == nil {
-		l.all = make(map[handshakeKey][]*connection)
+		l.all = make(map[handshakeKey][]listening)
 	}
-	l.all[k] = append(l.all[k], c)
+	l.all[k] = append(l.all[k], in)
 }
 
 func (l *handshakes) remove(k handshakeKey, c *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if rest := slices.DeleteFunc(l.all[k], func(other *connection) bool { return other == c }); len(rest) > 0 {
+	if rest := slices.DeleteFunc(l.all[k], func(other listening) bool { return other.c == c }); len(rest) > 0 {
 		l.all[k] = rest
 	} else {
 		delete(l.all, k)
 	}
 }
 
-// of returns the handshake of r that a Listener of i's provider watches, or nil.
+// of returns the handshake of r that a Listener of i's provider watches, or nil. A server that is not
+// net/http, such as the adaptor of fasthttp, does not tell the local address.
 func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.all) == 0 {
 		return nil
 	}
-	for _, c := range l.all[handshakeKeyOf(local, r)] {
-		if sameProvider(c.side.in, i) {
-			return c
+	for _, in := range l.all[handshakeKeyOf(r)] {
+		same := in.remote == r.RemoteAddr
+		if ok {
+			same = in.local == textOf(local)
+		}
+		if same && sameProvider(in.c.side.in, i) {
+			return in.c
 		}
 	}
 	return nil

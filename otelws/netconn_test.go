@@ -2,12 +2,19 @@ package otelws_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/otelws/otelws-go/otelws"
 )
 
 // The tap gives the connection that the server gave it, and closes one
@@ -53,5 +60,54 @@ func TestNetConn(t *testing.T) {
 				t.Errorf("the tap has CloseWrite: %v, want %v", ok, c.closeWrite)
 			}
 		})
+	}
+}
+
+// unready is a connection that cannot yet tell about itself: the methods of the nil connection that
+// it embeds panic.
+type unready struct {
+	*tls.Conn // nil
+	c         net.Conn
+}
+
+func (c unready) Read(p []byte) (int, error)         { return c.c.Read(p) }
+func (c unready) Write(p []byte) (int, error)        { return c.c.Write(p) }
+func (c unready) Close() error                       { return c.c.Close() }
+func (c unready) SetDeadline(t time.Time) error      { return c.c.SetDeadline(t) }
+func (c unready) SetReadDeadline(t time.Time) error  { return c.c.SetReadDeadline(t) }
+func (c unready) SetWriteDeadline(t time.Time) error { return c.c.SetWriteDeadline(t) }
+func (c unready) LocalAddr() net.Addr                { return nil }
+func (c unready) RemoteAddr() net.Addr               { return nil }
+
+// A connection that has no address, and whose NetConn and ConnectionState panic, is watched like any
+// other, at each door.
+func TestUnreadyConn(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithEnum("tier", nil, "a"), otelws.WithHeartbeat(patient...))
+	wrap := func(c net.Conn) net.Conn { return unready{c: c} }
+	w := connectWireTo(t, serveRaw(t, func(l net.Listener) net.Listener { return ws.Listener(acceptAs{l, wrap}) }, func(c net.Conn) {
+		if err := otelws.SetAttributeOn(c, "tier", "a"); err == nil {
+			t.Error("an attribute was set before a request")
+		}
+		gobwasRaw(c)
+	}), false)
+	w.send(handshakeRequest())
+	w.response()
+	w.send(masked(fin|opClose, closePayload(1000, "")))
+	w.rest()
+	m.Wait(t, `ws_connections_closed_total{code="1000",tier="other"}`, 1)
+
+	s := startServer(t, nil, coderEcho(nil))
+	d := gorilla.Dialer{NetDialContext: ws.DialContext(func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		return unready{c: c}, err
+	})}
+	c, _, err := d.Dial(s.ws(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	m.Wait(t, `ws_client_connections_closed_total{code="1006",tier="other"}`, 1)
+	if n := m.Changed(); strings.Contains(n, "protocol_errors") {
+		t.Error(n)
 	}
 }

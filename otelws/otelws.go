@@ -50,8 +50,13 @@ type Instrumentation struct {
 
 // New returns an Instrumentation. It computes the worst-case number of time series of its options.
 // It returns an error if that number is above the budget (see [WithSeriesBudget]), or if an option
-// is invalid. It never panics.
-func New(opts ...Option) (*Instrumentation, error) {
+// is invalid. It never panics: if the MeterProvider panics, it returns an error.
+func New(opts ...Option) (in *Instrumentation, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			in, err = nil, fmt.Errorf("otelws: the MeterProvider panicked: %v", v)
+		}
+	}()
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, fmt.Errorf("otelws: %w", err)

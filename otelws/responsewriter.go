@@ -16,10 +16,12 @@ import (
 type responseWriter struct {
 	inner      http.ResponseWriter
 	connection *connection
+	body       *requestBody // nil if the request has none
 	status     int
 	committed  bool // the inner writer has probably sent the status
 	failed     bool // Hijack returned an error
 	hijacked   bool
+	tapped     net.Conn // what Hijack returned; nil if it is not watched
 }
 
 func (w *responseWriter) Header() http.Header { return w.inner.Header() }
@@ -153,7 +155,7 @@ func (w fullWriter) controller() *http.ResponseController {
 type unwrapper interface{ Unwrap() http.ResponseWriter }
 
 func hijackerOf(w http.ResponseWriter) http.Hijacker {
-	for {
+	for range writer.MaxDepth {
 		if hj, ok := w.(http.Hijacker); ok {
 			return hj
 		}
@@ -163,4 +165,5 @@ func hijackerOf(w http.ResponseWriter) http.Hijacker {
 		}
 		w = u.Unwrap()
 	}
+	return nil
 }

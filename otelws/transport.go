@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
@@ -37,17 +38,17 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !upgrade.IsAskedFor(r.Header) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
+	if !upgrade.IsAskedFor(upgrade.Canonical(r.Header)) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
 		return base.RoundTrip(r)
 	}
 
 	c := new(connection)
 	r = c.begin(t.in.client, r)
-	var lower net.Conn // http.Transport hides it under the body
+	var lower lowerConn
 	asked := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) {
-			lower = got.Conn
-			tap.Skip(lower, (&door{side: t.in.client}).isSame)
+			lower.got(got.Conn)
+			tap.Skip(got.Conn, (&door{side: t.in.client}).isSame)
 		},
 	}))
 	returned := false
@@ -58,12 +59,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	resp, err := base.RoundTrip(asked)
 	returned = true
-	if err != nil {
+	if err != nil || resp == nil {
 		c.Refused(0)
 		return resp, err
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || !upgrade.Switches(resp.StatusCode, resp.Header) || !upgrade.AcceptsKey(r.Header, resp.Header) {
+	header := upgrade.Canonical(resp.Header)
+	if !ok || !upgrade.Switches(resp.StatusCode, header) || !upgrade.AcceptsKey(upgrade.Canonical(r.Header), header) {
 		status := resp.StatusCode
 		if status == http.StatusSwitchingProtocols {
 			status = 0 // it does not answer this request, so no connection begins
@@ -73,9 +75,32 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Body = c.Watch(body, false, c, c.kept())
 	resp.Request = r
-	c.Lower(lower)
-	c.Open(resp.Header)
+	c.Lower(lower.only())
+	c.Open(header)
 	return resp, nil
+}
+
+// lowerConn is the connection of a request, which http.Transport hides under the body of the response.
+// It is not known if there were several: base may send a request twice, also concurrently.
+type lowerConn struct {
+	mu  sync.Mutex
+	all []net.Conn
+}
+
+func (l *lowerConn) got(nc net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, nc)
+}
+
+// only returns the connection, or nil if it is not known.
+func (l *lowerConn) only() net.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) != 1 {
+		return nil
+	}
+	return l.all[0]
 }
 
 // CloseIdleConnections implements the method that [http.Client.CloseIdleConnections] calls.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
@@ -19,6 +22,78 @@ func TestTransportPanics(t *testing.T) {
 		_, _ = rt.RoundTrip(upgrade())
 	}()
 	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
+}
+
+// A transport that returns neither a response nor an error is reported by http.Client, as without the
+// Transport.
+func TestTransportReturnsNothing(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	resp, err := ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, nil })).RoundTrip(upgrade())
+	if resp != nil || err != nil {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
+}
+
+// The names of a request's headers may be written as in RFC 6455.
+func TestTransportHeaderNames(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := startServer(t, nil, coderEcho(nil))
+	r, err := http.NewRequest(http.MethodGet, s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{
+		"upgrade": {"websocket"}, "connection": {"Upgrade"},
+		"Sec-WebSocket-Version": {"13"}, "Sec-WebSocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	resp, err := ws.Transport(newTransport(t)).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	m.Wait(t, "ws_client_connections_opened_total", 1)
+	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
+}
+
+// A base may send a request twice and take the first response, as for a lower latency.
+func TestTransportHedges(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	s := startServer(t, nil, coderEcho(nil))
+	base := newTransport(t)
+	type result struct {
+		*http.Response
+		error
+	}
+	var losers sync.WaitGroup
+	rt := ws.Transport(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+		results := make(chan result, 2)
+		for range cap(results) {
+			go func() {
+				resp, err := base.RoundTrip(r.Clone(r.Context()))
+				results <- result{resp, err}
+			}()
+		}
+		first := <-results
+		losers.Go(func() {
+			if second := <-results; second.error == nil {
+				_ = second.Body.Close()
+			}
+		})
+		return first.Response, first.error
+	}))
+	for n := range 10 {
+		c, resp, err := websocket.Dial(t.Context(), s.ws(), dialOptions(rt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ws.Heartbeat(resp.Request.Context(), fast...); err != nil {
+			t.Error(err)
+		}
+		converse(t, c)
+		m.Wait(t, `ws_client_connections_closed_total{code="1000"}`, float64(n+1))
+	}
+	losers.Wait()
 }
 
 // Where nothing can dial, there are no series of dialed connections. Where

@@ -20,6 +20,7 @@ import (
 	"github.com/gofiber/fiber/v3"
 	"github.com/lxzan/gws"
 	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/otelws/otelwstest"
@@ -44,6 +45,10 @@ var listenerServers = []struct {
 	{"fasthttp, bodies as streams", func(l net.Listener) {
 		s := fasthttp.Server{StreamRequestBody: true, ReduceMemoryUsage: true,
 			Handler: func(ctx *fasthttp.RequestCtx) { _ = fastUpgrader.Upgrade(ctx, fastEcho) }}
+		_ = s.Serve(l)
+	}},
+	{"fasthttp's adaptor of net-http", func(l net.Listener) {
+		s := fasthttp.Server{Handler: fasthttpadaptor.NewFastHTTPHandlerFunc(gorillaEcho)}
 		_ = s.Serve(l)
 	}},
 	{"gobwas", func(l net.Listener) {

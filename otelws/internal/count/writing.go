@@ -60,6 +60,14 @@ func (w Word) Elapsed(at clock.Instant) time.Duration {
 	return max(time.Duration(units), 0) * writingUnit // a write may have begun after at
 }
 
+// Average returns the average time since the starts of the writes in progress, or 0 without one.
+func (w Word) Average(at clock.Instant) time.Duration {
+	if w.Number() == 0 {
+		return 0
+	}
+	return w.Elapsed(at) / time.Duration(w.Number())
+}
+
 // wordOf returns the word of one write.
 func wordOf(start clock.Instant) uint64 { return uint64(start/writingUnit)<<startShift + 1 }
 

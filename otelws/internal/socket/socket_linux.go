@@ -133,8 +133,14 @@ func Writable(transport any) bool {
 	return writable
 }
 
-// find returns the socket below transport, or nil.
-func find(transport any) syscall.RawConn {
+// find returns the socket below transport, or nil. The methods of an application's own transport may
+// panic, for example before its first Read.
+func find(transport any) (rc syscall.RawConn) {
+	defer func() {
+		if recover() != nil {
+			rc = nil
+		}
+	}()
 	for range 8 { // limits a chain that contains itself
 		switch t := transport.(type) {
 		case syscall.Conn:

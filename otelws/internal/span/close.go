@@ -27,6 +27,7 @@ func (s *Source) Close(ctx context.Context, e Closed) {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return
 	}
+	defer contain(func() {})
 	tracer := s.tracer()
 	if tracer == nil {
 		return

@@ -25,18 +25,20 @@ type Handshake struct {
 // long before the handler returns. Text that the client chose is cut after [MaxAttribute] bytes.
 //
 // If nothing records spans, Accept returns nil. The request is then r itself, or a copy with the
-// context that r carried. opts may set the start time of the span.
-func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (*Handshake, *http.Request) {
+// context that r carried. opts may set the start time of the span. The same holds if the tracer or the
+// propagator panics.
+func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (h *Handshake, passed *http.Request) {
+	defer contain(func() { h, passed = nil, r })
 	tracer := s.tracer()
 	if tracer == nil {
 		if s.carried(s.carrier(), r) {
 			parent, _ := s.parent(r)
-			r = r.WithContext(parent)
+			return nil, r.WithContext(parent)
 		}
 		return nil, r
 	}
 	parent, link := s.parent(r)
-	h := &Handshake{server: true, method: methodName(r.Method)}
+	h = &Handshake{server: true, method: methodName(r.Method)}
 	opts = append(opts, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(acceptAttributes(r)...))
 	if link.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: link}))
@@ -51,16 +53,18 @@ func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (*Handsh
 //
 // If nothing records spans, Dial returns nil. The request is then r itself, or, if its context has
 // something to propagate, a copy with that in the headers. opts may set the start time of the span.
-func (s *Source) Dial(r *http.Request, opts ...trace.SpanStartOption) (*Handshake, *http.Request) {
+// The same holds if the tracer or the propagator panics.
+func (s *Source) Dial(r *http.Request, opts ...trace.SpanStartOption) (h *Handshake, sent *http.Request) {
+	defer contain(func() { h, sent = nil, r })
 	tracer := s.tracer()
 	if tracer == nil {
 		ctx := r.Context()
 		if trace.SpanContextFromContext(ctx).IsValid() || baggage.FromContext(ctx).Len() > 0 {
-			r = s.inject(ctx, r.Clone(ctx))
+			return nil, s.inject(ctx, r.Clone(ctx))
 		}
 		return nil, r
 	}
-	h := &Handshake{method: methodName(r.Method)}
+	h = &Handshake{method: methodName(r.Method)}
 	opts = append(opts, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(dialAttributes(r)...))
 	ctx, span := tracer.Start(r.Context(), h.method, opts...)
 	h.span = span
@@ -85,7 +89,8 @@ func (h *Handshake) End(r *http.Request, status int) {
 	if h == nil {
 		return
 	}
-	defer h.span.End()
+	defer h.Abandon()
+	defer contain(func() {})
 	if !h.span.IsRecording() {
 		return
 	}
@@ -109,6 +114,7 @@ func (h *Handshake) End(r *http.Request, status int) {
 // Abandon ends the span of a handshake whose response will not be seen.
 func (h *Handshake) Abandon() {
 	if h != nil {
+		defer contain(func() {})
 		h.span.End()
 	}
 }

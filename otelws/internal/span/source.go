@@ -55,6 +55,15 @@ func NewSource(scope Scope, tp trace.TracerProvider, p propagation.TextMapPropag
 	return &Source{scope: scope, given: tp, propagator: p, query: query, public: public}
 }
 
+// contain reports a panic of the application's tracer, propagator or span processor, and calls instead.
+// Such a panic must cost the span alone.
+func contain(instead func()) {
+	if v := recover(); v != nil {
+		otel.Handle(fmt.Errorf("otelws: a span is lost, because the TracerProvider or the propagator panicked: %v", v))
+		instead()
+	}
+}
+
 // tracer returns nil if there is nothing that records spans.
 func (s *Source) tracer() trace.Tracer {
 	tp := s.given

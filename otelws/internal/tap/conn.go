@@ -139,7 +139,7 @@ func (c *Conn) readDone(messages uint64, err error) {
 // messages readDone must count.
 func (c *Conn) received(b []byte) (keep int, messages uint64) {
 	s := c.session.Load()
-	if s != nil {
+	if s != nil && len(b) > 0 {
 		if sp := s.speaker.Load(); sp != nil && sp.swallows() {
 			r := sp.lock()
 			defer sp.unlock(r)

@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"net"
 	"sync"
 	"time"
 )
@@ -52,15 +53,22 @@ func (d *deadline) during(c *Conn, own time.Time, write func() error) error {
 	if w == nil {
 		return write()
 	}
-	d.mu.Lock()
-	d.own = true
-	_ = w.SetWriteDeadline(own)
-	d.mu.Unlock()
-	defer func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.own = false
-		_ = w.SetWriteDeadline(d.last)
-	}()
+	d.begin(w, own)
+	defer d.end(w)
 	return write()
+}
+
+// begin and end may panic, because the transport may.
+func (d *deadline) begin(w net.Conn, own time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_ = w.SetWriteDeadline(own)
+	d.own = true
+}
+
+func (d *deadline) end(w net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.own = false
+	_ = w.SetWriteDeadline(d.last)
 }

@@ -67,7 +67,7 @@ func (h *held) Read(p []byte) (int, error) {
 				if sp.lingers() {
 					return 0, errGoingAway
 				}
-				if sp.swallows() {
+				if len(p) > 0 && sp.swallows() {
 					n, err := s.readSwallowing(sp, p)
 					runtime.KeepAlive(h)
 					return n, c.errorOf(err)
@@ -181,14 +181,24 @@ func layers(nc net.Conn) iter.Seq[net.Conn] {
 			if nc == nil || !yield(nc) {
 				return
 			}
-			switch c := nc.(type) {
-			case interface{ NetConn() net.Conn }:
-				nc = c.NetConn()
-			case interface{ UnsafeConn() net.Conn }:
-				nc = c.UnsafeConn()
-			default:
-				return
-			}
+			nc = beneath(nc)
 		}
 	}
+}
+
+// beneath returns the connection beneath nc, or nil. The method of an application's own type may
+// panic, for example before its first Read.
+func beneath(nc net.Conn) (inner net.Conn) {
+	defer func() {
+		if recover() != nil {
+			inner = nil
+		}
+	}()
+	switch c := nc.(type) {
+	case interface{ NetConn() net.Conn }:
+		return c.NetConn()
+	case interface{ UnsafeConn() net.Conn }:
+		return c.UnsafeConn()
+	}
+	return nil
 }

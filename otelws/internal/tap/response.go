@@ -2,7 +2,6 @@ package tap
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -165,7 +164,7 @@ func (h *handshake) discard() bool {
 // readEnded records that a Read failed for good before there was a response. A peer that has
 // finished sending may still get a response.
 func (h *handshake) readEnded(err error) (goesOn bool) {
-	if h.incoming() || !errors.Is(err, io.EOF) {
+	if h.incoming() || !is(err, io.EOF) {
 		return false
 	}
 	h.mu.Lock()

@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -79,10 +81,13 @@ func (o odd) Read([]byte) (int, error)  { return o.n, o.err }
 func (o odd) Write([]byte) (int, error) { return o.n, o.err }
 func (odd) Close() error                { return nil }
 
+// nilError is an error that is not nil, and whose methods panic.
+var nilError error = (*net.OpError)(nil)
+
 // What a transport returns is passed on as it is, whatever it is.
 func TestOddTransport(t *testing.T) {
-	for _, n := range []int{-1, math.MinInt, 11, math.MaxInt} {
-		for _, err := range []error{nil, errors.New("EAGAIN"), io.EOF, os.ErrDeadlineExceeded} {
+	for _, n := range []int{-1, math.MinInt, 0, 11, math.MaxInt} {
+		for _, err := range []error{nil, errors.New("EAGAIN"), io.EOF, os.ErrDeadlineExceeded, nilError} {
 			for _, speaks := range []bool{false, true} {
 				c, app, f := open(t, odd{n, err})
 				if speaks {
@@ -101,6 +106,25 @@ func TestOddTransport(t *testing.T) {
 				if len(f.faults) > 0 {
 					t.Errorf("faults %v", f.faults)
 				}
+			}
+		}
+	}
+}
+
+// The same holds before the response.
+func TestOddTransportBeforeTheResponse(t *testing.T) {
+	for _, accepted := range []bool{true, false} {
+		c := new(Conn)
+		app := c.Watch(odd{0, nilError}, accepted, newFacts(), nil)
+		if !accepted {
+			c.await(http.Header{}, 0)
+		}
+		for range 2 {
+			if n, err := app.Read(make([]byte, 10)); n != 0 || err != nilError {
+				t.Errorf("Read returned %d, %v", n, err)
+			}
+			if n, err := app.Write([]byte("a")); n != 0 || err != nilError {
+				t.Errorf("Write returned %d, %v", n, err)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package tap
 import (
 	"time"
 
+	"github.com/otelws/otelws-go/otelws/internal/clock"
+	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
@@ -16,6 +18,9 @@ type Signs struct {
 	Parts   int64  // bytes written in parts
 	Failed  uint32 // Reads that returned an error, including exceeded deadlines
 	Reading bool   // a Read is in progress
+
+	Writing time.Duration // average time of the Writes in progress so far, or 0
+	Held    bool          // a frame of the tap is being written
 
 	// The kernel's values, if HasKernel is true.
 	Kernel    socket.Progress
@@ -40,6 +45,8 @@ func (c *Conn) Signs() (g Signs) {
 	g.Bytes = s.inbound.passed.Bytes()
 	g.Parts = s.parts.Load()
 	g.Failed, g.Reading = s.failed.Load(), c.reading()
+	w := s.writing.Load()
+	g.Writing, g.Held = w.Average(clock.Now()), w.Has(count.FlagHeld)
 	g.Kernel, g.HasKernel = socket.ProgressOf(c.kernel())
 	if !g.HasKernel && g.Open {
 		s.flags.set(inParts)
@@ -63,7 +70,10 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	sent := g.Pings != before.Pings
 	reads := g.Reading || g.Bytes != before.Bytes || g.Failed != before.Failed
 	if !g.HasKernel || !before.HasKernel {
-		return sent && !reads // nobody would have read the answer
+		if sent {
+			return !reads // nobody would have read the answer
+		}
+		return !g.Held && g.Writing < d // this side holds the ping back: half a frame, or CloseWrite
 	}
 	if received := int64(g.Kernel.Received - before.Kernel.Received); received >= least || received > 0 && !reads {
 		return true

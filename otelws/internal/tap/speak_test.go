@@ -166,6 +166,52 @@ func opcodes(t *testing.T, b []byte) (all string, rest []byte) {
 	return all, nil
 }
 
+// impatient is a transport that reads its pieces one by one, and times out when there is none. A Read
+// into an empty buffer returns at once, as a socket's does.
+type impatient struct {
+	scripted
+	next [][]byte
+}
+
+func (s *impatient) Read(p []byte) (int, error) {
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case len(s.next) == 0:
+		return 0, os.ErrDeadlineExceeded
+	}
+	n := copy(p, s.next[0])
+	s.next = s.next[1:]
+	return n, nil
+}
+
+// A Read into an empty buffer waits for nothing and loses nothing, while a pong is awaited and while
+// its beginning is held back.
+func TestEmptyRead(t *testing.T) {
+	transport := new(impatient)
+	c, app, _ := open(t, transport)
+	c.Ping()
+	pong := client(0x8a, append(bytes.Clone(nonce[:]), 0, 0, 0, 1))
+	message := client(0x81, []byte("a"))
+	for _, piece := range [][]byte{nil, pong[:7], append(pong[7:], message...)} {
+		if piece != nil {
+			transport.next = append(transport.next, piece)
+		}
+		if n, err := app.Read(nil); n != 0 || err != nil {
+			t.Errorf("read %d, %v", n, err)
+		}
+		if len(piece) == 7 {
+			if n, err := app.Read(make([]byte, 20)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("read %d, %v", n, err)
+			}
+		}
+	}
+	b := make([]byte, 100)
+	if n, err := app.Read(b); err != nil || !bytes.Equal(b[:n], message) {
+		t.Errorf("read %x, %v, want %x", b[:n], err, message)
+	}
+}
+
 // A ping of the tap's own that the transport has taken in part is finished before
 // anything else.
 func TestOwnFrameInParts(t *testing.T) {
@@ -278,6 +324,46 @@ func TestDeadlinesAreKeptApart(t *testing.T) {
 		_, _ = app.Write([]byte("\x81\x01a"))
 		if fmt.Sprint(transport.seen) != "[true false true]" || !transport.last.Equal(mine) {
 			t.Errorf("writes under the application's deadline: %v; left behind %v, want %v", transport.seen, transport.last, mine)
+		}
+	}
+}
+
+// noDeadlines is a transport whose SetWriteDeadline panics a number of times, as that of a nil
+// embedded net.Conn does.
+type noDeadlines struct {
+	deadlines
+	panics int
+}
+
+func (d *noDeadlines) SetWriteDeadline(t time.Time) error {
+	if d.panics--; d.panics >= 0 {
+		panic("no deadlines")
+	}
+	return d.deadlines.SetWriteDeadline(t)
+}
+
+// A transport that panics while a ping is written costs the pings. The application can still set
+// its deadlines, write and close.
+func TestDeadlinePanics(t *testing.T) {
+	for panics := range 3 {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		transport := &noDeadlines{deadlines: deadlines{Conn: near}, panics: panics}
+		c, app, f := open(t, transport)
+		c.Ping()
+		c.Ping()
+		mine := time.Now().Add(time.Hour)
+		if err := app.(net.Conn).SetWriteDeadline(mine); err != nil || !transport.last.Equal(mine) {
+			t.Errorf("%d panics: the deadline is %v, %v", panics, transport.last, err)
+		}
+		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
+			t.Errorf("%d panics: wrote %d, %v", panics, n, err)
+		}
+		_ = app.Close()
+		<-f.ended
+		if len(f.faults) != min(panics, 1) {
+			t.Errorf("%d panics: faults %v", panics, f.faults)
 		}
 	}
 }

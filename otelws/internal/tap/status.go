@@ -35,7 +35,7 @@ func (c *Conn) Status() (st Status, ok bool) {
 	st.Received, st.Sent = &s.inbound.passed, &s.outbound.passed
 	if w := s.writing.Load(); w.Number() > 0 {
 		// At least one unit, to differ from none.
-		st.Writing = max(w.Elapsed(at)/time.Duration(w.Number()), time.Millisecond)
+		st.Writing = max(w.Average(at), time.Millisecond)
 	}
 	v := &s.verdict
 	v.mu.Lock()

@@ -70,7 +70,7 @@ func (w *swallower) nextPing() []byte {
 	return binary.BigEndian.AppendUint32(payload, w.pinged.Add(1))
 }
 
-// readSwallowing is Read while a pong for the tap may arrive.
+// readSwallowing is Read while a pong for the tap may arrive. p is not empty.
 func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 	r := sp.lock()
 	defer sp.unlock(r)
@@ -101,7 +101,7 @@ func (s *session) readSwallowing(sp *speaker, p []byte) (int, error) {
 		case len(p) <= before:
 			copy(p, buf[:keep])
 		}
-		if keep > 0 || err != nil || len(p) == 0 {
+		if keep > 0 || n == 0 || err != nil {
 			return keep, err
 		}
 	}

@@ -135,7 +135,7 @@ func (s *session) writeFailed(err error) {
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.writeErr == nil && !errors.Is(err, net.ErrClosed) {
+	if v.writeErr == nil && !is(err, net.ErrClosed) {
 		v.writeErr = err
 	}
 }
@@ -212,9 +212,7 @@ func (s *session) takePeeked() {
 func (s *session) writeStuck() bool {
 	const long = time.Second
 	// This is the average. The longest Write has taken at least as long.
-	w := s.writing.Load()
-	n := w.Number()
-	return n > 0 && w.Elapsed(clock.Now()) >= long*time.Duration(n)
+	return s.writing.Load().Average(clock.Now()) >= long
 }
 
 // endLater ends the connection after d, unless a Read ends it before.
@@ -280,22 +278,34 @@ func (s *session) decide(cause error) (e End, first bool) {
 // not if the transport failed or was closed during the Write. After EOF, it may have been sent even
 // if Write has not returned.
 func (v *verdict) closeStands(cause error) bool {
-	return v.close.initiator == Peer || v.closeSent || v.closeReceived || errors.Is(cause, io.EOF)
+	return v.close.initiator == Peer || v.closeSent || v.closeReceived || is(cause, io.EOF)
 }
 
 // isTimeout reports whether err is an exceeded deadline, which does not end a connection.
 func isTimeout(err error) bool {
-	if errors.Is(err, syscall.ETIMEDOUT) { // its Timeout is true, but it is final
+	if is(err, syscall.ETIMEDOUT) { // its Timeout is true, but it is final
 		return false
 	}
+	return is(err, os.ErrDeadlineExceeded) || saysTimeout(err)
+}
+
+// is is [errors.Is] for an error of a transport. That may be a nil pointer in an interface, whose
+// methods panic.
+func is(err, target error) (is bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, target)
+}
+
+func saysTimeout(err error) (says bool) {
+	defer func() { _ = recover() }()
 	var ne net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // isFinal reports whether err ends any transport.
 func isFinal(err error) bool {
 	for _, final := range []error{io.EOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT} {
-		if errors.Is(err, final) {
+		if is(err, final) {
 			return true
 		}
 	}
@@ -305,9 +315,9 @@ func isFinal(err error) bool {
 // initiatorOf returns the initiator of a transport that ended with err.
 func initiatorOf(err error) Initiator {
 	switch {
-	case errors.Is(err, syscall.ETIMEDOUT):
+	case is(err, syscall.ETIMEDOUT):
 		return Timeout
-	case errors.Is(err, net.ErrClosed):
+	case is(err, net.ErrClosed):
 		return Local
 	}
 	return Peer

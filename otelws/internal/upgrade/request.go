@@ -13,24 +13,47 @@ import (
 type RequestHead struct {
 	Kept    []byte // the head so far, if it arrives in pieces; the caller keeps it
 	Upgrade bool   // the head has a header Upgrade
-	line    int    // index of the current line
+	end     headEnd
 }
 
 // Find returns the index in b after the head, or 0 if the head is not complete. b is the complete
 // head so far.
 func (h *RequestHead) Find(b []byte) (end int) {
 	for {
-		n := bytes.IndexByte(b[h.line:], '\n')
-		if n < 0 {
-			return 0
+		line, end := h.end.next(b)
+		if line == nil || end > 0 {
+			return end
 		}
-		line := b[h.line : h.line+n]
-		h.line += n + 1
-		switch {
-		case len(line) == 0, len(line) == 1 && line[0] == '\r':
-			return h.line
-		case line[0]|0x20 == 'u' && isUpgrade(line):
+		if line[0]|0x20 == 'u' && isUpgrade(line) {
 			h.Upgrade = true
+		}
+	}
+}
+
+// headEnd finds the end of a head, which may arrive in pieces. A line may end with LF alone (RFC 9112
+// section 2.2).
+type headEnd struct{ line int } // index of the current line
+
+// next returns the next line of b, without its LF, or nil if it is not complete. end is the index after
+// the line if that ends the head, and otherwise 0.
+func (h *headEnd) next(b []byte) (line []byte, end int) {
+	n := bytes.IndexByte(b[h.line:], '\n')
+	if n < 0 {
+		return nil, 0
+	}
+	line = b[h.line : h.line+n]
+	h.line += n + 1
+	if len(line) == 0 || len(line) == 1 && line[0] == '\r' {
+		end = h.line
+	}
+	return line, end
+}
+
+// find returns the index in b after the head, or 0 if the head is not complete.
+func (h *headEnd) find(b []byte) (end int) {
+	for {
+		if line, end := h.next(b); line == nil || end > 0 {
+			return end
 		}
 	}
 }

@@ -14,7 +14,11 @@ const MaxHead = 64 << 10
 
 // ResponseHead reads the head of a response, which may arrive in pieces. The zero value is ready
 // for use.
-type ResponseHead struct{ kept []byte }
+type ResponseHead struct {
+	kept    []byte
+	interim int // size of the interim responses in kept
+	end     headEnd
+}
 
 // Read reads p, the next piece. It returns nil as long as the head of the final response is not
 // complete, and otherwise that response without its body, and the index in p after the head. ok is
@@ -22,23 +26,23 @@ type ResponseHead struct{ kept []byte }
 func (h *ResponseHead) Read(p []byte) (r *http.Response, end int, ok bool) {
 	before := len(h.kept)
 	h.kept = append(h.kept, p[:min(len(p), MaxHead-before)]...)
-	for begin := 0; ; begin = end {
-		n := bytes.Index(h.kept[begin:], headEnd)
-		if n < 0 {
+	for {
+		size := h.end.find(h.kept[h.interim:])
+		if size == 0 {
 			return nil, 0, len(h.kept) < MaxHead
 		}
-		end = begin + n + len(headEnd)
-		r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(h.kept[begin:end])), nil)
+		begin := h.interim
+		h.interim += size
+		r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(h.kept[begin:h.interim])), nil)
 		if err != nil {
 			return nil, 0, false
 		}
 		if !IsInterim(r.StatusCode) {
-			return r, end - before, true
+			return r, h.interim - before, true
 		}
+		h.end = headEnd{}
 	}
 }
-
-var headEnd = []byte("\r\n\r\n")
 
 // Status returns the status of a response that begins with b, or 0 if b does not contain it.
 func Status(b []byte) (code int) {
@@ -74,6 +78,24 @@ func AcceptsKey(request, response http.Header) bool {
 // It does not check the details.
 func IsAskedFor(request http.Header) bool {
 	return hasToken(request, "Upgrade", "websocket") && hasToken(request, "Connection", "upgrade")
+}
+
+// Canonical returns h with its names in the form of [http.CanonicalHeaderKey]. Programs that want the
+// names on the wire as RFC 6455 writes them, such as Sec-WebSocket-Accept, assign to the map.
+func Canonical(h http.Header) http.Header {
+	isCanonical := true
+	for name := range h {
+		isCanonical = isCanonical && name == http.CanonicalHeaderKey(name)
+	}
+	if isCanonical {
+		return h
+	}
+	canonical := make(http.Header, len(h))
+	for name, values := range h {
+		name = http.CanonicalHeaderKey(name)
+		canonical[name] = append(canonical[name], values...)
+	}
+	return canonical
 }
 
 // hasToken reports whether a header that is a comma-separated list contains token, in any case.

@@ -14,7 +14,7 @@ import (
 // net/http has no API for this, so Sent reads two private fields. Only the handler's goroutine
 // writes these fields, so it must also call Sent.
 func Sent(w http.ResponseWriter) (status int, ok bool) {
-	for range maxDepth {
+	for range MaxDepth {
 		if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
 			w = u.Unwrap()
 			continue
@@ -48,8 +48,9 @@ func embedded(v reflect.Value) http.ResponseWriter {
 	return w
 }
 
-// maxDepth limits the search, because writers may contain each other.
-const maxDepth = 100
+// MaxDepth limits a search through the writers beneath a writer, because writers may contain each
+// other.
+const MaxDepth = 100
 
 func sent(response reflect.Value) (status int, ok bool) {
 	f := fieldsOf(response.Type())

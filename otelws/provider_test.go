@@ -1,0 +1,105 @@
+package otelws_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/embedded"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/otelws/otelws-go/otelws"
+)
+
+// ownProvider is a MeterProvider of an application's own.
+type ownProvider struct {
+	embedded.MeterProvider
+	meter func() metric.Meter
+}
+
+func (p ownProvider) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter() }
+
+// ownMeter is a Meter that makes histograms and takes callbacks in its own way, where that is set.
+type ownMeter struct {
+	noop.Meter
+	histogram func() (metric.Float64Histogram, error)
+	register  func() (metric.Registration, error)
+}
+
+func (m ownMeter) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	if m.histogram == nil {
+		return m.Meter.Float64Histogram(name, opts...)
+	}
+	return m.histogram()
+}
+
+func (m ownMeter) RegisterCallback(f metric.Callback, of ...metric.Observable) (metric.Registration, error) {
+	if m.register == nil {
+		return m.Meter.RegisterCallback(f, of...)
+	}
+	return m.register()
+}
+
+func ofMeter(m metric.Meter) metric.MeterProvider {
+	return ownProvider{meter: func() metric.Meter { return m }}
+}
+
+// New returns an error for every MeterProvider that it cannot use.
+func TestNewWithBrokenProvider(t *testing.T) {
+	for name, tt := range map[string]struct {
+		provider metric.MeterProvider
+		want     string
+	}{
+		"nil of the SDK":       {(*sdkmetric.MeterProvider)(nil), "the MeterProvider panicked"},
+		"Meter panics":         {ownProvider{meter: func() metric.Meter { panic("no") }}, "the MeterProvider panicked: no"},
+		"no Meter":             {ofMeter(nil), "the MeterProvider panicked"},
+		"no histogram":         {ofMeter(ownMeter{histogram: func() (metric.Float64Histogram, error) { return nil, nil }}), "ws.handshake.duration: the MeterProvider returned nil"},
+		"a histogram's error":  {ofMeter(ownMeter{histogram: func() (metric.Float64Histogram, error) { return nil, errors.New("full") }}), "ws.handshake.duration: full"},
+		"a histogram panics":   {ofMeter(ownMeter{histogram: func() (metric.Float64Histogram, error) { panic("no") }}), "the MeterProvider panicked: no"},
+		"registration panics":  {ofMeter(ownMeter{register: func() (metric.Registration, error) { panic("no") }}), "the MeterProvider panicked: no"},
+		"a registration fails": {ofMeter(ownMeter{register: func() (metric.Registration, error) { return nil, errors.New("full") }}), "failed to register a callback: full"},
+	} {
+		for range 2 { // the first leaves nothing locked
+			ws, err := otelws.New(otelws.WithMeterProvider(tt.provider))
+			if ws != nil || err == nil || !strings.HasPrefix(err.Error(), "otelws: ") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: got %v, %v; want an error with %q", name, ws, err, tt.want)
+			}
+		}
+	}
+}
+
+// panickingHistogram panics at each measurement.
+type panickingHistogram struct{ noop.Float64Histogram }
+
+func (panickingHistogram) Record(context.Context, float64, ...metric.RecordOption) { panic("no") }
+
+// A MeterProvider that panics at each measurement costs the measurements, not the application.
+func TestMeasurementsPanic(t *testing.T) {
+	ws, err := otelws.New(otelws.WithMeterProvider(ofMeter(ownMeter{
+		histogram: func() (metric.Float64Histogram, error) { return panickingHistogram{}, nil },
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit(t, serve(t, ws.Handler(echo)))
+	recorder := httptest.NewRecorder()
+	ws.Handler(http.NotFoundHandler()).ServeHTTP(recorder, upgrade())
+	if recorder.Code != http.StatusNotFound {
+		t.Errorf("status %d", recorder.Code)
+	}
+	_, err = ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, http.ErrServerClosed })).RoundTrip(upgrade())
+	if err != http.ErrServerClosed {
+		t.Errorf("dialed: %v", err)
+	}
+	if err := ws.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := ws.Close(); err != nil {
+		t.Error(err)
+	}
+}
