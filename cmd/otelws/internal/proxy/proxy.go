@@ -160,6 +160,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	if conn != nil {
 		conn.requestArrived()
 	}
+	if r.Method == http.MethodOptions && r.RequestURI == "*" { // asks about the server, not about a resource
+		w.Header().Set("Content-Length", "0")
+		return
+	}
 	r.Pattern = p.cfg.Routes.match(r)
 	protocol, leave, rf := p.admit(r)
 	if rf != nil {
@@ -168,7 +172,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	x := &exchange{ResponseWriter: w, proxy: p, client: conn, closes: endsConnection(r)}
+	x := &exchange{ResponseWriter: w, request: r, proxy: p, client: conn}
 	defer x.end()
 	ctx := r.Context()
 	if protocol != "" {

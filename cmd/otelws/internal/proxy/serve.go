@@ -35,6 +35,10 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: limits.HandshakeTime,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    limits.HeaderBytes,
+
+		// net/http would answer OPTIONS * itself, and the limit on the time for a handshake
+		// would not count it as a request.
+		DisableGeneralOptionsHandler: true,
 	}
 	listener := newClientListener(p, l)
 	listener.follow(srv)
