@@ -56,6 +56,8 @@ func classify(ctx context.Context, err, body error) failure {
 	switch {
 	case errors.Is(context.Cause(ctx), errCut):
 		return failure{reasonShutdown, http.StatusServiceUnavailable}
+	case errors.Is(err, errBackendLeft):
+		return failure{"closed", http.StatusBadGateway}
 	case ctx.Err() != nil:
 		return failure{"client_closed", statusClientClosed}
 	case body != nil:
@@ -78,7 +80,7 @@ func classify(ctx context.Context, err, body error) failure {
 		return failure{"connect", http.StatusBadGateway}
 	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert):
 		return failure{"tls", http.StatusBadGateway}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		strings.Contains(err.Error(), "server closed idle connection"): // net/http does not export this error
 		return failure{"closed", http.StatusBadGateway}
 	}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,7 @@ func New(cfg Config) (*Proxy, error) {
 		cfg:      cfg,
 		target:   target,
 		failures: newFailureLog(cfg.Logger),
-		linger:   linger{clientEnded, backendEnded},
+		linger:   linger{clientEnded, backendEnded, bodyUnread},
 
 		tlsRefusals: defaultTLSRefusals,
 	}
@@ -160,6 +161,12 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	if conn != nil {
 		conn.requestArrived()
 	}
+	var body *clientBody
+	if r.ContentLength != 0 {
+		body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+		r.Body = body
+		defer body.leave(r, p.linger.body)
+	}
 	if r.Method == http.MethodOptions && r.RequestURI == "*" { // asks about the server, not about a resource
 		w.Header().Set("Content-Length", "0")
 		return
@@ -172,7 +179,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	x := &exchange{ResponseWriter: w, request: r, proxy: p, client: conn}
+	x := &exchange{ResponseWriter: w, request: r, proxy: p, client: conn, body: body}
 	defer x.end()
 	ctx := r.Context()
 	if protocol != "" {
@@ -181,12 +188,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		ctx, x.cancel = context.WithCancel(ctx)
 		defer x.cancel()
 	}
-	r = r.WithContext(ctx)
-	if r.ContentLength != 0 {
-		x.body = &clientBody{ReadCloser: r.Body}
-		r.Body = x.body
+	if body != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { body.sendTo(i.Conn) }})
+		defer context.AfterFunc(ctx, func() { body.giveUp(context.Cause(ctx)) })()
 	}
-	p.reverse.ServeHTTP(x, r)
+	p.reverse.ServeHTTP(x, r.WithContext(ctx))
 }
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
@@ -235,6 +241,9 @@ func (p *Proxy) check(resp *http.Response) error {
 // no valid response.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := w.(*exchange)
+	if errors.Is(x.body.given(), errBackendLeft) {
+		err = errBackendLeft // the end of the body has also cancelled the context
+	}
 	f := classify(r.Context(), err, x.body.failed())
 	if f.ofBackend() {
 		p.failures.log(r, p.target.String(), f, err)

@@ -60,7 +60,7 @@ func (b *buffers) Put(buf []byte) {
 	}
 }
 
-type linger struct{ client, backend time.Duration }
+type linger struct{ client, backend, body time.Duration }
 
 // exchange is the ResponseWriter of a request. Its Hijack returns a tunnel to
 // ReverseProxy.
@@ -81,7 +81,9 @@ func (x *exchange) WriteHeader(status int) {
 	h := x.Header()
 	switch {
 	case status >= http.StatusOK:
-		if endsConnection(x.request) {
+		if endsConnection(x.request) || x.request.ProtoMajor == 1 && x.body.unread() {
+			// With the body unread, net/http would first read the rest of it, which the
+			// backend may still want.
 			h.Set("Connection", "close")
 		}
 		if _, ok := h["Content-Type"]; !ok {
