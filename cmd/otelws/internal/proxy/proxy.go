@@ -220,6 +220,9 @@ func (s *settings) trustsTrace(r *http.Request) bool { return s.trustTraces || s
 // WebSocket response that does not answer the request: a client would fail the
 // connection (RFC 6455 section 4.1). ReverseProxy closes the refused connection.
 func (p *Proxy) check(resp *http.Response) error {
+	if resp.StatusCode < 100 { // net/http reads it, and panics when it is to write it
+		return errStatus
+	}
 	if resp.StatusCode == http.StatusUpgradeRequired && resp.Request.ProtoMajor == 1 {
 		// A 426 must name the protocol (RFC 9110 section 15.5.22). ReverseProxy has
 		// removed the backend's Upgrade header, because it is hop-by-hop.
