@@ -48,6 +48,8 @@
 //     names of the others: shared, shared_histogram.
 //   - If an attribute cannot be a label of its series, such as le on a histogram, its label gets
 //     a prefix: exported_le.
+//   - An attribute that a view removes becomes a label of the exemplar, if it can be one and fits
+//     into the 128 characters of an exemplar's labels.
 //   - If Prometheus has no name for an instrument, such as "é", the scrape leaves the instrument
 //     out and logs it.
 //   - In the OpenMetrics format, the type of a counter is unknown if its name without _total

@@ -141,6 +141,7 @@ func (t *translator) translate(scopes []metricdata.ScopeMetrics) []metricdata.Sc
 			}
 			p.metric.Description = t.help[name]
 			points.Each(p.metric.Data, func(attrs *attribute.Set, _ time.Time) { *attrs = labelsOf(*attrs, labels) })
+			points.EachExemplar(p.metric.Data, func(filtered *[]attribute.KeyValue) { *filtered = exemplarLabels(*filtered) })
 		}
 	}
 	for i := range scopes {
@@ -263,4 +264,26 @@ func canBeLabel(key string, scoped bool) bool {
 	var namer otlptranslator.LabelNamer
 	name, err := namer.Build(key)
 	return err == nil && !strings.HasPrefix(name, "__") && !(scoped && strings.HasPrefix(name, scopeLabelPrefix))
+}
+
+// exemplarRoom is how many characters the trace and the span leave of the 128 that the labels of an
+// exemplar may have together.
+const exemplarRoom = 128 - len("trace_id") - 32 - len("span_id") - 16
+
+// exemplarLabels returns the attributes that can be labels of an exemplar. The Prometheus reader
+// drops an exemplar, and with it the trace, if one of its attributes cannot.
+func exemplarLabels(filtered []attribute.KeyValue) []attribute.KeyValue {
+	var labels []attribute.KeyValue
+	var namer otlptranslator.LabelNamer
+	room := exemplarRoom
+	for _, kv := range filtered {
+		name, err := namer.Build(string(kv.Key))
+		value := kv.Value.String()
+		length := utf8.RuneCountInString(name) + utf8.RuneCountInString(value)
+		if err == nil && !strings.HasPrefix(name, "__") && utf8.ValidString(value) && length <= room {
+			labels = append(labels, kv)
+			room -= length
+		}
+	}
+	return labels
 }

@@ -2,12 +2,17 @@ package exporter_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/exporter"
 )
@@ -173,5 +178,54 @@ func TestOverflowIsLogged(t *testing.T) {
 	}
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "instrument=logins scope=a") || !strings.Contains(got, "WithCardinalityLimit") {
 		t.Errorf("the log is %q", got)
+	}
+}
+
+// An attribute that a view removes, and that cannot be a label of an exemplar, does not cost the
+// exemplar its trace.
+func TestExemplarKeepsTrace(t *testing.T) {
+	var refused []error
+	old := otel.GetErrorHandler()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { refused = append(refused, err) }))
+	defer otel.SetErrorHandler(old)
+	exp := newExporter(t, exporter.WithView(func(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
+		return sdkmetric.Stream{Name: i.Name, AttributeFilter: attribute.NewAllowKeysFilter()}, true
+	}))
+	ctx := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled,
+	}))
+	m := exp.MeterProvider().Meter("a")
+	var want []string
+	for i, kv := range []attribute.KeyValue{
+		attribute.String("user", "x"), attribute.String("user", strings.Repeat("x", 1<<20)), attribute.String(strings.Repeat("k", 66), ""),
+		attribute.String("user", "\xff"), attribute.String("bad\xff", "x"), attribute.String("", "x"), attribute.String("é", "x"),
+		attribute.String("__name__", "x"), attribute.String("trace_id", "x"), attribute.String("user", strings.Repeat("é", 61)),
+	} {
+		name := fmt.Sprintf("c%d", i)
+		c, err := m.Int64Counter(name)
+		check(t, err)
+		c.Add(ctx, 1, metric.WithAttributes(kv))
+		h, err := m.Int64Histogram(name+".size", metric.WithExplicitBucketBoundaries(1))
+		check(t, err)
+		h.Record(ctx, 1, metric.WithAttributes(kv))
+		label := ""
+		if i == 0 || i == 9 {
+			label = "user=\"" + kv.Value.AsString() + "\""
+		}
+		want = append(want, name+"_total", name+"_size_bucket", label)
+	}
+	body := scrape(t, serveHandler(t, exp), openMetricsAccept)
+	for i := 0; i < len(want); i += 3 {
+		for _, name := range want[i : i+2] {
+			if !slices.ContainsFunc(strings.Split(body, "\n"), func(line string) bool {
+				_, exemplar, _ := strings.Cut(line, " # ")
+				return strings.HasPrefix(line, name) && strings.Contains(exemplar, `trace_id="01000000000000000000000000000000"`) && strings.Contains(exemplar, want[i+2])
+			}) {
+				t.Errorf("%s has no exemplar with its trace and %q", name, want[i+2])
+			}
+		}
+	}
+	if len(refused) > 0 {
+		t.Errorf("errors: %v", refused)
 	}
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 func TestErrorsAreOneLine(t *testing.T) {
@@ -90,6 +94,37 @@ func TestVersion(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		if code := run([]string{arg}, &stdout, &stderr); code != 0 || !strings.HasPrefix(stdout.String(), "otelws v") {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", arg, code, stdout.String(), stderr.String())
+		}
+	}
+}
+
+// A server can't reach the terminal through an error.
+func TestErrorsHaveNoControlCharacters(t *testing.T) {
+	l := listenLocal(t)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = io.WriteString(c, "HTTP/1.1 503 \x1b]0;mine\a\x1b[31m\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			c.Close()
+		}
+	}()
+	for _, args := range [][]string{{"check"}, {"top", "--once"}, {"load", "-q", "-n", "1"}, {"probe", "-q", "--no-ladder", "--max", "1s", "--every", "250ms"}, {"healthcheck"}} {
+		address := l.Addr().String()
+		if args[0] == "healthcheck" {
+			address = "http://" + address
+		}
+		var stdout, stderr bytes.Buffer
+		if code := run(append(args, address), &stdout, &stderr); code == 0 {
+			t.Errorf("%s: exit code 0", args[0])
+		}
+		text, ended := strings.CutSuffix(stdout.String()+stderr.String(), "\n")
+		if !ended || !strings.Contains(text, "503") || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%s: %q", args[0], text)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 	"github.com/otelws/otelws-go/cmd/otelws/internal/scrape"
 	"github.com/otelws/otelws-go/exporter"
 )
@@ -98,7 +99,7 @@ func answer(ctx context.Context, client *http.Client, address string) (string, e
 	}
 	defer resp.Body.Close()
 	line, _ := bufio.NewReader(io.LimitReader(resp.Body, 1<<10)).ReadString('\n')
-	line = strings.TrimSpace(line)
+	line = dial.OneLine(strings.TrimSpace(line))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return "", fmt.Errorf("%s %s", resp.Status, line)
 	}

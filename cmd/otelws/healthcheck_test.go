@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,9 @@ func TestHealthcheck(t *testing.T) {
 		http.Error(w, "Not ready: draining", http.StatusServiceUnavailable)
 	})
 	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/evil", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "\x1b]0;mine\aHealthy.\x1b[31m")
+	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	nobody := "http://" + freeAddress(t)
@@ -27,6 +31,7 @@ func TestHealthcheck(t *testing.T) {
 	}{
 		{"well", []string{strings.TrimSuffix(demo.metrics, "/metrics") + "/-/healthy"}, 0, "Healthy."},
 		{"not ready", []string{server.URL + "/-/ready"}, 1, server.URL + "/-/ready: 503 Service Unavailable Not ready: draining"},
+		{"well, it says", []string{server.URL + "/evil"}, 0, " ]0;mine Healthy. [31m"},
 		{"no such page", []string{server.URL + "/nothing"}, 1, "404"},
 		{"late", []string{"--timeout", "10ms", server.URL + "/hang"}, 1, "no answer within 10ms"},
 		{"nobody there", []string{nobody}, 1, nobody + ": dial tcp"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -68,10 +69,13 @@ func readConfigFile(path string, flags *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
+	if len(bytes.TrimSpace(text)) == 0 { // perhaps it is being written
+		return errors.New("it is empty: write the settings, or a comment if there are none")
+	}
 	var file, more yaml.Node
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
 	switch err := d.Decode(&file); {
-	case errors.Is(err, io.EOF): // an empty file sets nothing
+	case errors.Is(err, io.EOF): // only comments
 		return nil
 	case err != nil:
 		return err

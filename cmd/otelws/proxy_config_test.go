@@ -39,7 +39,7 @@ func TestConfigFile(t *testing.T) {
 		args       []string // the same settings as flags
 		given      []string // flags in addition to the file
 	}{
-		{name: "nothing"},
+		{name: "nothing", file: "# nothing\n"},
 		{name: "a comment", file: "# nothing yet\n"},
 		{name: "null", file: "null\n"},
 		{name: "one of each kind", file: `
@@ -98,6 +98,7 @@ func TestConfigFileErrors(t *testing.T) {
 		want       []string
 	}{
 		{"no YAML", "limit.idle: [", []string{"yaml", "line 1"}},
+		{"nothing", " \n", []string{"it is empty"}},
 		{"a list", "- limit.idle", []string{"use names of flags"}},
 		{"text", "limit.idle", []string{"use names of flags"}},
 		{"two documents", "limit.idle: 1m\n---\nlimit.idle: 2m\n", []string{"more than one YAML document"}},
@@ -175,7 +176,7 @@ func TestReloadKeepsWhatIsInUse(t *testing.T) {
 			t.Fatalf("%q changed something", text)
 		}
 	}
-	check(t, os.WriteFile(file, nil, 0o600))
+	check(t, os.WriteFile(file, []byte("# nothing\n"), 0o600))
 	if next := p.reload(gateway, slog.New(slog.DiscardHandler)); next == p || next.config.Limits.Idle != 0 {
 		t.Error("what the file no longer has is not as by default")
 	}

@@ -32,7 +32,17 @@ func Transport(cfg *tls.Config, dial func(ctx context.Context, network, address 
 // Handshake returns a short description of a failed handshake. resp may be nil.
 func Handshake(resp *http.Response, err error) string {
 	if resp == nil {
-		return "dial: " + Network(err)
+		var op *net.OpError
+		switch what := Network(err); {
+		case what == timedOut:
+			return "handshake: no answer in time"
+		case what == ended:
+			return "handshake: the server closed the connection"
+		case what == other && !(errors.As(err, &op) && op.Op == "dial"):
+			return "handshake: no valid answer"
+		default:
+			return "dial: " + what
+		}
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols && http.StatusText(resp.StatusCode) != "" {
 		return fmt.Sprintf("handshake: answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
@@ -61,6 +71,12 @@ func AdviseMetrics(err error) error {
 	return err
 }
 
+const (
+	timedOut = "timed out"
+	ended    = "ended without a close frame"
+	other    = "other"
+)
+
 // Network returns a short description of an error from a dial or an open connection.
 // It contains no text of the peer.
 func Network(err error) string {
@@ -83,15 +99,15 @@ func Network(err error) string {
 	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &verification):
 		return "TLS"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "timed out"
+		return timedOut
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "ended without a close frame"
+		return ended
 	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed):
 		return "cut off at the end"
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return "message too big"
 	}
-	return "other"
+	return other
 }
 
 // OneLine returns text of a peer as one line without control characters, of at most

@@ -237,3 +237,23 @@ func TestScreenFits(t *testing.T) {
 		}
 	}
 }
+
+// Nothing panics in a window that has no room for anything.
+func TestScreenWithoutRoom(t *testing.T) {
+	_, source := newPage(t)
+	for height := range 8 {
+		for width := range 4 {
+			m := newScreen(context.Background(), source, Query{N: 50}, time.Hour)
+			m.Update(m.Init()())
+			m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+			for _, key := range []string{"enter", "pgdown", "tab", "enter", "pgup", "/"} {
+				m.key(key)
+				for _, line := range m.lines() {
+					if ansi.StringWidth(line) > width {
+						t.Errorf("%d x %d after %s: %q", width, height, key, line)
+					}
+				}
+			}
+		}
+	}
+}

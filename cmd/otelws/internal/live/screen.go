@@ -203,7 +203,7 @@ func (m *screen) lines() []string {
 	all := []string{titleStyle.Styled(m.source.String()), m.status(), ""}
 	if m.details && m.at < len(m.rows()) {
 		all = append(all, details(&m.rows()[m.at])...)
-		all = all[:min(len(all), m.height-2)]
+		all = all[:max(min(len(all), m.height-2), 0)]
 	} else {
 		all = append(all, m.table()...)
 	}

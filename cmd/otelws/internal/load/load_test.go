@@ -340,7 +340,7 @@ func TestNoHandshake(t *testing.T) {
 		{"ws" + strings.TrimPrefix(refusing.URL, "http"), "handshake: answered 503 Service Unavailable (10)", 10 * time.Second},
 		{"ws" + strings.TrimPrefix(page.URL, "http"), "handshake: answered 200 OK (10): is this the path of a WebSocket?", 10 * time.Second},
 		{"ws://127.0.0.1:1", "dial: refused (10)", 10 * time.Second},
-		{"ws://" + silent.Addr().String(), "dial: timed out (10)", 100 * time.Millisecond},
+		{"ws://" + silent.Addr().String(), "handshake: no answer in time (10)", 100 * time.Millisecond},
 	} {
 		c := config(t, server{url: tt.url})
 		c.Timeout = tt.timeout

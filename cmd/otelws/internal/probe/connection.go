@@ -202,7 +202,7 @@ func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool)
 			return
 		}
 		at, silence := w.at, w.at.Sub(w.last)
-		if o.End == Close {
+		if o.End == Close || w.err == nil { // w.err: nil if what came is no WebSocket frame
 			at, silence = w.lastIn, w.before
 			o.Outlived = w.previous.Seconds() // the close frame ended the silence, so the connection did not outlive it
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/probe"
 )
@@ -68,6 +69,33 @@ func TestServers(t *testing.T) {
 		})
 		eventually(t, cfg, func(r *probe.Result) []string {
 			return append(compare(r, nil), lacking(r, `with a close frame (1003 "JSON, please"). Give a message that it accepts by --message`)...)
+		})
+	})
+	t.Run("answers with what is no frame", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := new(gorilla.Upgrader).Upgrade(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			for {
+				if _, _, err := c.ReadMessage(); err != nil {
+					return
+				}
+				_, _ = c.NetConn().Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			}
+		}))
+		t.Cleanup(s.Close)
+		cfg.URL = strings.TrimPrefix(s.URL, "http://")
+		eventually(t, cfg, func(r *probe.Result) (problems []string) {
+			for _, o := range r.Outcomes {
+				if o.Kind == probe.Message && (o.End != probe.Other || o.Age < 0 || o.Age > 3 || o.Silence < 0 || o.Silence > 3 || o.Error == "") {
+					problems = append(problems, fmt.Sprintf("%+v", o))
+				}
+			}
+			return append(problems, compare(r, nil)...)
 		})
 	})
 	t.Run("pings by itself", func(t *testing.T) {

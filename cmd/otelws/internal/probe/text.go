@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -70,7 +71,7 @@ func (r *Result) rows() (rows [][]string) {
 			if spread(times) > .05*median(times) {
 				row[3] = fmt.Sprintf("%s%s to %s", when, short(slices.Min(times)), short(slices.Max(times)))
 			}
-			row[3] += ", " + endedWith(ended[0].End, ended[0].Code, ended[0].Reason)
+			row[3] += ", " + endedWith(ended[0].End, ended[0].Code, cmp.Or(ended[0].Reason, ended[0].Error))
 		}
 		rows = append(rows, row)
 	}
@@ -91,6 +92,9 @@ func endedWith(sign Sign, code int, reason string) string {
 		return fmt.Sprintf("with a close frame (%d)", code)
 	case Nothing:
 		return "without a sign"
+	}
+	if reason != "" {
+		return fmt.Sprintf("with an error (%s)", reason)
 	}
 	return "with an error"
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// SetLinger changes both linger times. Call it before there are connections.
-func (p *Proxy) SetLinger(d time.Duration) { p.linger = linger{d, d} }
+// SetLinger changes all linger times. Call it before there are connections.
+func (p *Proxy) SetLinger(d time.Duration) { p.linger = linger{d, d, d} }
 
 // SetTLSRefusals changes the rate of answered TLS refusals. Call it before there are
 // connections.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +22,12 @@ const statusClientClosed = 499
 // errCut is the cause of the contexts that the end of a drain cancels.
 var errCut = errors.New("the proxy is shutting down")
 
-const reasonShutdown = "shutdown"
+const (
+	reasonShutdown  = "shutdown"
+	reasonMalformed = "malformed_response"
+)
+
+var errStatus = errors.New("the backend sent a status below 100")
 
 // failure says why the backend sent no response.
 type failure struct {
@@ -56,6 +62,8 @@ func classify(ctx context.Context, err, body error) failure {
 	switch {
 	case errors.Is(context.Cause(ctx), errCut):
 		return failure{reasonShutdown, http.StatusServiceUnavailable}
+	case errors.Is(err, errBackendLeft):
+		return failure{"closed", http.StatusBadGateway}
 	case ctx.Err() != nil:
 		return failure{"client_closed", statusClientClosed}
 	case body != nil:
@@ -78,11 +86,11 @@ func classify(ctx context.Context, err, body error) failure {
 		return failure{"connect", http.StatusBadGateway}
 	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert):
 		return failure{"tls", http.StatusBadGateway}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		strings.Contains(err.Error(), "server closed idle connection"): // net/http does not export this error
 		return failure{"closed", http.StatusBadGateway}
 	}
-	return failure{"malformed_response", http.StatusBadGateway}
+	return failure{reasonMalformed, http.StatusBadGateway}
 }
 
 // maxLogged is the maximum length of a path in a log line, because the client chooses
@@ -125,7 +133,20 @@ func (l *failureLog) log(r *http.Request, backend string, f failure, err error) 
 	l.logger.Warn("the backend sent no valid response",
 		"reason", f.reason, "status", f.status, "backend", backend,
 		"method", r.Method, "path", loggedPath(r.URL.Path), "remote_addr", r.RemoteAddr,
-		"err", err, "left_out", left)
+		"err", loggedError(f, err), "left_out", left)
+}
+
+// quoted matches what net/http quotes of a response.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
+// loggedError returns the text of err without the quotes of a malformed response: it can be
+// long, and hold a header or a body.
+func loggedError(f failure, err error) string {
+	text := err.Error()
+	if f.reason == reasonMalformed {
+		text = quoted.ReplaceAllString(text, `"..."`)
+	}
+	return text
 }
 
 func (l *failureLog) due(reason string) (left int, ok bool) {

@@ -46,6 +46,8 @@ func TestBackendFails(t *testing.T) {
 		}, 502, "closed", "0"},
 		{"says nothing", answer(""), 504, "response_timeout", "0"},
 		{"speaks something else", answer("SSH-2.0-OpenSSH_9.9\r\n"), 502, "malformed_response", "0"},
+		{"sends a line that is no header", answer("HTTP/1.1 200 OK\r\nSet-Cookie session=secret\" \\\r\n\r\n"), 502, "malformed_response", "0"},
+		{"sends a status that is none", answer("HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n"), 502, "malformed_response", "0"},
 		{"has no end of its head", answer(switching + "X: " + strings.Repeat("x", 2<<20)), 502, "malformed_response", "0"},
 		{"switches without Upgrade", answer(switching + accept + "\r\n"), 502, "wrong_upgrade", "0"},
 		{"switches without Connection", answer(switching + "Upgrade: websocket\r\n" + accept + "\r\n"), 502, "wrong_upgrade", "0"},
@@ -76,6 +78,9 @@ func TestBackendFails(t *testing.T) {
 				}
 			} else {
 				g.wantLog(t, "reason="+tt.reason, "path=/ ")
+				if text := g.log.String(); strings.Contains(text, "secret") || strings.Contains(text, "SSH-") {
+					t.Errorf("the log has the backend's words: %s", text)
+				}
 				if !strings.HasPrefix(body, resp.Status[:3]) {
 					t.Errorf("body %q does not say what it is", body)
 				}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,7 @@ func New(cfg Config) (*Proxy, error) {
 		cfg:      cfg,
 		target:   target,
 		failures: newFailureLog(cfg.Logger),
-		linger:   linger{clientEnded, backendEnded},
+		linger:   linger{clientEnded, backendEnded, bodyUnread},
 
 		tlsRefusals: defaultTLSRefusals,
 	}
@@ -160,6 +161,16 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	if conn != nil {
 		conn.requestArrived()
 	}
+	var body *clientBody
+	if r.ContentLength != 0 {
+		body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+		r.Body = body
+		defer body.leave(r, p.linger.body)
+	}
+	if r.Method == http.MethodOptions && r.RequestURI == "*" { // asks about the server, not about a resource
+		w.Header().Set("Content-Length", "0")
+		return
+	}
 	r.Pattern = p.cfg.Routes.match(r)
 	protocol, leave, rf := p.admit(r)
 	if rf != nil {
@@ -168,7 +179,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	x := &exchange{ResponseWriter: w, proxy: p, client: conn, closes: endsConnection(r)}
+	x := &exchange{ResponseWriter: w, request: r, proxy: p, client: conn, body: body}
 	defer x.end()
 	ctx := r.Context()
 	if protocol != "" {
@@ -177,12 +188,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		ctx, x.cancel = context.WithCancel(ctx)
 		defer x.cancel()
 	}
-	r = r.WithContext(ctx)
-	if r.ContentLength != 0 {
-		x.body = &clientBody{ReadCloser: r.Body}
-		r.Body = x.body
+	if body != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { body.sendTo(i.Conn) }})
+		defer context.AfterFunc(ctx, func() { body.giveUp(context.Cause(ctx)) })()
 	}
-	p.reverse.ServeHTTP(x, r)
+	p.reverse.ServeHTTP(x, r.WithContext(ctx))
 }
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
@@ -210,6 +220,9 @@ func (s *settings) trustsTrace(r *http.Request) bool { return s.trustTraces || s
 // WebSocket response that does not answer the request: a client would fail the
 // connection (RFC 6455 section 4.1). ReverseProxy closes the refused connection.
 func (p *Proxy) check(resp *http.Response) error {
+	if resp.StatusCode < 100 { // net/http reads it, and panics when it is to write it
+		return errStatus
+	}
 	if resp.StatusCode == http.StatusUpgradeRequired && resp.Request.ProtoMajor == 1 {
 		// A 426 must name the protocol (RFC 9110 section 15.5.22). ReverseProxy has
 		// removed the backend's Upgrade header, because it is hop-by-hop.
@@ -231,6 +244,9 @@ func (p *Proxy) check(resp *http.Response) error {
 // no valid response.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := w.(*exchange)
+	if errors.Is(x.body.given(), errBackendLeft) {
+		err = errBackendLeft // the end of the body has also cancelled the context
+	}
 	f := classify(r.Context(), err, x.body.failed())
 	if f.ofBackend() {
 		p.failures.log(r, p.target.String(), f, err)

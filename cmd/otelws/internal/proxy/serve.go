@@ -18,6 +18,10 @@ const (
 	// cutTime is how long connections may take to end after the proxy has cut them
 	// off.
 	cutTime = 5 * time.Second
+
+	// lastAnswers is how long the proxy then waits until requests are answered with 503,
+	// before it closes their connections.
+	lastAnswers = 500 * time.Millisecond
 )
 
 // Serve accepts connections on l until ctx is done, and closes l. Then it lets
@@ -35,6 +39,10 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: limits.HandshakeTime,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    limits.HeaderBytes,
+
+		// net/http would answer OPTIONS * itself, and the limit on the time for a handshake
+		// would not count it as a request.
+		DisableGeneralOptionsHandler: true,
 	}
 	listener := newClientListener(p, l)
 	listener.follow(srv)
@@ -82,6 +90,9 @@ func (p *Proxy) drain(srv *http.Server, cut context.CancelCauseFunc) {
 	}
 	p.active.cut()
 	cut(errCut)
+	answers, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	p.active.wait(answers)
 	_ = srv.Close()
 	last, cancel := context.WithTimeout(context.Background(), cutTime)
 	defer cancel()

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -107,15 +108,32 @@ func TestDrainCutsOff(t *testing.T) {
 	if got := ws.transcript(); got != describe(fin|opClose, closing(1001, "going away"))+"\nend" {
 		t.Errorf("the connection ends by %q", got)
 	}
-	_, err := io.ReadAll(slow.br)
-	if err != nil && endOf(err) != "end" {
-		t.Errorf("the request ends by %v", err)
+	if resp := slow.response(t); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the request ends by %s", resp.Status)
 	}
 	g.idle(t)
 	g.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
 	g.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
 	g.Wait(t, `ws_drain_connections_total{outcome="cut"}`, 2)
 	eventually(t, "the backend's connections to end", func() bool { return b.counted.held() == 0 })
+}
+
+// A drain answers an upload that it cuts off.
+func TestDrainCutsOffUpload(t *testing.T) {
+	asked := make(chan struct{})
+	address, _ := rawBackend(t, func(c net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		close(asked)
+		_, _ = io.Copy(io.Discard, c)
+	})
+	g := startProxy(t, proxy.Config{Backend: "http://" + address, DrainTimeout: 50 * time.Millisecond})
+	w := dialWire(t, g.address)
+	w.send(t, []byte(upload+"Content-Length: 10\r\n\r\nhello"))
+	<-asked
+	g.stop()
+	if resp := w.response(t); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the upload ends by %s", resp.Status)
+	}
 }
 
 func TestReady(t *testing.T) {

@@ -60,26 +60,37 @@ func (b *buffers) Put(buf []byte) {
 	}
 }
 
-type linger struct{ client, backend time.Duration }
+type linger struct{ client, backend, body time.Duration }
 
 // exchange is the ResponseWriter of a request. Its Hijack returns a tunnel to
 // ReverseProxy.
 type exchange struct {
 	http.ResponseWriter
+	request  *http.Request
 	proxy    *Proxy
 	client   *clientConn
 	body     *clientBody // nil if the request has none
 	cancel   context.CancelFunc
-	closes   bool // close the connection after the response
 	hijacked bool
 	tunnel   *tunnel
 }
 
-// WriteHeader sets Connection this late because ReverseProxy clears the headers after
-// a 1xx response.
+// WriteHeader changes the headers this late because ReverseProxy clears them after a 1xx
+// response.
 func (x *exchange) WriteHeader(status int) {
-	if x.closes && status >= http.StatusOK {
-		x.Header().Set("Connection", "close")
+	h := x.Header()
+	switch {
+	case status >= http.StatusOK:
+		if endsConnection(x.request) || x.request.ProtoMajor == 1 && x.body.unread() {
+			// With the body unread, net/http would first read the rest of it, which the
+			// backend may still want.
+			h.Set("Connection", "close")
+		}
+		if _, ok := h["Content-Type"]; !ok {
+			h["Content-Type"] = nil // keeps net/http from guessing one
+		}
+	case !x.request.ProtoAtLeast(1, 1):
+		return // HTTP/1.0 knows no 1xx (RFC 9110 section 15.2)
 	}
 	x.ResponseWriter.WriteHeader(status)
 }

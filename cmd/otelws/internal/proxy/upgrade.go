@@ -112,6 +112,7 @@ func upgraded(resp *http.Response) (io.ReadWriteCloser, error) {
 	if asked == webSocket && !slices.Equal(resp.Header["Sec-Websocket-Accept"], []string{acceptOf(resp.Request.Header.Get("Sec-WebSocket-Key"))}) {
 		return nil, errAccept
 	}
+	resp.Proto, resp.ProtoMajor, resp.ProtoMinor, resp.Close = "HTTP/1.1", 1, 1, false // some servers send HTTP/1.0
 	dropHopByHop(resp.Header)
 	resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{asked}
 	return body, nil
