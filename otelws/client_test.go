@@ -39,7 +39,7 @@ func converse(t *testing.T, c *websocket.Conn) {
 	}
 }
 
-// conversed is the metrics of converse on the client's side.
+// conversed holds the metrics of converse on the client's side.
 const conversed = `
 	ws_client_connection_duration_seconds_count{code="1000",initiator="local"} 1
 	ws_client_connection_duration_seconds_sum{code="1000",initiator="local"} ~

@@ -26,7 +26,7 @@ func hijackFirst(t *testing.T, f func(net.Conn, *bufio.ReadWriter)) http.Handler
 // bytewise splits b into single bytes.
 func bytewise(b string) []string { return strings.Split(b, "") }
 
-// sentHello is the metrics of a connection on which the server sent a message of five
+// sentHello holds the metrics of a connection on which the server sent a message of five
 // bytes and hung up. The write that ends the response's head is not timed.
 const sentHello = sentWithHead + `
 	ws_write_time_seconds_total ~`
@@ -52,7 +52,7 @@ const sentWithHead = `
 	ws_message_sent_bytes_count 1
 	ws_message_sent_bytes_sum 5`
 
-// opened is the metrics of a connection on which the server hung up at once.
+// opened holds the metrics of a connection on which the server hung up at once.
 const opened = `
 	ws_connection_duration_seconds_count{code="1006",initiator="local"} 1
 	ws_connection_duration_seconds_sum{code="1006",initiator="local"} ~

@@ -25,8 +25,8 @@ const (
 	timeouts  = `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`
 )
 
-// The heartbeat fast soon ends a peer that does not answer. The heartbeat patient never
-// ends a peer, however busy the machine is. Tests that depend on times are in
+// fast and steady soon end a peer that does not answer. patient never ends a peer,
+// however busy the machine is. Tests that depend on times are in
 // heartbeat_time_test.go.
 var (
 	fast    = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}

@@ -17,8 +17,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// The tap gives the connection that the server gave it, and closes one
-// direction where that one can.
+// NetConn returns the server's connection. The tap has CloseWrite if that connection
+// has it.
 func TestNetConn(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -48,7 +48,7 @@ func TestNetConn(t *testing.T) {
 			s.wait(t)
 
 			if tap == inner {
-				t.Fatal("there is no tap")
+				t.Fatal("the handler got no tap")
 			}
 			if got := tap.(interface{ NetConn() net.Conn }).NetConn(); got != inner {
 				t.Errorf("NetConn returns %T %p, want %T %p", got, got, inner, inner)
@@ -57,7 +57,7 @@ func TestNetConn(t *testing.T) {
 				t.Errorf("the remote address is %v, want %v", tap.RemoteAddr(), inner.RemoteAddr())
 			}
 			if _, ok := tap.(interface{ CloseWrite() error }); ok != c.closeWrite {
-				t.Errorf("the tap has CloseWrite: %v, want %v", ok, c.closeWrite)
+				t.Errorf("whether the tap has CloseWrite: %v, want %v", ok, c.closeWrite)
 			}
 		})
 	}

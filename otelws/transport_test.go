@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// A transport that panics leaves no handshake that never ends.
+// If the base panics, the handshake still ends.
 func TestTransportPanics(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	rt := ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { panic("no") }))
@@ -96,8 +96,7 @@ func TestTransportHedges(t *testing.T) {
 	losers.Wait()
 }
 
-// Where nothing can dial, there are no series of dialed connections. Where
-// something can, they are there before it does.
+// The series of dialed connections appear with the first Transport, before it dials.
 func TestClientSeries(t *testing.T) {
 	exp, err := exporter.New()
 	if err != nil {
@@ -111,10 +110,10 @@ func TestClientSeries(t *testing.T) {
 	const prefix = "\nws_client_"
 	scrape := scrapeOf(t, exp)
 	if strings.Contains(scrape, prefix) || !strings.Contains(scrape, "\nws_connections_active 0\n") {
-		t.Errorf("nothing can dial:\n%s", scrape)
+		t.Errorf("without a Transport, the scrape has:\n%s", scrape)
 	}
 	ws.Transport(nil)
 	if scrape := scrapeOf(t, exp); !strings.Contains(scrape, prefix+"connections_active 0\n") {
-		t.Errorf("there is a Transport:\n%s", scrape)
+		t.Errorf("with a Transport, the scrape has:\n%s", scrape)
 	}
 }
