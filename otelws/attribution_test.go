@@ -134,7 +134,7 @@ func TestStuckCloseFrame(t *testing.T) {
 				t.Fatal(err)
 			}
 			var ends sync.WaitGroup
-			if tt.answer != nil { // Without an answer nobody reads, so the write itself meets the end.
+			if tt.answer != nil { // without an answer, the blocked write itself learns of the end
 				ends.Go(func() { readAll(context.Background(), server) })
 			}
 			ends.Go(func() { server.Close(websocket.StatusGoingAway, "") })
