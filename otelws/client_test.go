@@ -31,7 +31,7 @@ func converse(t *testing.T, c *websocket.Conn) {
 			t.Fatal(err)
 		}
 		if _, got, err := c.Read(ctx); err != nil || string(got) != message {
-			t.Fatalf("read %.40q, %v", got, err)
+			t.Fatalf("the echo is %.40q, %v", got, err)
 		}
 	}
 	if err := c.Close(websocket.StatusNormalClosure, "bye"); err != nil {

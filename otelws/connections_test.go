@@ -70,7 +70,7 @@ func TestConnections(t *testing.T) {
 		{"ids", accepted.ID + dialed.ID, uint64(1 + 2)},
 	} {
 		if tt.got != tt.want {
-			t.Errorf("%s is %v, not %v", tt.what, tt.got, tt.want)
+			t.Errorf("%s is %v, want %v", tt.what, tt.got, tt.want)
 		}
 	}
 	for _, c := range all {

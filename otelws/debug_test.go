@@ -45,10 +45,10 @@ func TestDebugQuery(t *testing.T) {
 	} {
 		a := debug(t, tt.h, tt.query)
 		if a.Total != 300 || a.Matching != tt.matching || len(a.Connections) != tt.shown || tt.shown > 0 && a.Connections[0].ID != tt.first {
-			t.Errorf("%s: %d of %d match, %d shown: %+v", tt.query, a.Matching, a.Total, len(a.Connections), a.Connections[:min(1, len(a.Connections))])
+			t.Errorf("%s: %d of %d connections match and %d are shown, the first of them %+v", tt.query, a.Matching, a.Total, len(a.Connections), a.Connections[:min(1, len(a.Connections))])
 		}
 		if addresses := tt.h == shown; a.Addresses != addresses || len(a.Connections) > 0 && (a.Connections[0].Remote != "") != addresses {
-			t.Errorf("%s: addresses %v, remote %q", tt.query, a.Addresses, a.Connections[0].Remote)
+			t.Errorf("%s: Addresses is %v, and the first remote address is %q", tt.query, a.Addresses, a.Connections[0].Remote)
 		}
 	}
 	for _, c := range all {
@@ -74,7 +74,7 @@ func TestDebugRefuses(t *testing.T) {
 		w := httptest.NewRecorder()
 		ws.DebugHandler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/ws"+query, nil))
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+			t.Errorf("the response to %s is %d %s", query, w.Code, w.Body)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestDebugPage(t *testing.T) {
 		_, nonce, _ := strings.Cut(w.Header().Get("Content-Security-Policy"), "'nonce-")
 		nonce, _, _ = strings.Cut(nonce, "'")
 		if len(nonce) < 16 || strings.Count(w.Body.String(), `nonce="`+nonce+`"`) != 2 || strings.Contains(w.Body.String(), "{{") {
-			t.Errorf("%s %s", w.Header(), w.Body)
+			t.Errorf("the page has the header %s and the body %s", w.Header(), w.Body)
 		}
 	}
 	if first.Header().Get("Content-Security-Policy") == second.Header().Get("Content-Security-Policy") {

@@ -114,7 +114,7 @@ func TestDecodedBothEnds(t *testing.T) {
 				{decodedSent, `ws_client_compression_decoded_bytes_total{network_io_direction="receive"}`},
 			} {
 				if a, b := value(pair[0]), value(pair[1]); a != b {
-					t.Errorf("%s is %v, %s is %v", pair[0], a, pair[1], b)
+					t.Errorf("the two ends differ: %s is %v, %s is %v", pair[0], a, pair[1], b)
 				}
 			}
 		})

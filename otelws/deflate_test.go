@@ -96,7 +96,7 @@ func TestDeflate(t *testing.T) {
 				m.Wait(t, sample, float64(want))
 			}
 			if errors := protocolErrors(m.Changed()); errors != "" {
-				t.Error(errors)
+				t.Errorf("protocol errors were counted:\n%s", errors)
 			}
 		})
 	}
@@ -172,17 +172,17 @@ func TestDeflateBothEnds(t *testing.T) {
 			`ws_io_bytes_total{network_io_direction="transmit"}`: `ws_client_io_bytes_total{network_io_direction="receive"}`,
 		} {
 			if value(a) != value(b) {
-				t.Errorf("%s is %d, %s is %d", a, value(a), b, value(b))
+				t.Errorf("the two ends differ: %s is %d, %s is %d", a, value(a), b, value(b))
 			}
 		}
 		if got := value("ws_message_bytes_count"); got != n {
-			t.Errorf("%d messages, want %d", got, n)
+			t.Errorf("%d messages were counted, want %d", got, n)
 		}
 		if got := value("ws_message_bytes_sum"); got == 0 || got > size/10 {
 			t.Errorf("messages take %d bytes on the wire, and %d decoded", got, size)
 		}
 		if errors := protocolErrors(m.Changed()); errors != "" {
-			t.Error(errors)
+			t.Errorf("protocol errors were counted:\n%s", errors)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 		default:
 			active, _ := m.Value("ws_connections_active")
 			if active < 0 || active > 5 {
-				t.Errorf("%v connections are open during the drain", active)
+				t.Errorf("the gauge is %v during the drain, want 0 to 5", active)
 			}
 		}
 	}

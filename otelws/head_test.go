@@ -110,7 +110,7 @@ func TestHeads(t *testing.T) {
 							to, flush = brw, brw.Flush
 						}
 						if n, err := io.WriteString(to, b); n != len(b) || err != nil {
-							t.Errorf("wrote %d of %d bytes: %v", n, len(b), err)
+							t.Errorf("the server wrote %d of %d bytes: %v", n, len(b), err)
 						}
 						if err := flush(); err != nil {
 							t.Error(err)

@@ -150,7 +150,7 @@ func TestWithHeartbeatOfOneSide(t *testing.T) {
 			}
 			for _, sample := range tt.without {
 				if n, _ := m.Value(sample); n != 0 {
-					t.Errorf("%s is %v", sample, n)
+					t.Errorf("%s is %v, want 0", sample, n)
 				}
 			}
 		})
@@ -346,7 +346,7 @@ func TestHeartbeatSparesSlowReader(t *testing.T) {
 	}
 	atLeast(t, m, pings, 3)
 	if v, _ := m.Value(missed); v != 0 {
-		t.Errorf("%v pings were counted as missed", v)
+		t.Errorf("%v pings were counted as missed, want none", v)
 	}
 	server.CloseRead(context.Background())
 	atLeast(t, m, rtt, 1)

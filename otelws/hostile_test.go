@@ -120,7 +120,7 @@ func TestEveryCloseCode(t *testing.T) {
 		}
 	}
 	if v, _ := m.Value("ws_connections_opened_total"); sum != 1<<16 || v != float64(sum) {
-		t.Errorf("%v connections opened, %d closed", v, sum)
+		t.Errorf("%v connections were opened, but %d were closed", v, sum)
 	}
 	if n, most := series(t, m), budget(t); n > most {
 		t.Errorf("the scrape has %d series, more than New's worst case of %d", n, most)

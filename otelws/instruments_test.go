@@ -33,7 +33,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s -, scrape +:\n%s", path, diff)
+		t.Errorf("the scrape differs (%s -, scrape +):\n%s", path, diff)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestLinkDown(t *testing.T) {
 		case cmd.ProcessState == nil, strings.Contains(string(out), "--- SKIP"):
 			t.Skipf("network namespaces cannot be made here: %v\n%s", err, out)
 		case err != nil:
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("the test in the namespaces: %v\n%s", err, out)
 		}
 		return
 	}

@@ -148,6 +148,6 @@ func TestNodeDeflate(t *testing.T) {
 		t.Errorf("messages take %v bytes on the wire, and %d decoded", got, len(message))
 	}
 	if errors := protocolErrors(m.Changed()); errors != "" {
-		t.Error(errors)
+		t.Errorf("protocol errors were counted:\n%s", errors)
 	}
 }

@@ -367,7 +367,7 @@ func TestListenerOfOtherProtocols(t *testing.T) {
 				w.shut()
 			}()
 			if got := string(w.rest()); got != sent {
-				t.Errorf("%d bytes came back, %q, want %d", len(got), got[:min(len(got), 40)], len(sent))
+				t.Errorf("%d bytes came back, beginning with %q, want %d bytes", len(got), got[:min(len(got), 40)], len(sent))
 			}
 			expect(t, m, "")
 		})

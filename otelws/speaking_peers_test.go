@@ -149,6 +149,6 @@ func expectCleanEnd(t *testing.T, m *otelwstest.Metrics, side string) {
 	m.Wait(t, side+`_connections_closed_total{code="1001"}`, 1)
 	m.Wait(t, side+`_drain_connections_total{outcome="closed"}`, 1)
 	if errors := protocolErrors(m.Changed()); errors != "" {
-		t.Error(errors)
+		t.Errorf("protocol errors were counted:\n%s", errors)
 	}
 }

@@ -137,7 +137,7 @@ func TestTCPMetricsFollowTheNetwork(t *testing.T) {
 		case cmd.ProcessState == nil, strings.Contains(string(out), "--- SKIP"):
 			t.Skipf("the network cannot be made here: %v\n%s", err, out)
 		case err != nil:
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("the test in the namespace: %v\n%s", err, out)
 		}
 		return
 	}

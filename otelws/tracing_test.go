@@ -291,11 +291,11 @@ func TestCloseFollowsHandshake(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d handshakes and %d closes are sampled", len(handshakes), len(closes))
+			t.Fatalf("%d handshakes and %d closes are sampled, want the same connections", len(handshakes), len(closes))
 		}
 	}
 	if len(handshakes) == 0 || len(handshakes) == n {
-		t.Errorf("%d of %d handshakes are sampled", len(handshakes), n)
+		t.Errorf("%d of %d handshakes are sampled, want some of them", len(handshakes), n)
 	}
 }
 

@@ -250,7 +250,7 @@ func halfClose(t *testing.T, first bool, c net.Conn, r io.Reader, out, in *strea
 	}
 	got, err := read(random(10), r)
 	if err != nil || got != in.sum() {
-		t.Errorf("read %v and error %v, want %v", got, err, in.sum())
+		t.Errorf("this end read %v and error %v, want %v", got, err, in.sum())
 	}
 	if !first {
 		if err := write(random(9), c, out.b); err != nil {
@@ -280,7 +280,7 @@ func checkTraffic(t *testing.T, m *otelwstest.Metrics, prefix string, received, 
 	m.Wait(t, prefix+"message_sent_bytes_count", float64(sent.messages))
 	m.Wait(t, prefix+"message_sent_bytes_sum", float64(sent.payload))
 	if errors := protocolErrors(m.Changed()); errors != "" {
-		t.Error(errors)
+		t.Errorf("protocol errors were counted:\n%s", errors)
 	}
 }
 

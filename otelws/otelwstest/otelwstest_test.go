@@ -93,7 +93,7 @@ func TestDiff(t *testing.T) {
 	m.WaitDiff(t, want)
 	got := m.Diff(strings.Replace(want, "ws_connections_active 1", "ws_connections_active 2", 1))
 	if want := "+ ws_connections_active 1\n- ws_connections_active 2\n"; got != want {
-		t.Errorf("got diff\n%swant\n%s", got, want)
+		t.Errorf("Diff returned\n%swant\n%s", got, want)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestWaitSuggests(t *testing.T) {
 		}()
 		<-done
 		if !strings.Contains(f.text, want) {
-			t.Errorf("%s: got %q, want %q", sample, f.text, want)
+			t.Errorf("Wait for %s failed with %q, want %q", sample, f.text, want)
 		}
 	}
 }

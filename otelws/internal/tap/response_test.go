@@ -95,7 +95,7 @@ func TestOpeningHoldsNobodyUp(t *testing.T) {
 	<-opening
 	go func() { _, _ = io.WriteString(far, "\x81\x81\x00\x00\x00\x00a") }()
 	if n, err := app.Read(make([]byte, 100)); n != 7 || err != nil {
-		t.Errorf("read %d, %v", n, err)
+		t.Errorf("Read returned %d, %v; want 7 bytes", n, err)
 	}
 	close(proceed)
 	<-opened

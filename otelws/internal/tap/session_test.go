@@ -141,7 +141,7 @@ func TestFaultIsContained(t *testing.T) {
 		c.Open(switching)
 		b, err := io.ReadAll(app)
 		if string(b) != "abc" || err != nil || len(f.faults) != 1 || f.opened != 0 {
-			t.Errorf("read %q, %v; faults %v, opened %d", b, err, f.faults, f.opened)
+			t.Errorf("read %q, %v with faults %v and %d openings; want abc, one fault and no opening", b, err, f.faults, f.opened)
 		}
 	})
 	t.Run("at a pong", func(t *testing.T) {
@@ -151,13 +151,13 @@ func TestFaultIsContained(t *testing.T) {
 		_, _ = app.Write([]byte("\x89\x01p"))
 		b, err := io.ReadAll(app)
 		if string(b) != in+in || err != nil {
-			t.Errorf("read %q, %v", b, err)
+			t.Errorf("the application read %q, %v", b, err)
 		}
 		if e := <-f.ended; e.Code != 1006 || len(f.faults) != 1 {
-			t.Errorf("ended %+v, faults %v", e, f.faults)
+			t.Errorf("the connection ended as %+v with faults %v; want code 1006 and one fault", e, f.faults)
 		}
 		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
-			t.Errorf("wrote %d, %v", n, err)
+			t.Errorf("Write after the fault returned %d, %v; want 3", n, err)
 		}
 	})
 }
@@ -210,10 +210,10 @@ func TestClosePanics(t *testing.T) {
 		}()
 		<-done
 		if e := <-f.ended; e.Code != 1006 {
-			t.Errorf("%s: ended %+v", name, e)
+			t.Errorf("%s: the connection ended as %+v, want code 1006", name, e)
 		}
 		if faults := map[string]int{"CutOff": 1, "GiveUp": 1}[name]; len(f.faults) != faults {
-			t.Errorf("%s: faults %v", name, f.faults)
+			t.Errorf("%s: the faults are %v", name, f.faults)
 		}
 	}
 }
@@ -248,7 +248,7 @@ func TestWriteStuck(t *testing.T) {
 			s.writing.Begin(clock.Now() - age)
 		}
 		if got := s.writeStuck(); got != tt.stuck {
-			t.Errorf("%s: stuck %v, want %v", tt.name, got, tt.stuck)
+			t.Errorf("%s: writeStuck is %v, want %v", tt.name, got, tt.stuck)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func TestOwnPongsAreSwallowed(t *testing.T) {
 				t.Fatalf("in pieces of %d and buffers of %d, read\n%x, want\n%x", piece, room, got, want)
 			}
 			if e := <-f.ended; e.Received.Bytes() != int64(len(whole)) || e.Received.Messages() != 2 || len(f.errors) > 0 {
-				t.Fatalf("%d bytes and %d messages received, errors %v", e.Received.Bytes(), e.Received.Messages(), f.errors)
+				t.Fatalf("%d bytes and %d messages were counted, with errors %v", e.Received.Bytes(), e.Received.Messages(), f.errors)
 			}
 		}
 	}
@@ -109,12 +109,12 @@ func TestHeldBackBytesAreNotLost(t *testing.T) {
 	nc := app.(net.Conn)
 	_ = nc.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := app.Read(make([]byte, 100)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read %d, %v", n, err)
+		t.Errorf("Read returned %d, %v; want an exceeded deadline", n, err)
 	}
 	_ = nc.SetReadDeadline(time.Time{})
 	go far.Close()
 	if b, err := io.ReadAll(iotest.OneByteReader(app)); !bytes.Equal(b, begun) || err != nil {
-		t.Errorf("read %x, %v; want %x", b, err, begun)
+		t.Errorf("the library read %x, %v; want %x", b, err, begun)
 	}
 }
 
@@ -224,7 +224,7 @@ func TestOwnFrameInParts(t *testing.T) {
 			t.Fatalf("the transport accepted %d bytes, want %d", len(first), taken)
 		}
 		if n, err := app.Write([]byte("\x82\x02ab")); n != 4 || err != nil {
-			t.Fatalf("wrote %d, %v", n, err)
+			t.Fatalf("Write returned %d, %v; want 4", n, err)
 		}
 		if got, rest := opcodes(t, append(first, transport.take(0)...)); got != "92" || rest != nil {
 			t.Errorf("after %d bytes, the peer has frames %q and the rest %x", taken, got, rest)
@@ -250,7 +250,7 @@ func TestPingWithinAWrite(t *testing.T) {
 			}
 			write := func(s string) {
 				if n, err := io.WriteString(app, s); n != len(s) || err != nil {
-					t.Fatalf("wrote %d, %v", n, err)
+					t.Fatalf("Write returned %d, %v", n, err)
 				}
 			}
 			if before != "" {
@@ -398,7 +398,7 @@ func TestGoodbye(t *testing.T) {
 	}
 	_ = app.Close()
 	if e := <-f.ended; e.Code != 1012 || e.Reason != "restart" || e.Initiator != Local {
-		t.Errorf("ended %+v", e)
+		t.Errorf("the connection ended as %+v, want 1012 by this side", e)
 	}
 }
 
@@ -432,7 +432,7 @@ func TestGoodbyeIsNotOvertaken(t *testing.T) {
 			t.Fatalf("the peer read %q, %v", rest, err)
 		}
 		if e := <-f.ended; e.Code != 1001 || e.Initiator != Local {
-			t.Fatalf("ended %+v", e)
+			t.Fatalf("the connection ended as %+v, want 1001 by this side", e)
 		}
 		if err := <-reading; !errors.Is(err, net.ErrClosed) && err != io.EOF {
 			t.Fatalf("the library's Read returned %v", err)

@@ -85,7 +85,7 @@ func TestCloseFrameBehindFailedWrite(t *testing.T) {
 				}
 				after(app)
 				if e := <-f.ended; e.Code != websocket.StatusGoingAway || e.Initiator != Peer {
-					t.Fatalf("ended %+v", e)
+					t.Fatalf("the connection ended as %+v, want 1001 by the peer", e)
 				}
 			}
 		})
@@ -223,7 +223,7 @@ func TestReadThatNeverReturns(t *testing.T) {
 	}
 	_ = app.Close()
 	if e := <-f.ended; e.Code != 1006 || e.Initiator != Local {
-		t.Errorf("ended %+v", e)
+		t.Errorf("the connection ended as %+v, want 1006 by this side", e)
 	}
 	close(transport.read)
 	<-reading
@@ -247,7 +247,7 @@ func TestPeek(t *testing.T) {
 			want = websocket.StatusAbnormalClosure
 		}
 		if e.Code != want {
-			t.Errorf("%s: ended %+v", name, e)
+			t.Errorf("%s: the connection ended as %+v", name, e)
 		}
 	}
 	near, far := tcp(t)
@@ -255,7 +255,7 @@ func TestPeek(t *testing.T) {
 	_, _ = io.WriteString(far, goingAway)
 	_ = app.Close()
 	if e := <-f.ended; e.Code != websocket.StatusAbnormalClosure || len(f.errors) > 0 {
-		t.Errorf("TLS: ended %+v, %v", e, f.errors)
+		t.Errorf("TLS: the connection ended as %+v, with errors %v; want 1006", e, f.errors)
 	}
 }
 

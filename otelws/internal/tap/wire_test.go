@@ -100,7 +100,7 @@ func FuzzWire(f *testing.F) {
 		}
 		_ = w.Close()
 		if !bytes.Equal(got, in) || !bytes.Equal(s.written.Bytes(), out) {
-			t.Fatalf("read %q, written %q", got, s.written.Bytes())
+			t.Fatalf("the application read %q, and the peer %q", got, s.written.Bytes())
 		}
 		if len(g.faults)+len(g.facts.faults) > 0 {
 			t.Fatalf("faults %v and %v", g.faults, g.facts.faults)
@@ -118,7 +118,7 @@ func TestWireBoundsTheHead(t *testing.T) {
 	s := &script{read: []byte(long), piece: 1000}
 	w := NewWire(s, true, g).(*Wire)
 	if b, err := io.ReadAll(w); string(b) != long || err != nil {
-		t.Errorf("read %d bytes, %v", len(b), err)
+		t.Errorf("the application read %d bytes, %v", len(b), err)
 	}
 	if w.head != nil || len(g.asked) > 0 {
 		t.Errorf("head kept: %v; asked %v", w.head != nil, g.asked)
@@ -131,7 +131,7 @@ func TestWireFault(t *testing.T) {
 	g.panics = true
 	w := NewWire(&script{read: []byte(asks + asks), piece: len(asks)}, true, g)
 	if b, err := io.ReadAll(w); string(b) != asks+asks || err != nil {
-		t.Errorf("read %q, %v", b, err)
+		t.Errorf("the application read %q, %v", b, err)
 	}
 	if len(g.faults) != 1 {
 		t.Errorf("faults %v", g.faults)
