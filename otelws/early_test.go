@@ -199,7 +199,7 @@ func TestEarlyFramesRefused(t *testing.T) {
 	expect(t, m, handshakes("0"))
 }
 
-// A body that nobody has read is left to whoever hijacks, with what follows it, as net/http leaves it.
+// After Hijack, the application can read an unread body, and the bytes after it, as with net/http.
 func TestEarlyBody(t *testing.T) {
 	const body, length = "hello", "Content-Length: 5"
 	frame := masked(fin|opText, "early")
@@ -229,7 +229,8 @@ func TestEarlyBody(t *testing.T) {
 	}
 }
 
-// The buffer of a body that another goroutine reads is left alone, as ReverseProxy needs it.
+// Hijack leaves the buffer of a body alone while another goroutine reads the body, as ReverseProxy
+// needs it.
 func TestBodyInUse(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -249,7 +250,7 @@ func TestBodyInUse(t *testing.T) {
 		defer func() { _ = nc.Close() }()
 		_, _ = io.WriteString(nc, switchingHead)
 		if got := <-rest; string(first)+got != "hello" {
-			t.Errorf("the body is %q", string(first)+got)
+			t.Errorf("the body is %q, want hello", string(first)+got)
 		}
 	}))
 	w := connectWire(t, s)

@@ -154,9 +154,9 @@ func TestHeartbeatSparesUploader(t *testing.T) {
 	})
 }
 
-// A ping that this side holds back is no ping that the peer has missed: within a frame that the
-// application has not finished, or behind bytes that are no frames. Where the kernel cannot be asked
-// nothing else tells them apart.
+// A ping that this side could not send does not count as missed: during an unfinished frame of the
+// application, or after bytes that are no frames. Without the kernel's figures, nothing else tells
+// the two cases apart.
 func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 	for name, begun := range map[string]string{"half a frame": "\x81\x05hel", "no frames": "\xf3"} {
 		t.Run(name, func(t *testing.T) {
@@ -174,9 +174,9 @@ func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 						_, _ = io.Copy(io.Discard, c)
 					})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
 				}()
-				go io.Copy(io.Discard, far) // it answers nothing
+				go io.Copy(io.Discard, far) // the peer answers nothing
 				time.Sleep(2 * time.Hour)
-				if name == "half a frame" { // the pings are out, and are not answered
+				if name == "half a frame" { // the frame has ended, so the pings went out
 					expectOpen(t, m, 0)
 					m.Wait(t, missed, 2)
 				} else {
@@ -184,7 +184,7 @@ func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 				}
 				_ = far.Close()
 				<-served
-				time.Sleep(time.Second) // the clock of what is received stands still again
+				time.Sleep(time.Second) // until the tap's coarse clock stands still
 			})
 		})
 	}

@@ -163,9 +163,9 @@ func TestHandlerInsideListenerKnowsMore(t *testing.T) {
 	}
 }
 
-// A server that is not net/http may not tell its handlers the local address, as the adaptor of
-// fasthttp. A Handler in it counts instead of the Listener all the same, and a proxy in the same process,
-// which passes the client's key on, is another connection.
+// Some servers, such as the adaptor of fasthttp, do not tell a handler the local address. A Handler
+// inside the Listener still counts instead of the Listener. A proxy in the same process passes the
+// client's key on, and its connections still count as two.
 func TestHandlerInsideListenerWithoutAddress(t *testing.T) {
 	withoutAddress := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

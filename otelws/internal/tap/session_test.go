@@ -82,7 +82,7 @@ func (o odd) Read([]byte) (int, error)  { return o.n, o.err }
 func (o odd) Write([]byte) (int, error) { return o.n, o.err }
 func (odd) Close() error                { return nil }
 
-// nilError is an error that is not nil, and whose methods panic.
+// nilError is a nil pointer in an error that is not nil, so its methods panic.
 var nilError error = (*net.OpError)(nil)
 
 // The tap returns the results of the transport unchanged, even if they are invalid.
@@ -112,7 +112,7 @@ func TestOddTransport(t *testing.T) {
 	}
 }
 
-// The same holds before the response.
+// The tap also returns the results unchanged before the response.
 func TestOddTransportBeforeTheResponse(t *testing.T) {
 	for _, accepted := range []bool{true, false} {
 		c := new(Conn)

@@ -166,8 +166,8 @@ func opcodes(t *testing.T, b []byte) (all string, rest []byte) {
 	return all, nil
 }
 
-// impatient is a transport that reads its pieces one by one, and times out when there is none. A Read
-// into an empty buffer returns at once, as a socket's does.
+// impatient is a transport whose Reads return its pieces one by one, and time out if there is none.
+// A Read into an empty buffer returns at once, as with a socket.
 type impatient struct {
 	scripted
 	next [][]byte
@@ -185,8 +185,8 @@ func (s *impatient) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A Read into an empty buffer waits for nothing and loses nothing, while a pong is awaited and while
-// its beginning is held back.
+// A Read into an empty buffer returns at once and loses no bytes, while the tap waits for a pong and
+// while it holds back the beginning of one.
 func TestEmptyRead(t *testing.T) {
 	transport := new(impatient)
 	c, app, _ := open(t, transport)
@@ -198,17 +198,17 @@ func TestEmptyRead(t *testing.T) {
 			transport.next = append(transport.next, piece)
 		}
 		if n, err := app.Read(nil); n != 0 || err != nil {
-			t.Errorf("read %d, %v", n, err)
+			t.Errorf("the empty Read returned %d, %v", n, err)
 		}
 		if len(piece) == 7 {
 			if n, err := app.Read(make([]byte, 20)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("read %d, %v", n, err)
+				t.Errorf("Read returned %d, %v; want an exceeded deadline", n, err)
 			}
 		}
 	}
 	b := make([]byte, 100)
 	if n, err := app.Read(b); err != nil || !bytes.Equal(b[:n], message) {
-		t.Errorf("read %x, %v, want %x", b[:n], err, message)
+		t.Errorf("the library read %x, %v; want %x", b[:n], err, message)
 	}
 }
 
@@ -328,7 +328,7 @@ func TestDeadlinesAreKeptApart(t *testing.T) {
 	}
 }
 
-// noDeadlines is a transport whose SetWriteDeadline panics a number of times, as that of a nil
+// noDeadlines is a transport whose SetWriteDeadline panics the first times, as the method of a nil
 // embedded net.Conn does.
 type noDeadlines struct {
 	deadlines
@@ -342,8 +342,8 @@ func (d *noDeadlines) SetWriteDeadline(t time.Time) error {
 	return d.deadlines.SetWriteDeadline(t)
 }
 
-// A transport that panics while a ping is written costs the pings. The application can still set
-// its deadlines, write and close.
+// If the transport panics while the tap writes a ping, the pings are lost. The application can still
+// set its deadlines, write and close.
 func TestDeadlinePanics(t *testing.T) {
 	for panics := range 3 {
 		near, far := net.Pipe()
@@ -358,7 +358,7 @@ func TestDeadlinePanics(t *testing.T) {
 			t.Errorf("%d panics: the deadline is %v, %v", panics, transport.last, err)
 		}
 		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
-			t.Errorf("%d panics: wrote %d, %v", panics, n, err)
+			t.Errorf("%d panics: Write returned %d, %v", panics, n, err)
 		}
 		_ = app.Close()
 		<-f.ended
