@@ -13,10 +13,10 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// Clients close their tabs while a server sends to all of them. Each peer sends 1001
-// and is gone, with messages unread. The server's writer ends the connection as soon as
-// a write fails. The recorded code must be the peer's 1001: always if the library has
-// read it, and over plain TCP if the peer has sent it.
+// Clients close their tabs while a server sends to all of them. Each peer sends 1001 and
+// is gone, with messages unread. The server's writer ends the connection as soon as a
+// write fails. The recorded code must be the peer's 1001 whenever the library has read
+// it, and over plain TCP whenever the peer has sent it.
 func TestCloseCodesInFanOut(t *testing.T) {
 	const clients = 480
 	for _, tt := range []struct {

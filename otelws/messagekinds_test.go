@@ -41,7 +41,7 @@ func chatMessages() (messages []string) {
 			`{"text":"","kind":"%s"}`, `%s`,
 		} {
 			if strings.Contains(m, "kind") {
-				padding = "" // a kind at the end must fall into the inspected prefix
+				padding = "" // the prefix must reach the end, to show that there is no type
 			}
 			messages = append(messages, fmt.Sprintf(m, padding))
 		}
