@@ -21,7 +21,7 @@ func TestEnum(t *testing.T) {
 		ws_connections_active{tier="free"} 0
 		ws_connections_active{tier="other"} 0
 		ws_connections_active{tier="pro"} 0`); diff != "" {
-		t.Errorf("before the first connection:\n%s", diff)
+		t.Errorf("metrics before the first connection:\n%s", diff)
 	}
 	url := serve(t, ws.Handler(echo))
 	for _, query := range []string{"?tier=free", "?tier=pro", "?tier=pro", "?tier=gold", ""} {
@@ -47,7 +47,8 @@ func TestEnum(t *testing.T) {
 	}
 }
 
-// fiveVisits is what five visits record without the application's attributes.
+// fiveVisits holds those metrics of five visits that carry no attribute of the
+// application.
 const fiveVisits = `
 	ws_connection_duration_seconds_count{code="1000",initiator="peer"} 5
 	ws_connection_duration_seconds_sum{code="1000",initiator="peer"} ~
@@ -79,7 +80,7 @@ const fiveVisits = `
 	ws_message_sent_bytes_sum 25
 	ws_write_time_seconds_total ~`
 
-// cmpLines compares the lines of text that begin with prefix.
+// cmpLines compares with want those lines of text that begin with prefix.
 func cmpLines(text, prefix, want string) string {
 	var got []string
 	for line := range strings.Lines(text) {
@@ -109,7 +110,7 @@ func TestAttributesOn(t *testing.T) {
 		without := strings.HasPrefix(line, "ws_protocol_errors_total") || strings.HasPrefix(line, "ws_drain_connections_total") ||
 			strings.HasPrefix(line, "ws_connection_idle_seconds")
 		if !strings.Contains(line, `tier="`) && !without {
-			t.Errorf("without the attribute: %s", line)
+			t.Errorf("series without the attribute: %s", line)
 		}
 	}
 	for _, s := range []string{
@@ -169,7 +170,7 @@ func TestSubprotocols(t *testing.T) {
 	}
 }
 
-// SetAttribute is for every Handler that declares the name.
+// SetAttribute takes effect in each Handler that declares the name.
 func TestSetTwoProviders(t *testing.T) {
 	declaring := otelws.WithEnum("tier", nil, "free", "pro")
 	for _, c := range []struct {
@@ -231,15 +232,15 @@ func TestSetAttribute(t *testing.T) {
 	}
 }
 
-// A function of the application that panics does not end the connection.
+// A panic in a function of the application does not end the connection.
 func TestEnumPanics(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithEnum("tier", func(*http.Request) string { panic("no") }, "free"))
 	visit(t, serve(t, ws.Handler(echo)))
 	m.Wait(t, `ws_connections_closed_total{code="1000",tier="other"}`, 1)
 }
 
-// Every close code that a peer can send is counted under one of a closed set
-// of values, declared ones as they are.
+// The metrics count each close code as itself if it is registered or declared. All
+// others fall into a few fixed values.
 func TestCloseCodes(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithCloseCodes(4001, 3500))
 	url := serve(t, ws.Handler(echo))

@@ -19,7 +19,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// Which code, and whose doing it was, for each way in which a connection ends.
+// Each way to end a connection has its close code and its initiator.
 func TestAttribution(t *testing.T) {
 	ctx := context.Background()
 	big := make([]byte, 64<<20)
@@ -107,7 +107,7 @@ func TestAttribution(t *testing.T) {
 			}
 			m.Wait(t, fmt.Sprintf("ws_connections_closed_total{code=%q}", code), 1)
 			if s.Initiator.String() != initiator {
-				t.Errorf("ended by %v (%+v), want %s", s.Initiator, s, initiator)
+				t.Errorf("initiator %v (summary %+v), want %s", s.Initiator, s, initiator)
 			}
 			nc.Close()
 			<-left
@@ -115,8 +115,8 @@ func TestAttribution(t *testing.T) {
 	}
 }
 
-// A close frame that is stuck in a write has closed nothing: the connection
-// ends as if it were not there, or by the close frame that the peer sent.
+// A close frame that is stuck in a write has closed nothing. The connection ends as if
+// the frame had not been written, or by the close frame of the peer.
 func TestStuckCloseFrame(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -134,11 +134,12 @@ func TestStuckCloseFrame(t *testing.T) {
 				t.Fatal(err)
 			}
 			var ends sync.WaitGroup
-			if tt.answer != nil { // else nobody reads, and the write learns of it
+			if tt.answer != nil { // without an answer, the blocked write itself learns of the end
 				ends.Go(func() { readAll(context.Background(), server) })
 			}
 			ends.Go(func() { server.Close(websocket.StatusGoingAway, "") })
-			// The write has begun when its first byte comes, and waits for the rest.
+			// Once the first byte arrives, the write has begun. It then waits until
+			// somebody reads the rest.
 			if _, err := io.ReadFull(far, make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
@@ -156,12 +157,12 @@ func TestStuckCloseFrame(t *testing.T) {
 	}
 }
 
-// A connection that is closed after a deadline has passed, and no byte has since,
-// timed out.
+// A connection counts as timed out if a deadline has passed, no byte has come since,
+// and the application then closes it.
 func TestPassedDeadline(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		bytes []byte // that come after it
+		bytes []byte // what the peer sends after the deadline
 		want  string
 	}{
 		{"nothing since", nil, "timeout"},
@@ -180,7 +181,7 @@ func TestPassedDeadline(t *testing.T) {
 				}
 				_ = c.SetReadDeadline(time.Now())
 				if _, err := c.Read(make([]byte, 100)); !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Fatalf("got %v", err)
+					t.Fatalf("Read returned %v", err)
 				}
 				_ = c.SetReadDeadline(time.Time{})
 				if tt.bytes != nil {

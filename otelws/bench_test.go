@@ -14,9 +14,9 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// instrumentations are what each benchmark compares: no Handler, one that
-// records nowhere, one that the SDK records for, and one with the exporter,
-// which takes histograms that are counted by the connections themselves.
+// instrumentations are the variants that each benchmark compares: no Handler, a Handler
+// with the no-op provider, one with the SDK, and one with the exporter. With the
+// exporter, the connections count their histograms themselves.
 var instrumentations = []struct {
 	name    string
 	handler func(b *testing.B, next http.Handler) http.Handler
@@ -49,8 +49,8 @@ var instrumentations = []struct {
 	}},
 }
 
-// BenchmarkEcho is the round trip of one message over loopback TCP, the bare
-// client's side included.
+// BenchmarkEcho measures the round trip of one message over loopback TCP. The cost of
+// the client, which is not instrumented, is part of it.
 func BenchmarkEcho(b *testing.B) {
 	for _, size := range []struct {
 		name  string
@@ -79,9 +79,9 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkCompressedEcho is the round trip of one compressed message of 1 KiB
-// over loopback TCP, the bare client's side included: bare, watched, and watched
-// with its decoded sizes.
+// BenchmarkCompressedEcho measures the round trip of one compressed message of 1 KiB
+// over loopback TCP: without the tap, with it, and with it and decoded sizes. The cost
+// of the client, which is not instrumented, is part of it.
 func BenchmarkCompressedEcho(b *testing.B) {
 	const mode = websocket.CompressionNoContextTakeover
 	next := coderEcho(&websocket.AcceptOptions{CompressionMode: mode})
@@ -126,7 +126,7 @@ func BenchmarkCompressedEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkConnection is a connection opened and closed.
+// BenchmarkConnection measures how long a connection takes to open and close.
 func BenchmarkConnection(b *testing.B) {
 	for _, i := range instrumentations {
 		b.Run(i.name, func(b *testing.B) {

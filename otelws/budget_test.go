@@ -23,7 +23,7 @@ func TestCardinalityLimitOfEnvironment(t *testing.T) {
 	t.Setenv("OTEL_GO_X_CARDINALITY_LIMIT", " 60 ")
 	_, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))
 	if err == nil || !strings.Contains(err.Error(), "but the SDK keeps at most 59") {
-		t.Errorf("with a limit of 60: %v", err)
+		t.Errorf("New under a limit of 60 returned %v", err)
 	}
 }
 
@@ -32,7 +32,7 @@ func TestBudget(t *testing.T) {
 	tests := []struct {
 		name    string
 		options []otelws.Option
-		want    []string // in the error; none where New succeeds
+		want    []string // parts of the error, nil if New succeeds
 	}{
 		{"default", nil, nil},
 		{"usual", []otelws.Option{otelws.WithEnum("tier", nil, values(2)...), otelws.WithRoutes(values(10)...)}, nil},

@@ -17,12 +17,12 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// dialOptions are those of a client that dials through rt.
+// dialOptions returns the options of a client that dials through rt.
 func dialOptions(rt http.RoundTripper) *websocket.DialOptions {
 	return &websocket.DialOptions{HTTPClient: &http.Client{Transport: rt}}
 }
 
-// converse sends and receives two messages and a ping, and closes.
+// converse exchanges two messages and a ping, and closes the connection.
 func converse(t *testing.T, c *websocket.Conn) {
 	t.Helper()
 	ctx := t.Context()
@@ -31,7 +31,7 @@ func converse(t *testing.T, c *websocket.Conn) {
 			t.Fatal(err)
 		}
 		if _, got, err := c.Read(ctx); err != nil || string(got) != message {
-			t.Fatalf("read %.40q, %v", got, err)
+			t.Fatalf("the echo is %.40q, %v", got, err)
 		}
 	}
 	if err := c.Close(websocket.StatusNormalClosure, "bye"); err != nil {
@@ -39,7 +39,7 @@ func converse(t *testing.T, c *websocket.Conn) {
 	}
 }
 
-// conversed is what is recorded of converse on the client's side.
+// conversed holds the metrics of converse on the client's side.
 const conversed = `
 	ws_client_connection_duration_seconds_count{code="1000",initiator="local"} 1
 	ws_client_connection_duration_seconds_sum{code="1000",initiator="local"} ~
@@ -75,12 +75,12 @@ const conversed = `
 	ws_client_message_sent_bytes_sum 305
 	ws_client_write_time_seconds_total ~`
 
-// clientHandshakes is handshakes for the client's side.
+// clientHandshakes returns the text of handshakes, for the client's side.
 func clientHandshakes(statuses ...string) string {
 	return strings.ReplaceAll(handshakes(statuses...), "ws_", "ws_client_")
 }
 
-// A connection is watched once, however often it passes a Transport.
+// A connection is watched once, however many Transports its request passes.
 func TestTransport(t *testing.T) {
 	type in = *otelws.Instrumentation
 	for _, c := range []struct {
@@ -125,8 +125,9 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// A dial that fails is recorded by its status, 0 standing for no response that
-// answers it, and is no connection. The client sees what it sees without the tap.
+// A failed dial is recorded as a handshake with its status, and never as a connection.
+// The status is 0 if no valid response came. The client gets the same error as without
+// the tap.
 func TestTransportRefused(t *testing.T) {
 	answer := func(response string) http.Handler {
 		return hijackFirst(t, func(c net.Conn, _ *bufio.ReadWriter) { _, _ = io.WriteString(c, response) })
@@ -136,7 +137,7 @@ func TestTransportRefused(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name    string
-		handler http.Handler // nil is a port that nobody listens on
+		handler http.Handler // nil: nobody listens on the port
 		want    string
 	}{
 		{"refused TCP", nil, "0"},
@@ -160,7 +161,7 @@ func TestTransportRefused(t *testing.T) {
 			_, _, want := websocket.Dial(t.Context(), s.ws(), dialOptions(newTransport(t)))
 			_, resp, err := websocket.Dial(t.Context(), s.ws(), dialOptions(ws.Transport(newTransport(t))))
 			if err == nil || want == nil || unsalted(err) != unsalted(want) {
-				t.Errorf("got error %v, without the tap %v", err, want)
+				t.Errorf("Dial returned %v, without the tap %v", err, want)
 			}
 			if resp != nil && resp.Body != nil {
 				_ = resp.Body.Close()
@@ -170,14 +171,14 @@ func TestTransportRefused(t *testing.T) {
 	}
 }
 
-// unsalted is an error without the key that each handshake has of its own.
+// unsalted returns the text of err without the key of the handshake, which is random.
 func unsalted(err error) string {
 	before, after, _ := strings.Cut(err.Error(), `key "`)
 	_, after, _ = strings.Cut(after, `"`)
 	return before + after
 }
 
-// A redirect is a response to one handshake, and leads to another.
+// A redirect ends one handshake and leads to the next.
 func TestTransportRedirect(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -190,19 +191,19 @@ func TestTransportRedirect(t *testing.T) {
 	expect(t, m, conversed+clientHandshakes("300"))
 }
 
-// A request that asks for no WebSocket reaches the base with nothing added.
+// A request that is not for a WebSocket reaches the base unchanged.
 func TestTransportPassesOthers(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	r := httptest.NewRequest(http.MethodGet, "http://test/", nil)
 	resp := &http.Response{Body: http.NoBody}
 	got, err := ws.Transport(roundTripperFunc(func(got *http.Request) (*http.Response, error) {
 		if got != r {
-			t.Error("the request is another one")
+			t.Error("the base got another request")
 		}
 		return resp, nil
 	})).RoundTrip(r)
 	if got != resp || err != nil {
-		t.Errorf("got %v, %v", got, err)
+		t.Errorf("RoundTrip returned %v, %v", got, err)
 	}
 	_ = got.Body.Close()
 	expect(t, m, "")
@@ -218,7 +219,7 @@ func TestTransportCloseIdle(t *testing.T) {
 	base := &idleCloser{}
 	(&http.Client{Transport: ws.Transport(base)}).CloseIdleConnections()
 	if !base.closed {
-		t.Error("the base keeps its idle connections")
+		t.Error("CloseIdleConnections did not reach the base")
 	}
 }
 
@@ -229,8 +230,7 @@ type idleCloser struct {
 
 func (c *idleCloser) CloseIdleConnections() { c.closed = true }
 
-// Heartbeat finds the connection of a Transport whose base sends a request of its
-// own.
+// Heartbeat finds the connection although the Transport's base replaces the request.
 func TestTransportHeartbeat(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -252,14 +252,14 @@ func TestTransportHeartbeat(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("no heartbeat")
+			t.Fatal("the heartbeat has sent no ping")
 		}
 	}
 	_ = c.CloseNow()
 	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
 }
 
-// The context of one dialed connection serves to dial another.
+// The context of one dialed connection can serve to dial another.
 func TestTransportContext(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -278,8 +278,8 @@ func TestTransportContext(t *testing.T) {
 	m.Wait(t, `ws_client_connections_closed_total{code="1000"}`, 2)
 }
 
-// A gateway that dials with the context of the request that it serves, or
-// proxies it, has one accepted and one dialed connection.
+// A gateway has one accepted and one dialed connection, whether it dials with the
+// context of the request or proxies the request.
 func TestGateway(t *testing.T) {
 	gateways := map[string]func(*testing.T, *otelws.Instrumentation, *testServer) http.Handler{
 		"ReverseProxy": func(t *testing.T, ws *otelws.Instrumentation, backend *testServer) http.Handler {
@@ -329,7 +329,7 @@ func TestGateway(t *testing.T) {
 	}
 }
 
-// relay passes one message each way, and then the close of the front on.
+// relay passes on one message each way, and then the close from front to back.
 func relay(ctx context.Context, front, back *websocket.Conn) {
 	defer func() { _ = front.CloseNow() }()
 	defer func() { _ = back.CloseNow() }()
@@ -346,7 +346,7 @@ func relay(ctx context.Context, front, back *websocket.Conn) {
 	_ = back.Close(websocket.CloseStatus(err), "")
 }
 
-// Dial changes neither the options nor the client that it is given.
+// Dial does not change the options and the client that it gets.
 func TestDialLeavesOptions(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -362,10 +362,10 @@ func TestDialLeavesOptions(t *testing.T) {
 	converse(t, c)
 	expect(t, m, conversed)
 	if hc.Transport != client.Transport || hc.Timeout != client.Timeout || hc.CheckRedirect != nil || hc.Jar != nil {
-		t.Errorf("the client is %+v, was %+v", hc, client)
+		t.Errorf("Dial changed the client to %+v from %+v", hc, client)
 	}
 	if opts.HTTPClient != hc {
-		t.Error("the options have another client")
+		t.Error("Dial changed the client in the options")
 	}
 	if diff := cmp.Diff(before.HTTPHeader, opts.HTTPHeader); diff != "" {
 		t.Error(diff)
@@ -375,8 +375,8 @@ func TestDialLeavesOptions(t *testing.T) {
 	}
 }
 
-// The frames of a server, as a client hears them: one that is masked, or that
-// is none, ends the reading of that direction alone.
+// A masked or invalid frame from the server counts as one protocol error. The
+// connection is still counted as usual.
 func TestTransportViolations(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -8,8 +8,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Whatever code comes, the value of the attribute is in the closed set: the code
-// as it is where it is registered or declared, and else a fold.
+// Every code maps to a value in the closed set: to itself if it is registered or
+// declared, or else to the value for its range.
 func TestFoldCloseCode(t *testing.T) {
 	codes, err := newCloseCodes([]websocket.StatusCode{4001, 3500})
 	if err != nil {

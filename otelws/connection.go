@@ -135,7 +135,8 @@ func (c *connection) Refused(status int) {
 	}
 }
 
-// Message is what becomes of a message beside the count in its shard.
+// Message records a message that its shard has already counted: with an instrument, or as an
+// exemplar.
 func (c *connection) Message(d count.Direction, size int64, kind int) {
 	if instrument := c.side.instruments.messages[d]; instrument != nil {
 		instrument.Record(c.context(), size, c.in.messages.ofKind(kind).record...)

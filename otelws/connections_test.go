@@ -15,12 +15,12 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// eventually waits until ok, and fails the test where that does not come.
+// eventually waits until ok returns true, and fails the test at waitLimit.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
@@ -33,7 +33,7 @@ func TestConnections(t *testing.T) {
 	ws, _ := newInstrumentation(t,
 		otelws.WithEnum("plan", func(*http.Request) string { return "pro" }, "free", "pro"))
 	if all := connections(ws); len(all) != 0 {
-		t.Fatalf("connections before the first: %v", all)
+		t.Fatalf("before the first connection, Connections returned %v", all)
 	}
 	begun := time.Now()
 	server, client := otelwstest.Pair(t, ws,
@@ -70,15 +70,15 @@ func TestConnections(t *testing.T) {
 		{"ids", accepted.ID + dialed.ID, uint64(1 + 2)},
 	} {
 		if tt.got != tt.want {
-			t.Errorf("%s is %v, not %v", tt.what, tt.got, tt.want)
+			t.Errorf("%s is %v, want %v", tt.what, tt.got, tt.want)
 		}
 	}
 	for _, c := range all {
 		if c.Opened.Before(begun.Add(-time.Second)) || c.Opened.After(time.Now().Add(time.Second)) || c.Age <= 0 || c.Idle > c.Age {
-			t.Errorf("opened %v, age %v, idle %v", c.Opened, c.Age, c.Idle)
+			t.Errorf("implausible times: opened %v, age %v, idle %v", c.Opened, c.Age, c.Idle)
 		}
 		if _, ok := c.TCP(); ok {
-			t.Error("the kernel knows a connection in memory")
+			t.Error("a connection in memory has figures of the kernel")
 		}
 	}
 
@@ -95,8 +95,8 @@ func TestConnections(t *testing.T) {
 	if err := client.Close(4000, "enough"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "none is left", func() bool { return len(connections(ws)) == 0 })
-	eventually(t, "both have ended", func() bool { return len(ws.Ended()) == 2 })
+	eventually(t, "no connection is open", func() bool { return len(connections(ws)) == 0 })
+	eventually(t, "both connections are in Ended", func() bool { return len(ws.Ended()) == 2 })
 	ended := ws.Ended()
 	for _, e := range ended {
 		by := otelws.InitiatorPeer
@@ -104,16 +104,15 @@ func TestConnections(t *testing.T) {
 			by = otelws.InitiatorLocal
 		}
 		if e.Code != 4000 || e.Reason != "enough" || e.Initiator != by || e.State != otelws.StateEnded || e.Age <= 0 || e.Ended.Before(e.Opened) {
-			t.Errorf("ended as %+v", e)
+			t.Errorf("Ended holds %+v", e)
 		}
 		if _, ok := e.TCP(); ok {
-			t.Error("the kernel is asked about a connection that has ended")
+			t.Error("an ended connection has figures of the kernel")
 		}
 	}
 }
 
-// What hangs is seen while it does: a write that the peer does not take, and a ping
-// that it does not answer.
+// Connections shows a blocked write and an unanswered ping while they last.
 func TestConnectionsThatHang(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	server, client := otelwstest.Pair(t, ws, nil, nil)
@@ -125,39 +124,39 @@ func TestConnectionsThatHang(t *testing.T) {
 				return c
 			}
 		}
-		t.Fatal("the connection is gone")
+		t.Fatal("Connections does not show the connection")
 		return otelws.Connection{}
 	}
 	server.CloseRead(ctx)
-	go func() { _ = server.Ping(ctx) }() // nobody reads at the other end
-	eventually(t, "a ping is unanswered", func() bool { return accepted().PingUnanswered > 0 })
+	go func() { _ = server.Ping(ctx) }() // unanswered, because nobody reads at the other end
+	eventually(t, "Connections shows an unanswered ping", func() bool { return accepted().PingUnanswered > 0 })
 	if w := accepted().Writing; w != 0 {
-		t.Errorf("a write has been in progress for %v", w)
+		t.Errorf("a write shows as blocked for %v, though none is", w)
 	}
 	go func() { _ = server.Write(ctx, websocket.MessageBinary, make([]byte, 1<<20)) }()
-	eventually(t, "a write is in progress", func() bool { return accepted().Writing > 0 })
-	eventually(t, "it goes on", func() bool { return accepted().Writing > 20*time.Millisecond })
+	eventually(t, "Connections shows a blocked write", func() bool { return accepted().Writing > 0 })
+	eventually(t, "the blocked write has lasted 20 ms", func() bool { return accepted().Writing > 20*time.Millisecond })
 	_ = client.CloseNow()
 }
 
-// The ring keeps the newest.
+// Ended keeps the newest connections.
 func TestEnded(t *testing.T) {
 	ws, m := newInstrumentation(t)
-	const n = 130 // of which each is two connections
+	const n = 130 // visits, of two connections each
 	for range n {
 		server, client := otelwstest.Pair(t, ws, nil, nil)
 		_ = client.CloseNow()
 		_ = server.CloseNow()
 	}
 	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, n)
-	eventually(t, "the ring is full", func() bool { return len(ws.Ended()) == 256 })
+	eventually(t, "Ended holds its 256 connections", func() bool { return len(ws.Ended()) == 256 })
 	ended := ws.Ended()
 	for i := 1; i < len(ended); i++ {
 		if ended[i].Ended.After(ended[i-1].Ended.Add(time.Second)) {
-			t.Fatalf("%v comes after %v", ended[i].Ended, ended[i-1].Ended)
+			t.Fatalf("Ended is out of order: %v comes after %v", ended[i].Ended, ended[i-1].Ended)
 		}
 	}
 	if ended[0].ID < n {
-		t.Errorf("the newest is connection %d", ended[0].ID)
+		t.Errorf("the newest ended connection is %d", ended[0].ID)
 	}
 }

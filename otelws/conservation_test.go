@@ -20,10 +20,10 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// ledger is the lifecycle metrics of one collection, by the value of tier.
+// ledger holds the lifecycle metrics of one collection, by value of the attribute tier.
 type ledger struct{ opened, active, closed map[string]int64 }
 
-// collect reads one collection, and fails where it does not add up.
+// collect collects once, and checks that opened = active + sum(closed).
 func collect(tb interface{ Errorf(string, ...any) }, r *sdkmetric.ManualReader) ledger {
 	var rm metricdata.ResourceMetrics
 	if err := r.Collect(context.Background(), &rm); err != nil {
@@ -59,10 +59,10 @@ func byTier(data metricdata.Aggregation) map[string]int64 {
 	return sums
 }
 
-// TestConservation leads connections of every kind through each other, while
-// two scrapers hold the law opened = active + sum(closed) in every collection.
-// When all has become quiet the gauge is the number of sockets still held, and
-// 0 when those have been let go.
+// TestConservation opens connections, and ends each in a random way on either side.
+// Meanwhile two scrapers check in every collection that opened = active + sum(closed).
+// Afterwards the gauge must equal the number of sockets still open, and 0 once the test
+// has closed them.
 func TestConservation(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	ws, err := otelws.New(
@@ -113,14 +113,14 @@ func TestConservation(t *testing.T) {
 		h.acting.Wait()
 		h.quiet(t, reader, want)
 		if rapid.Bool().Draw(t, "the server closes") {
-			h.server.Config.Close() // which leaves hijacked connections alone
+			h.server.Config.Close() // leaves hijacked connections open
 			h.start()
 			h.quiet(t, reader, want)
 		}
 		h.release()
 		h.quiet(t, reader, want)
 		if l := collect(t, reader); total(l.active) != 0 {
-			t.Errorf("after everything was let go: %v", l)
+			t.Errorf("after all connections were closed: %v", l)
 		}
 	})
 	l := collect(t, reader)
@@ -136,21 +136,21 @@ func TestConservation(t *testing.T) {
 type house struct {
 	ws     *otelws.Instrumentation
 	server *httptest.Server
-	held   atomic.Int64 // sockets that are open now, by the test's own account
+	held   atomic.Int64 // open sockets, as the test counts them
 
-	acting sync.WaitGroup // handlers that end by themselves
+	acting sync.WaitGroup // handlers that return without the client
 	mu     sync.Mutex
 	leases []func()
 }
 
-// start serves, on an address of its own.
+// start starts the server on an address of its own.
 func (h *house) start() {
 	h.server = httptest.NewUnstartedServer(h)
 	h.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	h.server.Start()
 }
 
-// hold takes note of a socket that the server keeps open until release.
+// hold counts a socket as open until release calls letGo.
 func (h *house) hold(letGo func()) {
 	h.held.Add(1)
 	h.lease(func() {
@@ -159,7 +159,7 @@ func (h *house) hold(letGo func()) {
 	})
 }
 
-// lease has f called by release.
+// lease adds f to the functions that release calls.
 func (h *house) lease(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -176,7 +176,8 @@ func (h *house) release() {
 	}
 }
 
-// quiet waits until all are opened, and the gauge is the number of sockets held.
+// quiet waits until the metrics count all openings, and the gauge equals the number of
+// held sockets.
 func (h *house) quiet(t *rapid.T, r *sdkmetric.ManualReader, opened map[string]int64) {
 	var l ledger
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
@@ -185,7 +186,7 @@ func (h *house) quiet(t *rapid.T, r *sdkmetric.ManualReader, opened map[string]i
 			return
 		}
 	}
-	t.Fatalf("%d opened and %d sockets held, and the metrics say %v", total(opened), h.held.Load(), l)
+	t.Fatalf("%d connections opened and %d sockets held, but the metrics are %v", total(opened), h.held.Load(), l)
 }
 
 func total(byTier map[string]int64) (n int64) {

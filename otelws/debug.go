@@ -210,7 +210,7 @@ func (i *Instrumentation) debug(q debugQuery) *debugResponse {
 	r := &debugResponse{Time: time.Now(), Addresses: q.addresses, Connections: []debugRow{}, Closed: []debugClosed{}}
 	most := greatest{n: q.n}
 	key := sortKeys[q.sort]
-	var c Connection // one for all: its address is given away
+	var c Connection // outside the loop, so that it is allocated once
 	for c = range i.Connections() {
 		r.Total++
 		if !q.matches(&c) {

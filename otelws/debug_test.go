@@ -28,13 +28,13 @@ func TestDebugQuery(t *testing.T) {
 		{"?sort=received&n=7", shown, 300, 7, 300},
 		{"?sort=sent&n=1", shown, 300, 1, 300},
 		{"?sort=age&n=1000", shown, 300, 300, 1},
-		{"?sort=rtt", shown, 300, 50, 1}, // all the same: by age
+		{"?sort=rtt", shown, 300, 50, 1}, // no connection has a round trip, so age decides
 		{"?sort=unsent", shown, 300, 50, 1},
 		{"?sort=writing", shown, 300, 50, 1},
 		{"?role=server", shown, 300, 50, 300},
 		{"?role=client", shown, 0, 0, 0},
 		{"?filter=10.0.1.", shown, 44, 44, 300},
-		{"?filter=10.0.1.", hidden, 0, 0, 0}, // else addresses could be guessed
+		{"?filter=10.0.1.", hidden, 0, 0, 0}, // a filter must not let a reader guess addresses
 		{"?filter=other", hidden, 300, 50, 300},
 		{"?filter=plan.name=other", hidden, 300, 50, 300},
 		{"?filter=plan_name=other", hidden, 300, 50, 300},
@@ -45,10 +45,10 @@ func TestDebugQuery(t *testing.T) {
 	} {
 		a := debug(t, tt.h, tt.query)
 		if a.Total != 300 || a.Matching != tt.matching || len(a.Connections) != tt.shown || tt.shown > 0 && a.Connections[0].ID != tt.first {
-			t.Errorf("%s: %d of %d match, %d shown: %+v", tt.query, a.Matching, a.Total, len(a.Connections), a.Connections[:min(1, len(a.Connections))])
+			t.Errorf("%s: %d of %d connections match and %d are shown, the first of them %+v", tt.query, a.Matching, a.Total, len(a.Connections), a.Connections[:min(1, len(a.Connections))])
 		}
 		if addresses := tt.h == shown; a.Addresses != addresses || len(a.Connections) > 0 && (a.Connections[0].Remote != "") != addresses {
-			t.Errorf("%s: addresses %v, remote %q", tt.query, a.Addresses, a.Connections[0].Remote)
+			t.Errorf("%s: Addresses is %v, and the first remote address is %q", tt.query, a.Addresses, a.Connections[0].Remote)
 		}
 	}
 	for _, c := range all {
@@ -56,7 +56,7 @@ func TestDebugQuery(t *testing.T) {
 	}
 	for h, want := range map[http.Handler]string{shown: "10.0.1.43:40000", hidden: ""} {
 		if c := debug(t, h, "?n=3").Closed; len(c) != 3 || c[0].ID != 300 || c[2].ID != 298 || c[0].Remote != want {
-			t.Errorf("closed are %+v", c)
+			t.Errorf("the newest closed connections are %+v", c)
 		}
 	}
 }
@@ -74,13 +74,13 @@ func TestDebugRefuses(t *testing.T) {
 		w := httptest.NewRecorder()
 		ws.DebugHandler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/ws"+query, nil))
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+			t.Errorf("the response to %s is %d %s", query, w.Code, w.Body)
 		}
 	}
 }
 
-// A browser gets the page, whose script and style its policy lets through, and no
-// other.
+// A browser gets the page. Its policy allows the page's own script and style, and no
+// others.
 func TestDebugPage(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	get := func(query, accept string) *httptest.ResponseRecorder {
@@ -96,24 +96,24 @@ func TestDebugPage(t *testing.T) {
 		_, nonce, _ := strings.Cut(w.Header().Get("Content-Security-Policy"), "'nonce-")
 		nonce, _, _ = strings.Cut(nonce, "'")
 		if len(nonce) < 16 || strings.Count(w.Body.String(), `nonce="`+nonce+`"`) != 2 || strings.Contains(w.Body.String(), "{{") {
-			t.Errorf("%s %s", w.Header(), w.Body)
+			t.Errorf("the page has the header %s and the body %s", w.Header(), w.Body)
 		}
 	}
 	if first.Header().Get("Content-Security-Policy") == second.Header().Get("Content-Security-Policy") {
-		t.Error("two pages have one nonce")
+		t.Error("two pages have the same nonce")
 	}
 	if w := get("?format=json", browser); w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("format=json: %s", w.Header())
+		t.Errorf("?format=json: got the header %s", w.Header())
 	}
 	if w := get("", "*/*"); w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("curl: %s", w.Header())
+		t.Errorf("to curl: got the header %s", w.Header())
 	}
 }
 
-// The kernel's truth: what a peer that does not read leaves unsent.
+// The kernel tells how many bytes a peer that does not read leaves unsent.
 func TestDebugUnsent(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the kernel is asked on Linux")
+		t.Skip("only Linux tells the figures of a socket")
 	}
 	ws, _ := newInstrumentation(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -132,7 +132,7 @@ func TestDebugUnsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	eventually(t, "the kernel holds what was not sent", func() bool {
+	eventually(t, "DebugHandler shows the unsent bytes", func() bool {
 		for c := range ws.Connections() {
 			if tcp, ok := c.TCP(); ok && tcp.Unsent > 0 && tcp.RTT > 0 && c.Writing > 0 {
 				return true
@@ -142,11 +142,11 @@ func TestDebugUnsent(t *testing.T) {
 	})
 }
 
-// A handler that does not read keeps the connection of a client that has left. The
-// kernel knows which ones these are.
+// If a handler does not read, it does not learn that its client has left, and the
+// connection stays open. The kernel knows that the client has left.
 func TestDebugPeerGone(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the kernel is asked on Linux")
+		t.Skip("only Linux tells the figures of a socket")
 	}
 	ws, _ := newInstrumentation(t)
 	done := make(chan struct{})
@@ -157,7 +157,7 @@ func TestDebugPeerGone(t *testing.T) {
 			return
 		}
 		defer c.CloseNow()
-		<-done // and read nothing
+		<-done // do not read
 	})))
 	var clients []*websocket.Conn
 	for range 3 {
@@ -170,7 +170,7 @@ func TestDebugPeerGone(t *testing.T) {
 	}
 	_ = clients[1].CloseNow()
 	h := ws.DebugHandler(nil)
-	eventually(t, "the one that has left is found", func() bool {
+	eventually(t, "DebugHandler finds the client that has left", func() bool {
 		states := make(map[string]int)
 		for _, c := range debug(t, h, "").Connections {
 			states[c.State]++
@@ -178,6 +178,6 @@ func TestDebugPeerGone(t *testing.T) {
 		return states["open"] == 2 && states["peer_gone"] == 1
 	})
 	if n := debug(t, h, "?filter=state=peer_gone").Matching; n != 1 {
-		t.Errorf("%d connections match", n)
+		t.Errorf("%d connections match a client that has left", n)
 	}
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// expectValues fails the test where samples do not become those of want.
+// expectValues waits until the samples have the values of want, and else fails the
+// test.
 func expectValues(t *testing.T, m *otelwstest.Metrics, want map[string]int) {
 	t.Helper()
 	for sample, v := range want {
@@ -32,8 +33,8 @@ const (
 	decodedSent     = `ws_compression_decoded_bytes_total{network_io_direction="transmit"}`
 )
 
-// Both ends of a connection record the sizes that their applications know,
-// however the library compresses and fragments.
+// Both ends of a connection record the sizes of messages as their applications see
+// them, however the library compresses and fragments.
 func TestDecodedBothEnds(t *testing.T) {
 	for _, mode := range []websocket.CompressionMode{
 		websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover, websocket.CompressionDisabled,
@@ -57,7 +58,7 @@ func TestDecodedBothEnds(t *testing.T) {
 				message := bytes.Repeat([]byte("to be or not to be "), n/19+1)[:n]
 				_, _ = random.Read(message[n/2:])
 				size += n
-				// In pieces, each of which coder/websocket makes frames of.
+				// coder/websocket makes frames of each piece.
 				w, err := c.Writer(ctx, websocket.MessageBinary)
 				if err != nil {
 					t.Fatal(err)
@@ -86,7 +87,7 @@ func TestDecodedBothEnds(t *testing.T) {
 			value := func(sample string) float64 {
 				v, ok := m.Value(sample)
 				if !ok {
-					t.Errorf("no sample %s", sample)
+					t.Errorf("the scrape has no sample %s", sample)
 				}
 				return v
 			}
@@ -96,13 +97,13 @@ func TestDecodedBothEnds(t *testing.T) {
 					wire, decoded := value(end+"compression_wire"+labels), value(end+"compression_decoded"+labels)
 					if mode == websocket.CompressionDisabled {
 						if wire != 0 || decoded != 0 {
-							t.Errorf("%s %s: %v bytes compressed of %v, and nothing is", end, direction, wire, decoded)
+							t.Errorf("%s %s: counted %v bytes on the wire and %v decoded, though compression is off", end, direction, wire, decoded)
 						}
 						continue
 					}
-					// Below its threshold coder/websocket does not compress.
+					// coder/websocket does not compress messages below its threshold.
 					if wire < float64(size)/2 || wire > decoded*.7 || decoded > float64(size) || decoded < float64(size)-2000 {
-						t.Errorf("%s %s: %v bytes on the wire of %v, of %d", end, direction, wire, decoded, size)
+						t.Errorf("%s %s: %v bytes on the wire decode to %v, for messages of %d", end, direction, wire, decoded, size)
 					}
 				}
 			}
@@ -113,7 +114,7 @@ func TestDecodedBothEnds(t *testing.T) {
 				{decodedSent, `ws_client_compression_decoded_bytes_total{network_io_direction="receive"}`},
 			} {
 				if a, b := value(pair[0]), value(pair[1]); a != b {
-					t.Errorf("%s is %v, %s is %v", pair[0], a, pair[1], b)
+					t.Errorf("the two ends differ: %s is %v, %s is %v", pair[0], a, pair[1], b)
 				}
 			}
 		})
@@ -122,8 +123,8 @@ func TestDecodedBothEnds(t *testing.T) {
 
 const permessageDeflate = "permessage-deflate"
 
-// bareServer is one without a library. It agrees to extensions that nobody
-// offered, writes, and takes whatever comes.
+// bareServer is a server without a library. It agrees to extensions even if the client
+// did not offer them, sends writes, and accepts whatever the client sends.
 func bareServer(extensions string, writes ...[]byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
@@ -141,7 +142,8 @@ func bareServer(extensions string, writes ...[]byte) http.HandlerFunc {
 	}
 }
 
-// What a client without a library sends, read whole and byte by byte.
+// The server reads messages of a client without a library, in whole reads and byte by
+// byte.
 func TestDecodedReceived(t *testing.T) {
 	message := strings.Repeat("to be or not to be ", 100)
 	compressed := deflate(t, message)
@@ -149,10 +151,10 @@ func TestDecodedReceived(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		sent  []byte
-		count int // of messages
-		sizes int // their sum
-		wire  int // of the compressed ones
-		size  int // decoded
+		count int // number of messages
+		sizes int // sum of their sizes
+		wire  int // bytes of the compressed messages on the wire
+		size  int // their bytes when decoded
 	}{
 		{"one frame", masked(fin|rsv1|opText, compressed), 1, len(message), n, len(message)},
 		{"two in one read", frames(masked(fin|rsv1|opText, compressed), masked(fin|rsv1|opText, compressed)),
@@ -198,7 +200,7 @@ func TestDecodedReceived(t *testing.T) {
 	}
 }
 
-// What a server writes, several frames to a Write or a frame to several.
+// The server writes several frames in one Write, and one frame in several.
 func TestDecodedSent(t *testing.T) {
 	message := strings.Repeat("to be or not to be ", 100)
 	other := strings.Repeat("that is the question ", 50)
@@ -231,7 +233,7 @@ func TestDecodedSent(t *testing.T) {
 	}
 }
 
-// With another extension a payload need not be DEFLATE.
+// Under another extension a payload need not be DEFLATE.
 func TestDecodedOtherExtension(t *testing.T) {
 	compressed := deflate(t, strings.Repeat("to be or not to be ", 100))
 	for _, extensions := range []string{"x-other", "permessage-deflate, x-other"} {
@@ -253,16 +255,17 @@ func TestDecodedOtherExtension(t *testing.T) {
 	}
 }
 
-// Without the option there are no counters, and sizes are those on the wire
+// Without the option there are no counters, and sizes are the sizes on the wire
 // (TestDeflate).
 func TestDecodedOff(t *testing.T) {
 	_, m := newInstrumentation(t)
 	if v, ok := m.Value(wireReceived); ok {
-		t.Errorf("%s is %v", wireReceived, v)
+		t.Errorf("without the option, %s is %v", wireReceived, v)
 	}
 }
 
-// Names, types, units and descriptions of what the option adds, for both sides.
+// The golden file has names, types, units and descriptions of the option's metrics, for
+// both sides.
 func TestDecodedScrape(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithDecodedSizes())
 	everything(t, ws, m)
@@ -279,8 +282,8 @@ func TestDecodedScrape(t *testing.T) {
 	golden(t, "scrape_decoded.txt", added.String())
 }
 
-// FuzzDecoded has messages of any data compressed at any level, sent in two
-// fragments by Writes of any size.
+// FuzzDecoded sends messages of any data, compressed at any level, in two fragments and
+// in Writes of any size.
 func FuzzDecoded(f *testing.F) {
 	f.Add([]byte("to be or not to be"), 1, uint(5), uint(3), uint(9))
 	f.Add([]byte{}, 6, uint(0), uint(0), uint(1))
@@ -304,7 +307,7 @@ func FuzzDecoded(f *testing.F) {
 		stream := frames(unmasked(rsv1|opBinary, payload[:i]), unmasked(fin|opContinuation, payload[i:]),
 			unmasked(fin|rsv1|opBinary, payload), unmasked(fin|opBinary, data))
 		n := int(step%uint(len(stream))) + 1
-		n = max(n, len(stream)/100) // quick, also where the data is long
+		n = max(n, len(stream)/100) // at most 100 Writes, so that long data stays quick
 		var writes [][]byte
 		for rest := stream; len(rest) > 0; {
 			k := min(n, len(rest))

@@ -30,9 +30,9 @@ func deflate(t *testing.T, message string) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
 }
 
-// Where permessage-deflate was negotiated, by a library that answers through
-// the ResponseWriter or by one that writes the response itself, RSV1 is no
-// error, and sizes are those on the wire.
+// If permessage-deflate was negotiated, RSV1 is no error, and sizes are the sizes on
+// the wire. The test covers a library that answers through the ResponseWriter, and one
+// that writes the response itself.
 func TestDeflate(t *testing.T) {
 	message := strings.Repeat("to be or not to be ", 100)
 	compressed := deflate(t, message)
@@ -65,7 +65,7 @@ func TestDeflate(t *testing.T) {
 				if first&0xf == opContinuation {
 					continuations++
 				} else if first&rsv1 == 0 {
-					t.Fatalf("the server does not compress: frame %#x", first)
+					t.Fatalf("the server does not compress: the first byte of its frame is %#x", first)
 				}
 				if first&fin != 0 {
 					break
@@ -96,13 +96,13 @@ func TestDeflate(t *testing.T) {
 				m.Wait(t, sample, float64(want))
 			}
 			if errors := protocolErrors(m.Changed()); errors != "" {
-				t.Error(errors)
+				t.Errorf("protocol errors were counted:\n%s", errors)
 			}
 		})
 	}
 }
 
-// bucketOf is the bound of the bucket of a message.
+// bucketOf returns the upper bound of the bucket of a message of size bytes.
 func bucketOf(size int) int {
 	for bound := 64; ; bound *= 4 {
 		if size <= bound {
@@ -111,7 +111,7 @@ func bucketOf(size int) int {
 	}
 }
 
-// protocolErrors returns those lines of a scrape.
+// protocolErrors returns the samples of protocol errors in a scrape.
 func protocolErrors(scrape string) (lines string) {
 	for line := range strings.Lines(scrape) {
 		if strings.Contains(line, "protocol_errors") {
@@ -121,8 +121,8 @@ func protocolErrors(scrape string) (lines string) {
 	return lines
 }
 
-// Both ends of a compressed connection, under one Instrumentation: what one
-// sends the other receives.
+// Both ends of a compressed connection, under one Instrumentation, agree: one end
+// receives the bytes that the other sends.
 func TestDeflateBothEnds(t *testing.T) {
 	for _, mode := range []websocket.CompressionMode{
 		websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover,
@@ -172,17 +172,17 @@ func TestDeflateBothEnds(t *testing.T) {
 			`ws_io_bytes_total{network_io_direction="transmit"}`: `ws_client_io_bytes_total{network_io_direction="receive"}`,
 		} {
 			if value(a) != value(b) {
-				t.Errorf("%s is %d, %s is %d", a, value(a), b, value(b))
+				t.Errorf("the two ends differ: %s is %d, %s is %d", a, value(a), b, value(b))
 			}
 		}
 		if got := value("ws_message_bytes_count"); got != n {
-			t.Errorf("%d messages, want %d", got, n)
+			t.Errorf("%d messages were counted, want %d", got, n)
 		}
 		if got := value("ws_message_bytes_sum"); got == 0 || got > size/10 {
-			t.Errorf("%d bytes of messages on the wire for %d", got, size)
+			t.Errorf("messages take %d bytes on the wire, and %d decoded", got, size)
 		}
 		if errors := protocolErrors(m.Changed()); errors != "" {
-			t.Error(errors)
+			t.Errorf("protocol errors were counted:\n%s", errors)
 		}
 	}
 }

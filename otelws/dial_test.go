@@ -27,7 +27,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// messageConn is a client of any library.
+// messageConn is a client's connection, of any library.
 type messageConn interface {
 	send(op byte, payload string) error
 	receive() (string, error)
@@ -46,7 +46,7 @@ func (c gorillaClient) receive() (string, error) {
 
 type gobwasClient struct {
 	net.Conn
-	io.Reader // behind which the response may have left frames
+	io.Reader // may hold frames that came with the response
 }
 
 func (c gobwasClient) Read(p []byte) (int, error) { return c.Reader.Read(p) }
@@ -80,7 +80,7 @@ func dialGorilla(t *testing.T, d *gorilla.Dialer, url string) (messageConn, erro
 // insecure trusts every server.
 var insecure = &tls.Config{InsecureSkipVerify: true}
 
-// dialers are the ways of users to dial without net/http.
+// dialers are the ways in which users dial without net/http.
 var dialers = []struct {
 	name    string
 	withTLS bool
@@ -121,7 +121,7 @@ var dialers = []struct {
 	}},
 }
 
-// echoed is what a client does, and exchangedByClient what is recorded of it.
+// echoed has a client exchange messages. exchangedByClient is their metrics.
 func echoed(t *testing.T, c messageConn) {
 	t.Helper()
 	for _, m := range []struct {
@@ -132,7 +132,7 @@ func echoed(t *testing.T, c messageConn) {
 			t.Fatal(err)
 		}
 		if got, err := c.receive(); err != nil || got != m.payload {
-			t.Fatalf("received %.20q, %v", got, err)
+			t.Fatalf("received %.20q, %v instead of the echo", got, err)
 		}
 	}
 	if err := c.send(opPing, "there?"); err != nil {
@@ -142,7 +142,7 @@ func echoed(t *testing.T, c messageConn) {
 		t.Fatal(err)
 	}
 	if _, err := c.receive(); err == nil {
-		t.Error("a message came after the close")
+		t.Error("a message came after the close frame")
 	}
 	_ = c.Close()
 }
@@ -180,8 +180,8 @@ const exchangedByClient = `
 	ws_client_io_bytes_total{network_io_direction="receive"} 323
 	ws_client_write_time_seconds_total ~` + echoedSizes
 
-// A connection that a library dials is counted as one of a Transport is, by what
-// was sent.
+// A connection that a library dials itself gets the same metrics as one through a
+// Transport.
 func TestDialers(t *testing.T) {
 	for _, d := range dialers {
 		t.Run(d.name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestDialers(t *testing.T) {
 			s.wait(t)
 			sent := 339
 			if !strings.HasPrefix(d.name, "gorilla") {
-				sent += 8 // gobwas/ws answers the answer to its close frame
+				sent += 8 // gobwas/ws sends a second close frame
 			}
 			expect(t, m, exchangedByClient+fmt.Sprintf(`
 				ws_client_io_bytes_total{network_io_direction="transmit"} %d`, sent)+strings.ReplaceAll(echoedSizes, "message_bytes", "message_sent_bytes"))
@@ -204,7 +204,7 @@ func TestDialers(t *testing.T) {
 	}
 }
 
-// echoServer refuses what is not asked of its root.
+// echoServer refuses requests for any path but the root.
 func echoServer(t *testing.T, withTLS bool) *testServer {
 	echo := gorillaEcho(&gorilla.Upgrader{})
 	return startServer(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -220,7 +220,7 @@ func echoServer(t *testing.T, withTLS bool) *testServer {
 	})
 }
 
-// A handshake that is refused, and a dial that fails, are recorded by the status.
+// A refused handshake and a failed dial are recorded with their status.
 func TestDialersRefused(t *testing.T) {
 	for _, d := range dialers {
 		t.Run(d.name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestDialersRefused(t *testing.T) {
 			ws, m := newInstrumentation(t)
 			s := echoServer(t, d.withTLS)
 			if _, err := d.dial(t, ws, s.ws()+"/no"); err == nil {
-				t.Fatal("the handshake was not refused")
+				t.Fatal("the client took a refused handshake")
 			}
 			expect(t, m, clientHandshakes("403"))
 		})
@@ -241,19 +241,19 @@ func TestDialContextFails(t *testing.T) {
 	dial := ws.DialContext(func(context.Context, string, string) (net.Conn, error) { return nil, failed })
 	for _, address := range []string{"nowhere:80", "/run/socket", "\x00%%"} {
 		if c, err := dial(t.Context(), "tcp", address); err != failed || c != nil {
-			t.Errorf("%v, %v", c, err)
+			t.Errorf("a failed dial returned %v, %v", c, err)
 		}
 	}
 	for host, n := range map[string]float64{"nowhere:80": 1, "other": 2} {
 		m.Wait(t, `ws_client_handshake_duration_seconds_count{host="`+host+`",http_response_status_code="0"}`, n)
 	}
 	if c := ws.Conn(nil); c != nil {
-		t.Errorf("Conn of nothing is %v", c)
+		t.Errorf("Conn(nil) returned %v", c)
 	}
 }
 
-// The handshake of a DialContext begins with the dial, and its span belongs to the
-// trace of the context.
+// The handshake of a DialContext begins with the dial. Its span belongs to the trace of
+// the context.
 func TestDialContextKnowsTheDial(t *testing.T) {
 	tr := newTraced(t, sdktrace.AlwaysSample())
 	s := echoServer(t, false)
@@ -275,28 +275,28 @@ func TestDialContextKnowsTheDial(t *testing.T) {
 			t.Errorf("the span %s is in the trace %v", span.Name, span.SpanContext.TraceID())
 		}
 		if isClient(span) && span.Parent.SpanID() != parent.SpanID() {
-			t.Errorf("the handshake's parent is %v", span.Parent.SpanID())
+			t.Errorf("the span of the handshake has the parent %v", span.Parent.SpanID())
 		}
 	}
 	if took, _ := tr.metrics.Value(`ws_client_handshake_duration_seconds_sum{http_response_status_code="101"}`); took < slow.Seconds() {
-		t.Errorf("the handshake took %v s, and the dial alone %v", took, slow)
+		t.Errorf("the handshake took %v s, less than the dial with %v", took, slow)
 	}
 }
 
-// A server that answers another request accepts nothing.
+// A response to another key accepts no connection.
 func TestConnChecksTheKey(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, hijackFirst(t, func(c net.Conn, _ *bufio.ReadWriter) {
 		_, _ = io.WriteString(c, switchingHead)
 	}))
 	if _, err := dialGorilla(t, &gorilla.Dialer{NetDialContext: ws.DialContext(nil)}, s.ws()); err == nil {
-		t.Fatal("gorilla takes the answer to another request")
+		t.Fatal("gorilla/websocket takes the answer to another request")
 	}
 	expect(t, m, clientHandshakes("0"))
 }
 
-// A response and a request in pieces, frames in the same segment as the response,
-// and frames that a client sends before it has come.
+// Response and request may come in pieces, frames may come in the segment of the
+// response, and a client may send frames before the response.
 func TestConnInPieces(t *testing.T) {
 	for _, bytewise := range []bool{false, true} {
 		ws, m := newInstrumentation(t)
@@ -323,12 +323,12 @@ func TestConnInPieces(t *testing.T) {
 		}()
 		for _, b := range split(frames(handshakeRequest(), masked(fin|opPing, "early")), bytewise) {
 			if n, err := c.Write(b); n != len(b) || err != nil {
-				t.Fatal(n, err)
+				t.Fatalf("wrote %d bytes: %v", n, err)
 			}
 		}
 		got := make([]byte, len(answer))
 		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, answer) {
-			t.Fatalf("read %q, %v", got, err)
+			t.Fatalf("the client read %q, %v", got, err)
 		}
 		_, _ = c.Write(masked(fin|opClose, closePayload(1000, "")))
 		_ = c.Close()
@@ -345,7 +345,7 @@ func TestConnInPieces(t *testing.T) {
 	}
 }
 
-// A server that hangs up before it has answered.
+// A server may hang up before it answers.
 func TestConnWithoutResponse(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, hijackFirst(t, func(net.Conn, *bufio.ReadWriter) {}))
@@ -355,7 +355,7 @@ func TestConnWithoutResponse(t *testing.T) {
 	expect(t, m, clientHandshakes("0"))
 }
 
-// Beneath TLS a Conn says that it sees nothing.
+// Beneath TLS, a Conn reports that it cannot see the traffic.
 func TestConnBeneathTLS(t *testing.T) {
 	says := reported(t)
 	ws, m := newInstrumentation(t)
@@ -371,7 +371,8 @@ func TestConnBeneathTLS(t *testing.T) {
 	expectReports(t, says, "DialContext carries TLS")
 }
 
-// A Transport over watched connections counts once, and what fails beneath it too.
+// A Transport over connections of a DialContext counts once, and so does a dial that
+// fails beneath it.
 func TestTransportOverDialContext(t *testing.T) {
 	for _, withTLS := range []bool{false, true} {
 		says := reported(t)
@@ -395,14 +396,14 @@ func TestTransportOverDialContext(t *testing.T) {
 			return nil, errors.New("no")
 		})}
 		if _, _, err := websocket.Dial(t.Context(), s.ws(), dialOptions(ws.Transport(refused))); err == nil {
-			t.Error("dialed")
+			t.Error("the dial did not fail")
 		}
 		expect(t, m, conversed+clientHandshakes("0"))
 		expectReports(t, says)
 	}
 }
 
-// Without the Transport, what dials through net/http is counted by the Conn.
+// Without a Transport, the Conn counts the connections that net/http dials.
 func TestDialContextUnderNetHTTP(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -417,7 +418,7 @@ func TestDialContextUnderNetHTTP(t *testing.T) {
 	expect(t, m, conversed)
 }
 
-// x/net/websocket takes the connection itself.
+// x/net/websocket takes over the connection itself.
 func TestConnOfXNet(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := echoServer(t, false)
@@ -435,7 +436,7 @@ func TestConnOfXNet(t *testing.T) {
 	}
 	var got string
 	if err := errors.Join(xnet.Message.Send(c, "hello"), xnet.Message.Receive(c, &got), c.WriteClose(1000)); err != nil || got != "hello" {
-		t.Fatal(got, err)
+		t.Fatalf("received %q, %v", got, err)
 	}
 	_ = c.Close()
 	m.Wait(t, `ws_client_connections_closed_total{code="1000"}`, 1)

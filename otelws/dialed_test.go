@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// A heartbeat and a drain of dialed connections.
+// Heartbeat and Drain work on dialed connections.
 func TestConnSpeaks(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithHeartbeat(otelws.Every(time.Millisecond), otelws.Misses(1<<30)))
 	s := echoServer(t, false)
@@ -22,7 +22,7 @@ func TestConnSpeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ws.HeartbeatOn(t.Context(), c.NetConn()); err == nil {
-		t.Error("a second heartbeat")
+		t.Error("a second Heartbeat on the connection returned no error")
 	}
 	read := make(chan error, 1)
 	go func() {
@@ -35,7 +35,7 @@ func TestConnSpeaks(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-read; err == nil {
-		t.Error("read a message")
+		t.Error("the client read a message, where it should get the close frame")
 	}
 	m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
 	s.wait(t)
@@ -44,7 +44,7 @@ func TestConnSpeaks(t *testing.T) {
 // writeDeadlines is a connection that remembers its last write deadline.
 type writeDeadlines struct {
 	net.Conn
-	set  atomic.Int64 // how often
+	set  atomic.Int64 // number of calls
 	last atomic.Pointer[time.Time]
 }
 
@@ -54,8 +54,8 @@ func (c *writeDeadlines) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// A write deadline that was set before the handshake holds after a ping of the
-// tap's, whether the handshake came of it or not.
+// A write deadline that the application set before the handshake still holds after the
+// tap has sent a ping.
 func TestDeadlineFromBeforeTheHandshake(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithHeartbeat(otelws.Every(time.Millisecond), otelws.Misses(1<<30)))
 	var conn *writeDeadlines
@@ -85,7 +85,7 @@ func TestDeadlineFromBeforeTheHandshake(t *testing.T) {
 	}
 }
 
-// acceptAs is a Listener whose connections are changed.
+// acceptAs is a Listener that wraps each connection.
 type acceptAs struct {
 	net.Listener
 	change func(net.Conn) net.Conn

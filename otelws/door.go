@@ -123,8 +123,7 @@ func (r role) door() string {
 func (d *door) Fault(v any) { d.side.fault(v) }
 
 // SetAttributeOn is like [SetAttribute]. Use it if you have the [net.Conn], but not the context of
-// the request. nc may be a
-// connection of [Instrumentation.Listener], [Instrumentation.Conn] or
+// the request. nc may be a connection of [Instrumentation.Listener], [Instrumentation.Conn] or
 // [Instrumentation.DialContext], a connection that Hijack returned, or a connection of a WebSocket
 // library on top of these.
 //

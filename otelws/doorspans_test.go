@@ -19,14 +19,14 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// A handshake has one span, whoever watches it, and that ends.
+// A handshake has one span, which ends, whether a Handler, a Listener or both watch it.
 func TestDoorSpans(t *testing.T) {
 	refuse := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }
 	echo := gorillaEcho(&gorilla.Upgrader{})
 	for _, c := range []struct {
 		name  string
 		serve func(ws *otelws.Instrumentation) http.Handler
-		spans int64 // of a connection, its end's included
+		spans int64 // of a connection, with the span of its end
 	}{
 		{"a Listener", func(*otelws.Instrumentation) http.Handler { return echo }, 2},
 		{"a Listener, refused", func(*otelws.Instrumentation) http.Handler { return http.HandlerFunc(refuse) }, 1},
@@ -61,8 +61,8 @@ func TestDoorSpans(t *testing.T) {
 	}
 }
 
-// breaking gives next requests whose context panics once the response has gone out:
-// a fault of whoever asks it then.
+// breaking gives next a request whose context panics in Err. The first call of Err
+// comes after the response.
 func breaking(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(brokenContext{r.Context()}))
@@ -73,8 +73,8 @@ type brokenContext struct{ context.Context }
 
 func (brokenContext) Err() error { panic("no") }
 
-// A Handler within a Listener has the span of a middleware between them as its
-// parent.
+// A Handler inside a Listener gives its span the parent that a middleware between them
+// has set.
 func TestHandlerInsideListenerHasTheParent(t *testing.T) {
 	tr := newTraced(t, sdktrace.AlwaysSample())
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
@@ -88,12 +88,12 @@ func TestHandlerInsideListenerHasTheParent(t *testing.T) {
 	s.wait(t)
 	spans := tr.wait(t, 2)
 	if len(spans) != 2 || spans[0].Parent.SpanID() != parent.SpanID() || spans[1].Parent.SpanID() != spans[0].SpanContext.SpanID() {
-		t.Errorf("got %s", describe(spans))
+		t.Errorf("spans:\n%s", describe(spans))
 	}
 }
 
-// The span of a handshake that is dialed, or fails to be, begins with the dial.
-// Another handshake on the same connection begins with its request.
+// The span of a dialed handshake begins with the dial, whether the dial succeeds or
+// fails. A later handshake on the same connection begins with its request.
 func TestDialedSpanBegins(t *testing.T) {
 	tr := newTraced(t, sdktrace.AlwaysSample())
 	s := startServer(t, nil, plainAnd(gorillaEcho(&gorilla.Upgrader{})))
@@ -117,7 +117,7 @@ func TestDialedSpanBegins(t *testing.T) {
 	called := time.Now()
 	address := s.Listener.Addr().String()
 	if _, err := dial(t.Context(), "tcp", address); err == nil {
-		t.Fatal("dialed")
+		t.Fatal("the dial did not fail")
 	}
 	begins(tr.wait(t, 1), called, dialing)
 

@@ -17,7 +17,7 @@ import (
 func TestDrain(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	if err := ws.Drain(context.Background()); err != nil {
-		t.Errorf("with no connection: %v", err)
+		t.Errorf("Drain without connections returned %v", err)
 	}
 	var clients []*websocket.Conn
 	for range 5 {
@@ -34,7 +34,7 @@ func TestDrain(t *testing.T) {
 	}
 	drained := make(chan error)
 	go func() { drained <- ws.Drain(context.Background()) }()
-	for scraping := true; scraping; { // all the while
+	for scraping := true; scraping; { // collects during the whole drain
 		select {
 		case err := <-drained:
 			if err != nil {
@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 		default:
 			active, _ := m.Value("ws_connections_active")
 			if active < 0 || active > 5 {
-				t.Errorf("%v connections are open during the drain", active)
+				t.Errorf("the gauge is %v during the drain, want 0 to 5", active)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func TestDrain(t *testing.T) {
 	m.Wait(t, `ws_connection_duration_seconds_count{code="1001",initiator="local"}`, 5)
 }
 
-// A client that does not answer is cut off when the time is up.
+// Drain cuts off a client that has not answered when the context ends.
 func TestDrainCutsOff(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, _ := connect(t, ws)
@@ -70,13 +70,13 @@ func TestDrainCutsOff(t *testing.T) {
 	}()
 	err := ws.Drain(ctx)
 	if err == nil || !strings.Contains(err.Error(), "1 of 1 connections did not close in time") {
-		t.Errorf("got %v", err)
+		t.Errorf("Drain returned %v", err)
 	}
 	m.Wait(t, "ws_connections_active", 0)
-	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1) // its close frame had left
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1) // 1001, because Drain had sent its close frame
 }
 
-// A connection that becomes known after the drain has begun is closed as well.
+// A connection that opens after the drain has begun is closed as well.
 func TestDrainIsFinal(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	if err := ws.Drain(context.Background()); err != nil {
@@ -89,7 +89,7 @@ func TestDrainIsFinal(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
 }
 
-// A client whose handshake is under way when the drain begins is not left out.
+// Drain also closes a connection whose handshake is still under way when it begins.
 func TestDrainWaitsForAccept(t *testing.T) {
 	accepting, proceed := make(chan struct{}), make(chan struct{})
 	ws, m := newInstrumentation(t, otelws.WithEnum("tier", func(r *http.Request) string {
@@ -120,12 +120,12 @@ func TestDrainWaitsForAccept(t *testing.T) {
 	go func() { drained <- ws.Drain(context.Background()) }()
 	select {
 	case <-drained:
-		t.Error("drained before the handshake was over")
+		t.Error("Drain returned before the handshake was over")
 	case <-time.After(10 * time.Millisecond):
 	}
-	// It keeps nobody else.
+	// The pending handshake does not delay the goodbye to others.
 	if _, _, err := peer.Read(context.Background()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
-		t.Errorf("the client of a known connection got %v", err)
+		t.Errorf("the client of the open connection got %v", err)
 	}
 	close(proceed)
 	if err := <-drained; err != nil {
@@ -134,7 +134,7 @@ func TestDrainWaitsForAccept(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1001",tier="free"}`, 2)
 }
 
-// lateClose is a transport whose Close says that it begins, and waits.
+// lateClose is a transport whose Close reports that it has begun, and then waits.
 type lateClose struct {
 	net.Conn
 	begun, proceed chan struct{}
@@ -158,14 +158,14 @@ func (w lateCloser) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return lateClose{nc, w.begun, w.proceed}, brw, err
 }
 
-// Drain also waits for a connection that the application is closing.
+// Drain waits until a Close that the application has begun has returned.
 func TestDrainWaitsForClosing(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	begun, proceed := make(chan struct{}), make(chan struct{})
 	server, client := connectTo(t, ws, func(h http.Handler) http.Handler {
 		return ws.Handler(withWriter(func(w http.ResponseWriter) http.ResponseWriter { return lateCloser{w, begun, proceed} }, h))
 	})
-	client.CloseRead(context.Background()) // and answer the goodbye
+	client.CloseRead(context.Background()) // answers the close frame
 	go server.CloseNow()
 	<-begun
 	drainsAfter(t, ws, proceed)
@@ -174,7 +174,7 @@ func TestDrainWaitsForClosing(t *testing.T) {
 	}
 }
 
-// Drain waits until all have been told of the ends.
+// Drain waits until WithOnClose's function has returned.
 func TestDrainWaitsForOnClose(t *testing.T) {
 	telling, proceed := make(chan struct{}), make(chan struct{})
 	ws, _ := newInstrumentation(t, otelws.WithOnClose(func(context.Context, otelws.Summary) {
@@ -187,7 +187,7 @@ func TestDrainWaitsForOnClose(t *testing.T) {
 	drainsAfter(t, ws, proceed)
 }
 
-// drainsAfter fails the test where Drain returns before proceed is closed.
+// drainsAfter checks that Drain does not return before proceed is closed.
 func drainsAfter(t *testing.T, ws *otelws.Instrumentation, proceed chan struct{}) {
 	t.Helper()
 	drained := make(chan error, 1)
@@ -195,7 +195,7 @@ func drainsAfter(t *testing.T, ws *otelws.Instrumentation, proceed chan struct{}
 	var err error
 	select {
 	case err = <-drained:
-		t.Error("drained too early")
+		t.Error("Drain returned too early")
 		close(proceed)
 	case <-time.After(20 * time.Millisecond):
 		close(proceed)
@@ -206,7 +206,7 @@ func drainsAfter(t *testing.T, ws *otelws.Instrumentation, proceed chan struct{}
 	}
 }
 
-// recorder is a server that keeps what clients say, and how each of them closes.
+// recorder is a server that passes to said each client's messages and close code.
 func recorder(said chan<- string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
@@ -225,15 +225,15 @@ func recorder(said chan<- string) http.Handler {
 	})
 }
 
-// What a gateway has dialed for its clients is told after them: what they still say
-// arrives, and so does their answer.
+// Drain closes the connections that a gateway has dialed after those that it has
+// accepted. So a client's last message and its answer still reach the upstream.
 func TestDrainTellsAcceptedFirst(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	said := make(chan string, 4)
 	gateway := proxyTo(t, startServer(t, nil, recorder(said)), ws.Transport(nil))
 	w := openWire(t, startServer(t, ws, gateway))
 	drained := make(chan error, 1)
-	go func() { drained <- ws.Drain(context.Background(), otelws.DrainSpread(time.Hour)) }() // the first is told at once
+	go func() { drained <- ws.Drain(context.Background(), otelws.DrainSpread(time.Hour)) }() // the first connection is closed at once
 	w.answer(fin|opClose, string(closePayload(1001, "going away")))
 	w.send(masked(fin|opText, "last words"))
 	w.send(masked(fin|opClose, closePayload(1000, "")))
@@ -251,7 +251,7 @@ func TestDrainTellsAcceptedFirst(t *testing.T) {
 	m.Wait(t, `ws_client_drain_connections_total{outcome="closed"}`, 0)
 }
 
-// It is told all the same where the client does not answer.
+// If the client does not answer, Drain closes the dialed connection all the same.
 func TestDrainTellsDialedInTheEnd(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	said := make(chan string, 4)
@@ -267,13 +267,13 @@ func TestDrainTellsDialedInTheEnd(t *testing.T) {
 	m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
 	cancel()
 	if err := <-drained; err == nil {
-		t.Error("Drain does not say that it has cut a connection")
+		t.Error("Drain returned no error although it cut a connection")
 	}
 	m.Wait(t, `ws_client_drain_connections_total{outcome="closed"}`, 1)
 	m.Wait(t, `ws_drain_connections_total{outcome="cut"}`, 1)
 }
 
-// A process that accepts nothing has its dialed connections told over the spread.
+// If a process has accepted no connection, Drain spreads the dialed ones over its time.
 func TestDrainOfDialed(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	said := make(chan string, 4)
@@ -292,10 +292,10 @@ func TestDrainOfDialed(t *testing.T) {
 	if got, want := <-said, websocket.StatusGoingAway.String(); got != want {
 		t.Errorf("the upstream hears %s, want %s", got, want)
 	}
-	m.Wait(t, "ws_client_connections_active", 1) // whose turn has not come
+	m.Wait(t, "ws_client_connections_active", 1) // the turn of this connection is still to come
 	cancel()
 	if err := <-drained; err == nil || !strings.Contains(err.Error(), "1 of 2 connections") {
-		t.Errorf("got %v", err)
+		t.Errorf("Drain returned %v", err)
 	}
 	m.Wait(t, "ws_client_connections_active", 0)
 }

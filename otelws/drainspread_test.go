@@ -14,8 +14,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// reconnected drains a server of n clients, each of which connects to another
-// server at once. It returns when those handshakes came, since the drain began.
+// reconnected drains a server of n clients. Each client connects to another server at
+// once. reconnected returns the times of those handshakes since the start of the drain.
 func reconnected(t testing.TB, n int, opts ...otelws.DrainOption) []time.Duration {
 	t.Helper()
 	draining, _ := newInstrumentation(t, otelws.WithDrain(opts...))
@@ -36,7 +36,7 @@ func reconnected(t testing.TB, n int, opts ...otelws.DrainOption) []time.Duratio
 	for range n {
 		all.Go(func() {
 			c := old.dial(t)
-			if c != nil { // the server's handler runs before the drain
+			if c != nil { // the echo shows that the handler runs
 				_ = c.Write(t.Context(), websocket.MessageText, []byte("hello"))
 				_, _, _ = c.Read(t.Context())
 			}
@@ -45,7 +45,7 @@ func reconnected(t testing.TB, n int, opts ...otelws.DrainOption) []time.Duratio
 				return
 			}
 			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
-				t.Errorf("a client got %v", err)
+				t.Errorf("the drained client got %v", err)
 			}
 			if c := next.dial(t); c != nil {
 				_ = c.Close(websocket.StatusNormalClosure, "")
@@ -69,7 +69,7 @@ func reconnected(t testing.TB, n int, opts ...otelws.DrainOption) []time.Duratio
 	return since
 }
 
-// peak is the greatest number of times in a window.
+// peak returns how many of the times fall into one window at most.
 func peak(times []time.Duration, window time.Duration) (most int) {
 	first := 0
 	for i, at := range times {
@@ -81,7 +81,7 @@ func peak(times []time.Duration, window time.Duration) (most int) {
 	return most
 }
 
-// However busy the machine is, no client comes back before its share of the time.
+// No client comes back before its share of the time, however busy the machine is.
 func TestDrainSpread(t *testing.T) {
 	const clients, spread = 1000, time.Second
 	for name, opts := range map[string][]otelws.DrainOption{
@@ -96,13 +96,13 @@ func TestDrainSpread(t *testing.T) {
 					t.Fatalf("client %d came back after %v, before %v", i, at, share)
 				}
 			}
-			t.Logf("peak of %d handshakes in a tenth of the time, where %d is even", peak(since, spread/10), clients/10)
+			t.Logf("at most %d handshakes in a tenth of the time; an even spread has %d", peak(since, spread/10), clients/10)
 		})
 	}
 }
 
-// BenchmarkDrain is how many handshakes a second the next server gets at most, of
-// clients that reconnect at once.
+// BenchmarkDrain measures how many handshakes a second the next server gets at most, if
+// drained clients reconnect at once.
 func BenchmarkDrain(b *testing.B) {
 	const clients = 10_000
 	for _, c := range []struct {
@@ -121,7 +121,7 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-// memoryListener listens to clients in memory, which need no descriptors.
+// memoryListener accepts clients in memory, which need no descriptors.
 type memoryListener struct {
 	conns chan net.Conn
 	over  chan struct{}
@@ -149,7 +149,7 @@ func (l *memoryListener) Close() error {
 
 func (l *memoryListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
 
-// dial returns a connection to l, and nil where the test has failed.
+// dial returns a connection to l, or nil after it has failed the test.
 func (l *memoryListener) dial(t testing.TB) *websocket.Conn {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()

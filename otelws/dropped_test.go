@@ -18,8 +18,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// A handler that lets go of its connection without closing it leaves that to the
-// garbage collector, which closes the socket: the connection ends with it.
+// If a handler drops its connection without closing it, the garbage collector closes
+// the socket, and the connection ends.
 func TestDropped(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"gorilla": func(w http.ResponseWriter, r *http.Request) {
@@ -56,15 +56,15 @@ func TestDropped(t *testing.T) {
 	})
 }
 
-// joined has the values of values and the end of until.
+// joined returns a context with the values of one context and the end of the other.
 func joined(values, until context.Context) context.Context {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(values))
 	context.AfterFunc(until, cancel)
 	return ctx
 }
 
-// Of a connection that has ended nothing is kept, for as long as its heartbeat's
-// context may last.
+// Nothing of an ended connection stays in memory, even if its heartbeat's context lives
+// on.
 func TestEndedConnectionIsCollected(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	forever, cancel := context.WithCancel(context.Background())
@@ -94,8 +94,9 @@ func TestEndedConnectionIsCollected(t *testing.T) {
 	collectUntil(t, freed)
 }
 
-// What leads from the request back to the connection does not keep it: a body that
-// net/http reads through it, a session in the context that holds it.
+// A reference from the request back to the connection does not keep it alive. Such
+// references are a body that net/http reads through the connection, and a session in
+// the context that holds it.
 func TestDroppedAlthoughTheRequestLeadsToIt(t *testing.T) {
 	upgradeAndDrop := func(w http.ResponseWriter, r *http.Request) { _, _, _, _ = gobwas.UpgradeHTTP(r, w) }
 	t.Run("a body, refused", func(t *testing.T) {
@@ -134,12 +135,12 @@ func TestDroppedAlthoughTheRequestLeadsToIt(t *testing.T) {
 			inner.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, new(net.Conn))))
 		}))
 		if e := <-ended; e.Code != websocket.StatusAbnormalClosure || e.Request.URL.Path != "/" {
-			t.Errorf("got %+v", e.Summary)
+			t.Errorf("the summary is %+v", e.Summary)
 		}
 	})
 }
 
-// The body of a client's response is let go of as well.
+// The garbage collector also closes a client's connection whose response was dropped.
 func TestDroppedBody(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	gone := make(chan struct{})
@@ -157,8 +158,7 @@ func TestDroppedBody(t *testing.T) {
 	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
 }
 
-// A Read or a Write that is the last use of a connection keeps it until it has
-// returned.
+// A Read or a Write keeps its connection alive until it returns, even as its last use.
 func TestInUse(t *testing.T) {
 	for name, use := range map[string]func(net.Conn){
 		"read":  func(c net.Conn) { _, _ = c.Read(make([]byte, 10)) },
@@ -192,7 +192,7 @@ func TestInUse(t *testing.T) {
 	}
 }
 
-// inBackground returns near, whose first write, the response, is read from far.
+// inBackground returns near. It reads the first write to near, the response, from far.
 func inBackground(near, far net.Conn) net.Conn {
 	go func() { _, _ = io.ReadFull(far, make([]byte, 1)) }()
 	return &firstWrite{Conn: near}
@@ -217,8 +217,8 @@ func waitForStatus(t *testing.T, m *otelwstest.Metrics, status string) {
 	m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="`+status+`"}`, 1)
 }
 
-// dialAndDrop returns a channel that is closed when the client sees the end of
-// its connection to a handler that lets go of it.
+// dialAndDrop opens a connection to a handler that drops it. The channel is closed when
+// the client sees the end of the connection.
 func dialAndDrop(t *testing.T, ws *otelws.Instrumentation, handler http.HandlerFunc, lines ...string) <-chan struct{} {
 	t.Helper()
 	s := startServer(t, ws, handler)
@@ -249,7 +249,7 @@ func collectUntil(t *testing.T, done <-chan struct{}) {
 		case <-time.After(time.Millisecond):
 		}
 		if time.Now().After(end) {
-			t.Fatal("nothing was collected")
+			t.Fatal("the garbage collector did not collect in time")
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// hijackProbe is a writer that sees what is hijacked through it.
+// hijackProbe is a ResponseWriter that calls hijacked for each Hijack.
 type hijackProbe struct {
 	http.ResponseWriter
 	hijacked func(net.Conn, *bufio.ReadWriter)
@@ -29,14 +29,14 @@ func (p hijackProbe) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func (p hijackProbe) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// buffered notes how many bytes are in the reader that is hijacked.
+// buffered stores in n how many bytes the hijacked reader has buffered.
 func buffered(n *atomic.Int64, next http.Handler) http.Handler {
 	return withWriter(func(w http.ResponseWriter) http.ResponseWriter {
 		return hijackProbe{w, func(_ net.Conn, brw *bufio.ReadWriter) { n.Store(int64(brw.Reader.Buffered())) }}
 	}, next)
 }
 
-// earlyLibraries take what the client sent before it had the response.
+// earlyLibraries accept frames that the client sent before it had the response.
 var earlyLibraries = []struct {
 	name string
 	echo http.Handler
@@ -45,8 +45,8 @@ var earlyLibraries = []struct {
 	{"gobwas", gobwasEcho(true)},
 }
 
-// The request and the first frames come in one segment, so that the server has
-// them in its buffer when the library hijacks.
+// Request and first frames come in one segment. So the server has the frames in its
+// buffer when the library hijacks.
 func TestEarlyFrames(t *testing.T) {
 	for _, l := range earlyLibraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -56,17 +56,17 @@ func TestEarlyFrames(t *testing.T) {
 			s := startServer(t, nil, buffered(&outside, ws.Handler(buffered(&inside, l.echo))))
 			w := connectWire(t, s)
 
-			// The second frame comes in part.
+			// Only a part of the second frame comes in that segment.
 			binary := masked(fin|opBinary, make([]byte, 300))
 			early := frames(masked(fin|opText, "hello"), binary[:100])
 			w.send(append(handshakeRequest(), early...))
 			w.response()
 			w.answer(fin|opText, "hello")
 			if n := outside.Load(); n != int64(len(early)) {
-				t.Fatalf("%d bytes were buffered, and not the %d that came with the request", n, len(early))
+				t.Fatalf("%d bytes were buffered, want the %d that came with the request", n, len(early))
 			}
 			if inside.Load() != outside.Load() {
-				t.Errorf("the library sees %d bytes buffered, without the tap %d", inside.Load(), outside.Load())
+				t.Errorf("the library sees %d buffered bytes, without the tap %d", inside.Load(), outside.Load())
 			}
 
 			w.send(binary[100:])
@@ -79,8 +79,8 @@ func TestEarlyFrames(t *testing.T) {
 	}
 }
 
-// The first message is longer than the server's buffer: it is buffered in
-// part, up to any byte.
+// The first message is longer than the server's buffer, so only a part of it is
+// buffered.
 func TestEarlyLongMessage(t *testing.T) {
 	for _, l := range earlyLibraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestEarlyLongMessage(t *testing.T) {
 			w.rest()
 			s.wait(t)
 			if n := outside.Load(); n == 0 || n >= 10_000 {
-				t.Fatalf("%d bytes were buffered, and not a part of the message", n)
+				t.Fatalf("%d bytes were buffered, want a part of the message", n)
 			}
 			m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 			m.Wait(t, "ws_message_bytes_sum", 10_000)
@@ -107,7 +107,7 @@ func TestEarlyLongMessage(t *testing.T) {
 	}
 }
 
-// countingListener counts the bytes that have been read from its connections.
+// countingListener counts the bytes read from its connections.
 type countingListener struct {
 	net.Listener
 	read *atomic.Int64
@@ -132,8 +132,8 @@ func (c countingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// While a handler runs net/http reads one byte ahead, which may be the first
-// of the first frame.
+// While a handler runs, net/http reads one byte ahead. It may be the first byte of the
+// first frame.
 func TestEarlyByte(t *testing.T) {
 	for _, l := range earlyLibraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestEarlyByte(t *testing.T) {
 			w.response()
 			w.answer(fin|opText, "hello")
 			if outside.Load() != 1 || inside.Load() != 1 {
-				t.Errorf("%d bytes were buffered, of which the library sees %d; want 1 and 1", outside.Load(), inside.Load())
+				t.Errorf("%d bytes were buffered, and the library sees %d; want 1 and 1", outside.Load(), inside.Load())
 			}
 			w.send(masked(fin|opClose, closePayload(1000, "")))
 			w.rest()
@@ -171,7 +171,7 @@ func TestEarlyByte(t *testing.T) {
 	}
 }
 
-// gorilla refuses early bytes, without the tap and with it.
+// gorilla/websocket refuses early bytes, both with the tap and without it.
 func TestEarlyFramesRefused(t *testing.T) {
 	refuse := func(errs chan<- error) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -193,13 +193,13 @@ func TestEarlyFramesRefused(t *testing.T) {
 	const want = "websocket: client sent data before handshake is complete"
 	for range 2 {
 		if err := <-errs; err == nil || err.Error() != want {
-			t.Errorf("got error %v, want %s", err, want)
+			t.Errorf("Upgrade returned %v, want %s", err, want)
 		}
 	}
 	expect(t, m, handshakes("0"))
 }
 
-// A body that nobody has read is left to whoever hijacks, with what follows it, as net/http leaves it.
+// After Hijack, the application can read an unread body, and the bytes after it, as with net/http.
 func TestEarlyBody(t *testing.T) {
 	const body, length = "hello", "Content-Length: 5"
 	frame := masked(fin|opText, "early")
@@ -229,7 +229,8 @@ func TestEarlyBody(t *testing.T) {
 	}
 }
 
-// The buffer of a body that another goroutine reads is left alone, as ReverseProxy needs it.
+// Hijack leaves the buffer of a body alone while another goroutine reads the body, as ReverseProxy
+// needs it.
 func TestBodyInUse(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -249,7 +250,7 @@ func TestBodyInUse(t *testing.T) {
 		defer func() { _ = nc.Close() }()
 		_, _ = io.WriteString(nc, switchingHead)
 		if got := <-rest; string(first)+got != "hello" {
-			t.Errorf("the body is %q", string(first)+got)
+			t.Errorf("the body is %q, want hello", string(first)+got)
 		}
 	}))
 	w := connectWire(t, s)

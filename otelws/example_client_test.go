@@ -25,8 +25,8 @@ func greet(w http.ResponseWriter, r *http.Request) {
 	_, _, _ = c.Read(r.Context())
 }
 
-// A client that dials through net/http, such as one of coder/websocket, is watched by
-// its http.Client's Transport.
+// A client that dials through net/http, such as coder/websocket, is watched through the
+// Transport of its http.Client.
 func ExampleInstrumentation_Transport() {
 	ws, exp := watched()
 	url, stop := start(http.HandlerFunc(greet))
@@ -46,7 +46,7 @@ func ExampleInstrumentation_Transport() {
 	// ws_client_message_bytes_sum 5
 }
 
-// Dial is websocket.Dial, watched.
+// Dial replaces websocket.Dial.
 func ExampleInstrumentation_Dial() {
 	ws, exp := watched()
 	url, stop := start(http.HandlerFunc(greet))
@@ -62,8 +62,8 @@ func ExampleInstrumentation_Dial() {
 	// Output: ws_client_connections_closed_total{code="1000"} 1
 }
 
-// A client that dials for itself takes a DialContext, gorilla/websocket for both of
-// its ways.
+// A library that dials itself takes a DialContext. gorilla/websocket takes one for ws:
+// and one for wss:.
 func ExampleInstrumentation_DialContext() {
 	ws, exp := watched()
 	url, stop := start(http.HandlerFunc(greet))
@@ -77,7 +77,7 @@ func ExampleInstrumentation_DialContext() {
 	}
 	_, _, _ = c.ReadMessage()
 	_ = c.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseNormalClosure, ""))
-	_, _, _ = c.ReadMessage() // the answer
+	_, _, _ = c.ReadMessage() // the answer to the close frame
 	_ = c.Close()
 	stop()
 	show(exp, `ws_client_connections_closed_total{code="1000"}`, "ws_client_message_bytes_sum")
@@ -86,8 +86,8 @@ func ExampleInstrumentation_DialContext() {
 	// ws_client_message_bytes_sum 5
 }
 
-// A connection that somebody else has dialed is watched by Conn. It goes above the
-// TLS where there is TLS, which is where gobwas/ws has WrapConn.
+// Conn watches a connection that is already dialed. With TLS, it goes on top of the TLS
+// connection, as in WrapConn of gobwas/ws.
 func ExampleInstrumentation_Conn() {
 	ws, exp := watched()
 	url, stop := start(http.HandlerFunc(greet))
@@ -98,7 +98,7 @@ func ExampleInstrumentation_Conn() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if early == nil { // else the greeting has come with the response
+	if early == nil { // otherwise the greeting came with the response
 		_, _, _ = wsutil.ReadServerData(c)
 	}
 	_ = c.Close()

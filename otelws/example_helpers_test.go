@@ -14,10 +14,9 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// What the examples have in common: a server that runs, a provider, and a look at
-// the metrics.
+// The examples share a server, a provider and a look at the metrics.
 
-// watched returns an Instrumentation, and the exporter that shows its metrics.
+// watched returns an Instrumentation and the Exporter that shows its metrics.
 func watched(opts ...otelws.Option) (*otelws.Instrumentation, *exporter.Exporter) {
 	exp, err := exporter.New(exporter.WithoutRuntimeMetrics())
 	if err != nil {
@@ -30,7 +29,7 @@ func watched(opts ...otelws.Option) (*otelws.Instrumentation, *exporter.Exporter
 	return ws, exp
 }
 
-// start serves h. stop returns when its handlers have returned.
+// start serves h and returns its URL. The function stop waits for the handlers.
 func start(h http.Handler) (url string, stop func()) {
 	var handlers sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,8 +43,7 @@ func start(h http.Handler) (url string, stop func()) {
 	}
 }
 
-// startRaw serves each connection of l by serve. stop returns when they have
-// returned.
+// startRaw calls serve for each connection of l. The function stop waits for the calls.
 func startRaw(l net.Listener, serve func(net.Conn)) (stop func()) {
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -63,7 +61,7 @@ func startRaw(l net.Listener, serve func(net.Conn)) (stop func()) {
 	}
 }
 
-// show prints the series of a scrape that begin as given.
+// show prints those samples of a scrape that begin with one of series.
 func show(exp *exporter.Exporter, series ...string) {
 	scrape := httptest.NewRecorder()
 	exp.Handler().ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))

@@ -18,7 +18,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// dialPinged dials, and sends to pinged at the first ping.
+// dialPinged returns a connection, and a channel that gets a value at the first ping.
 func dialPinged(ctx context.Context, url string) (c *websocket.Conn, pinged chan string) {
 	pinged = make(chan string, 1)
 	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
@@ -26,19 +26,19 @@ func dialPinged(ctx context.Context, url string) (c *websocket.Conn, pinged chan
 		case pinged <- "pinged":
 		default:
 		}
-		return true // answer it
+		return true // answer the ping
 	}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	c.CloseRead(ctx) // reads pings, and answers them
+	c.CloseRead(ctx) // reads and answers pings
 	return c, pinged
 }
 
 // WithHeartbeat gives every connection a heartbeat, under any library.
 func ExampleWithHeartbeat() {
 	ws, _ := watched(otelws.WithHeartbeat(
-		otelws.Every(30*time.Millisecond), // 30 seconds, where this is no example
+		otelws.Every(30*time.Millisecond), // 30 seconds in a real server
 		otelws.Misses(1000),
 	))
 	var upgrader gorilla.Upgrader
@@ -48,7 +48,7 @@ func ExampleWithHeartbeat() {
 			return
 		}
 		defer c.Close()
-		for err == nil { // go on reading: pongs come that way
+		for err == nil { // go on reading, so that pongs arrive
 			_, _, err = c.ReadMessage()
 		}
 	})))
@@ -60,7 +60,8 @@ func ExampleWithHeartbeat() {
 	// Output: pinged
 }
 
-// Heartbeat is for one connection, here of an administrator, who wants to know soon.
+// Heartbeat is for a single connection, for example of an administrator, whose loss the
+// server should notice soon.
 func ExampleInstrumentation_Heartbeat() {
 	ws, _ := watched()
 	url, stop := start(ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,8 +85,8 @@ func ExampleInstrumentation_Heartbeat() {
 	// Output: pinged
 }
 
-// Drain is for the end of a process, after http.Server.Shutdown, which does nothing
-// for WebSockets.
+// Drain ends all WebSockets of a process. Call it after http.Server.Shutdown, which
+// leaves WebSockets open.
 func ExampleInstrumentation_Drain() {
 	ws, exp := watched()
 	url, stop := start(ws.Handler(http.HandlerFunc(greet)))
@@ -96,7 +97,7 @@ func ExampleInstrumentation_Drain() {
 	}
 	read := make(chan error)
 	go func() {
-		_, _, err := c.Read(ctx) // hello
+		_, _, err := c.Read(ctx) // the server's hello
 		if err == nil {
 			_, _, err = c.Read(ctx)
 		}
@@ -119,13 +120,12 @@ func ExampleInstrumentation_Drain() {
 	// ws_drain_connections_total{outcome="cut"} 0
 }
 
-// LogClosed writes a record for each connection that has ended: what no label may
-// say stands there.
+// LogClosed logs each ended connection, with details that no label may hold.
 func ExampleLogClosed() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			switch a.Key {
-			case slog.TimeKey, "duration", "remote_addr": // differ from run to run
+			case slog.TimeKey, "duration", "remote_addr": // these differ from run to run
 				return slog.Attr{}
 			}
 			return a
@@ -144,7 +144,7 @@ func ExampleLogClosed() {
 	// Output: level=INFO msg="websocket closed" code=1001 initiator=peer messages_received=0 messages_sent=1 bytes_received=13 bytes_sent=16 reason=lunch path=/rooms/7
 }
 
-// Connections are the open ones, each with who it is and what it does.
+// Connections returns the open connections, with who each one is and what it does.
 func ExampleInstrumentation_Connections() {
 	ws, _ := watched()
 	url, stop := start(ws.Handler(http.HandlerFunc(greet)))
@@ -168,9 +168,9 @@ func ExampleInstrumentation_Connections() {
 	// 1 ended by StatusNormalClosure
 }
 
-// DebugHandler shows the same to a browser and to otelws top. It belongs on the listener of the
-// metrics, never on the public one. It needs the Instrumentation, which needs the Exporter. So it is
-// added last.
+// DebugHandler shows the connections to a browser and to otelws top. It belongs on the
+// listener of the metrics, never on a public one. The Instrumentation needs the
+// Exporter, and DebugHandler needs the Instrumentation, so the page is added last.
 func ExampleInstrumentation_DebugHandler() {
 	exp, err := exporter.New()
 	if err != nil {
@@ -184,7 +184,7 @@ func ExampleInstrumentation_DebugHandler() {
 	if err := exp.AddPage("/debug/ws", "WebSockets", ws.DebugHandler(exporter.MayIdentify)); err != nil {
 		log.Fatal(err)
 	}
-	// A program calls exp.ListenAndServe(ctx) here.
+	// A real program calls exp.ListenAndServe(ctx) here.
 
 	url, stop := start(ws.Handler(http.HandlerFunc(greet)))
 	ctx := context.Background()

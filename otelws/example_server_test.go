@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// A handler that is not wrapped accepts by ws.Accept in place of websocket.Accept.
+// Accept replaces websocket.Accept in a handler that no Handler wraps.
 func ExampleInstrumentation_Accept() {
 	ws, exp := watched()
 	url, stop := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,8 +43,8 @@ func ExampleInstrumentation_Accept() {
 	// ws_connections_closed_total{code="1000"} 1
 }
 
-// A server without net/http, here gobwas/ws on its own connections, accepts them from
-// a Listener.
+// A server without net/http accepts connections from a Listener. This one uses
+// gobwas/ws.
 func ExampleInstrumentation_Listener() {
 	ws, exp := watched()
 	l, err := net.Listen("tcp", "localhost:0")
@@ -84,7 +84,7 @@ func ExampleInstrumentation_Listener() {
 	// ws_message_sent_bytes_sum 5
 }
 
-// The values of an attribute are declared. What a client says beside them is other.
+// An attribute has declared values. The metrics show any other value as "other".
 func ExampleWithEnum() {
 	ws, exp := watched(otelws.WithEnum("plan", func(r *http.Request) string { return r.Header.Get("X-Plan") }, "free", "pro"))
 	url, stop := start(ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +111,8 @@ func ExampleWithEnum() {
 	// ws_connections_opened_total{plan="pro"} 1
 }
 
-// What is known only after authentication is set by the handler, before it accepts.
+// SetAttribute is for values that the handler learns before it accepts, for example by
+// authentication.
 func ExampleSetAttribute() {
 	ws, exp := watched(otelws.WithEnum("plan", nil, "free", "pro"))
 	authenticate := func(*http.Request) (plan string, err error) { return "pro", nil }
@@ -142,7 +143,8 @@ func ExampleSetAttribute() {
 	// Output: ws_connections_opened_total{plan="pro"} 1
 }
 
-// Without net/http there is no context of a request: the connection stands for it.
+// SetAttributeOn is for a server without net/http. It takes the connection, because
+// there is no request's context.
 func ExampleSetAttributeOn() {
 	ws, exp := watched(otelws.WithEnum("plan", nil, "free", "pro"))
 	l, err := net.Listen("tcp", "localhost:0")

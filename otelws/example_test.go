@@ -15,7 +15,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// A handler as it was before, watched by one line.
+// One line adds the instrumentation to an existing handler.
 func ExampleInstrumentation_Handler() {
 	exp, err := exporter.New(exporter.WithoutRuntimeMetrics())
 	if err != nil {
@@ -65,8 +65,7 @@ func ExampleInstrumentation_Handler() {
 	// ws_connections_opened_total{tier="pro"} 1
 }
 
-// A budget that a configuration exceeds is refused before the first
-// connection, with the multiplication.
+// New refuses a configuration that exceeds the budget, and shows the multiplication.
 func ExampleWithSeriesBudget() {
 	_, err := otelws.New(
 		otelws.WithEnum("tier", nil, "free", "pro"),

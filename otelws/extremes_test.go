@@ -12,8 +12,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// The least and the greatest size that OTLP carries are those of all messages,
-// whether they came in one piece or in many.
+// OTLP carries the sizes of the smallest and the largest message, whether a message
+// came in one piece or in many.
 func TestExtremesOfMessages(t *testing.T) {
 	for name, sizes := range map[string][]int{
 		"small": {10, 300, 2000}, "large": {5000, 30_000}, "both": {10, 30_000}, "empty": {0, 1}, "one": {64},
@@ -39,14 +39,14 @@ func TestExtremesOfMessages(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for range 2 { // they stay what they were
+			for range 2 { // a second collection has the same extremes
 				for _, instrument := range []string{"ws.message", "ws.message.sent"} {
-					eventually(t, instrument+" holds all", func() bool { return sizesOf(t, reader, instrument).Count == uint64(len(sizes)) })
+					eventually(t, instrument+" has counted all messages", func() bool { return sizesOf(t, reader, instrument).Count == uint64(len(sizes)) })
 					p := sizesOf(t, reader, instrument)
 					least, _ := p.Min.Value()
 					greatest, _ := p.Max.Value()
 					if want := sizes[len(sizes)-1]; least != int64(sizes[0]) || greatest != int64(want) {
-						t.Errorf("%s: from %d to %d, want from %d to %d", instrument, least, greatest, sizes[0], want)
+						t.Errorf("%s has extremes %d and %d, want %d and %d", instrument, least, greatest, sizes[0], want)
 					}
 				}
 			}

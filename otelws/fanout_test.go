@@ -13,10 +13,10 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// Tabs are closed while a server fans out: each peer says 1001 and is gone, with
-// messages unread, and the server's writer ends the connection as soon as a write
-// fails. The code is the peer's wherever the library has read it, and over plain
-// TCP wherever the peer has sent it.
+// Clients close their tabs while a server sends to all of them. Each peer sends 1001 and
+// is gone, with messages unread. The server's writer ends the connection as soon as a
+// write fails. The recorded code must be the peer's 1001 whenever the library has read
+// it, and over plain TCP whenever the peer has sent it.
 func TestCloseCodesInFanOut(t *testing.T) {
 	const clients = 480
 	for _, tt := range []struct {
@@ -30,7 +30,7 @@ func TestCloseCodesInFanOut(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ws, m := newInstrumentation(t)
-			var read atomic.Int64 // 1001, by the library
+			var read atomic.Int64 // how many 1001 the library has read
 			var handlers sync.WaitGroup
 			handlers.Add(clients)
 			s := tt.serve(ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,15 +74,15 @@ func TestCloseCodesInFanOut(t *testing.T) {
 			m.Wait(t, "ws_connections_active", 0)
 			m.Wait(t, "ws_connections_opened_total", clients)
 			counted, _ := m.Value(`ws_connections_closed_total{code="1001"}`)
-			t.Logf("%v of %d counted as 1001, %d read by the library", counted, clients, read.Load())
+			t.Logf("the metrics count %v of %d connections as 1001; the library read %d", counted, clients, read.Load())
 			if counted < float64(read.Load()) || s.TLS == nil && counted != clients {
-				t.Errorf("%v of %d are counted as 1001, of which the library read %d", counted, clients, read.Load())
+				t.Errorf("the metrics count %v of %d connections as 1001; the library read %d", counted, clients, read.Load())
 			}
 		})
 	}
 }
 
-// sayGoingAway is a client that reads one message, says 1001 and is gone.
+// sayGoingAway is a client that reads one message, sends 1001 and disconnects.
 func sayGoingAway(t *testing.T, s *httptest.Server) {
 	nc, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
@@ -96,7 +96,7 @@ func sayGoingAway(t *testing.T, s *httptest.Server) {
 	if _, err := nc.Write(handshakeRequest()); err != nil {
 		t.Error(err)
 	}
-	if _, err := io.ReadFull(nc, make([]byte, 200)); err != nil { // the response, and some
+	if _, err := io.ReadFull(nc, make([]byte, 200)); err != nil { // the response and a part of the message
 		t.Error(err)
 	}
 	if _, err := nc.Write(masked(fin|opClose, closePayload(1001, ""))); err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// A request that is no WebSocket over HTTP/1.1 reaches the handler with the
-// writer and the request that it came with.
+// A request that opens no WebSocket over HTTP/1.1 reaches the handler with its own
+// writer and request.
 func TestHandlerPassesOthers(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -54,7 +54,7 @@ func TestHandlerPassesOthers(t *testing.T) {
 			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, got *http.Request) {
 				called = true
 				if w != http.ResponseWriter(rec) || got != r {
-					t.Errorf("got %T and %p, want %T and %p", w, got, rec, r)
+					t.Errorf("the handler got the writer %T and the request %p, want %T and %p", w, got, rec, r)
 				}
 			})).ServeHTTP(rec, r)
 			if !called {
@@ -65,13 +65,13 @@ func TestHandlerPassesOthers(t *testing.T) {
 	}
 }
 
-// The same over HTTP/2 itself.
+// The same applies to a request over HTTP/2.
 func TestHandlerPassesHTTP2(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	var came http.ResponseWriter
 	h := ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if w != came || r.ProtoMajor != 2 {
-			t.Errorf("got %T over %s, want %T over HTTP/2", w, r.Proto, came)
+			t.Errorf("the handler got the writer %T over %s, want %T over HTTP/2", w, r.Proto, came)
 		}
 	}))
 	s := startServer(t, nil, withWriter(func(w http.ResponseWriter) http.ResponseWriter {
@@ -90,7 +90,7 @@ func TestHandlerPassesHTTP2(t *testing.T) {
 	expect(t, m, "")
 }
 
-// A handshake that fails is recorded by its status, and is no connection.
+// A failed handshake is recorded with its status, and never as a connection.
 func TestFailedHandshakes(t *testing.T) {
 	status := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
@@ -98,7 +98,7 @@ func TestFailedHandshakes(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		handler http.HandlerFunc
-		change  [2]string // in the request
+		change  [2]string // old and new text in the request
 		status  string
 		dropped bool // the server closes the connection without a response
 	}{
@@ -158,7 +158,7 @@ func TestFailedHandshakes(t *testing.T) {
 	}
 }
 
-// An interim response is not the one to the handshake.
+// An interim response does not answer the handshake.
 func TestEarlyHints(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -179,12 +179,12 @@ func TestEarlyHints(t *testing.T) {
 	expect(t, m, exchanged)
 }
 
-// A panic of the handler reaches the server as it is.
+// A panic of the handler reaches the server unchanged.
 func TestHandlerPanic(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	defer func() {
 		if got := recover(); got != http.ErrAbortHandler {
-			t.Errorf("recovered %v, want %v", got, http.ErrAbortHandler)
+			t.Errorf("the Handler panicked with %v, want %v", got, http.ErrAbortHandler)
 		}
 	}()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -195,15 +195,15 @@ func TestHandlerPanic(t *testing.T) {
 	})).ServeHTTP(httptest.NewRecorder(), r)
 }
 
-// plainWriter hides everything but the ResponseWriter.
+// plainWriter has only the methods of a ResponseWriter.
 type plainWriter struct{ http.ResponseWriter }
 
-// unwrapped can only be unwrapped.
+// unwrapped has Unwrap besides.
 type unwrapped struct{ plainWriter }
 
 func (w unwrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// failingWriter refuses to be hijacked.
+// failingWriter fails to hijack.
 type failingWriter struct{ plainWriter }
 
 func (failingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -214,15 +214,15 @@ func plain(w http.ResponseWriter) http.ResponseWriter  { return plainWriter{w} }
 func unwrap(w http.ResponseWriter) http.ResponseWriter { return unwrapped{plainWriter{w}} }
 func refuse(w http.ResponseWriter) http.ResponseWriter { return failingWriter{plainWriter{w}} }
 
-// Where the server cannot be hijacked each library answers as it does without
-// the tap.
+// If the server cannot be hijacked, each library gives the same answer as without the
+// tap.
 func TestHijackRefused(t *testing.T) {
-	statuses := map[string][2]string{ // of a writer that cannot, and of one that fails
+	statuses := map[string][2]string{ // of a writer without Hijack, and of a writer whose Hijack fails
 		"coder":                       {"501", "500"},
 		"gorilla":                     {"500", "500"},
 		"gobwas, the buffered reader": {"500", "500"},
 		"gobwas, the connection":      {"500", "500"},
-		// It leaves its backend open where the writer cannot.
+		// ReverseProxy leaves its backend open if the writer has no Hijack.
 		"ReverseProxy": {"", "502"},
 	}
 	for _, l := range libraries {
@@ -253,8 +253,8 @@ func TestHijackRefused(t *testing.T) {
 	}
 }
 
-// A connection is watched once, whatever stands between the server, the
-// Handlers and the library.
+// A connection is watched once, whatever stands between the server, the Handlers and
+// the library.
 func TestWatchedOnce(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -311,15 +311,15 @@ func acceptEcho(ws *otelws.Instrumentation) http.Handler {
 	})
 }
 
-// hiding is a middleware's writer from before Unwrap.
+// hiding is a middleware's writer without Unwrap, as older middlewares have it.
 type hiding struct{ http.ResponseWriter }
 
 func (h hiding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.ResponseWriter.(http.Hijacker).Hijack()
 }
 
-// A middleware that hides the writer beneath it, or the transport too, does not
-// hide that the request is watched.
+// The request's context tells that a connection is already watched, even if a
+// middleware hides the writer or the transport.
 func TestWatchedOnceHidden(t *testing.T) {
 	handler := func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(gobwasEcho(true)) }
 	spans := otelws.WithTracerProvider(sdktrace.NewTracerProvider())
@@ -350,7 +350,7 @@ func TestWatchedOnceHidden(t *testing.T) {
 	}
 }
 
-// Two providers each hear of the connection.
+// Handlers with two providers record the connection in both.
 func TestHandlersOfTwoProviders(t *testing.T) {
 	a, am := newInstrumentation(t)
 	b, bm := newInstrumentation(t)
@@ -364,7 +364,7 @@ func TestHandlersOfTwoProviders(t *testing.T) {
 	}
 }
 
-// Accept outside a Handler records a handshake that fails.
+// Accept outside a Handler records a failed handshake.
 func TestAcceptFails(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	errs := make(chan error, 1)
@@ -375,7 +375,7 @@ func TestAcceptFails(t *testing.T) {
 	w := connectWire(t, s)
 	w.send(handshakeRequest("Origin: http://evil.example"))
 	if resp := w.response(); resp.StatusCode != http.StatusForbidden {
-		t.Errorf("status %s", resp.Status)
+		t.Errorf("the server answers with status %s", resp.Status)
 	}
 	if err := <-errs; err == nil || !strings.Contains(err.Error(), "evil.example") {
 		t.Errorf("Accept returned %v", err)
@@ -383,7 +383,7 @@ func TestAcceptFails(t *testing.T) {
 	expect(t, m, handshakes("403"))
 }
 
-// http.ResponseController reaches the server through the tap's writer.
+// http.ResponseController works through the tap's writer.
 func TestResponseController(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -398,7 +398,7 @@ func TestResponseController(t *testing.T) {
 	w.response()
 }
 
-// Nor is a refused handshake counted twice.
+// A refused handshake is counted once, even behind a writer without Unwrap.
 func TestRefusedOnceHidden(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
@@ -410,8 +410,8 @@ func TestRefusedOnceHidden(t *testing.T) {
 	expect(t, m, handshakes("403"))
 }
 
-// Where the handler returns and leaves the connection to others, nothing of its
-// request is kept.
+// If the handler returns while others use the connection, nothing keeps its request in
+// memory.
 func TestRequestLetGo(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	const n = 10
@@ -436,7 +436,7 @@ func TestRequestLetGo(t *testing.T) {
 	m.Wait(t, "ws_connections_active", n)
 	for end := time.Now().Add(waitLimit); freed.Load() < n; runtime.GC() {
 		if time.Now().After(end) {
-			t.Fatalf("%d of %d requests are let go", freed.Load(), n)
+			t.Fatalf("only %d of %d requests were garbage collected", freed.Load(), n)
 		}
 	}
 	for c := range kept.Range {

@@ -120,7 +120,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lockBuffer reports whether nobody reads the body. If so, nobody can begin before b.mu is unlocked.
+// lockBuffer reports whether no Read of the body has begun, or all of it has been read. If so, it locks
+// b.mu, so that no Read can begin before the caller unlocks it.
 func (b *requestBody) lockBuffer() bool {
 	if !b.mu.TryLock() {
 		return false

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// hijackFirst is a handler that writes the response itself.
+// hijackFirst is a handler whose f writes the response itself.
 func hijackFirst(t *testing.T, f func(net.Conn, *bufio.ReadWriter)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, brw, err := http.NewResponseController(w).Hijack()
@@ -26,8 +26,8 @@ func hijackFirst(t *testing.T, f func(net.Conn, *bufio.ReadWriter)) http.Handler
 // bytewise splits b into single bytes.
 func bytewise(b string) []string { return strings.Split(b, "") }
 
-// sentHello is what is recorded of a connection on which the server sent a
-// message of five bytes and hung up. The write that ends the head is not timed.
+// sentHello holds the metrics of a connection on which the server sent a message of five
+// bytes and hung up. The write that ends the response's head is not timed.
 const sentHello = sentWithHead + `
 	ws_write_time_seconds_total ~`
 
@@ -52,7 +52,7 @@ const sentWithHead = `
 	ws_message_sent_bytes_count 1
 	ws_message_sent_bytes_sum 5`
 
-// opened is what is recorded of a connection on which the server hung up.
+// opened holds the metrics of a connection on which the server hung up at once.
 const opened = `
 	ws_connection_duration_seconds_count{code="1006",initiator="local"} 1
 	ws_connection_duration_seconds_sum{code="1006",initiator="local"} ~
@@ -63,8 +63,8 @@ const opened = `
 	ws_handshake_duration_seconds_count{http_response_status_code="101"} 1
 	ws_handshake_duration_seconds_sum{http_response_status_code="101"} ~`
 
-// The response that a library writes after it hijacked, in whatever pieces, is
-// passed over, and says what the handshake came to.
+// A library may hijack and then write the response in any pieces. The tap counts none
+// of those bytes, and reads the result of the handshake from them.
 func TestHeads(t *testing.T) {
 	hello := string(unmasked(fin|opText, "hello"))
 	forbidden := "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
@@ -84,7 +84,7 @@ func TestHeads(t *testing.T) {
 		{"403", []string{forbidden}, handshakes("403")},
 		{"403 bytewise", bytewise(forbidden), handshakes("403")},
 		{"403, then what looks like a 101", []string{forbidden, switchingHead + hello}, handshakes("403")},
-		// Interim responses go before the one to the request (RFC 9110 section 15.2).
+		// An interim response precedes the final one (RFC 9110 section 15.2).
 		{"early hints first", []string{"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", switchingHead, hello}, sentHello},
 		{"early hints first, bytewise", bytewise("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + switchingHead + hello), sentHello},
 		// Clients accept a line that ends with LF alone (RFC 9112 section 2.2).
@@ -110,7 +110,7 @@ func TestHeads(t *testing.T) {
 							to, flush = brw, brw.Flush
 						}
 						if n, err := io.WriteString(to, b); n != len(b) || err != nil {
-							t.Errorf("wrote %d of %d bytes: %v", n, len(b), err)
+							t.Errorf("the server wrote %d of %d bytes: %v", n, len(b), err)
 						}
 						if err := flush(); err != nil {
 							t.Error(err)
@@ -129,7 +129,8 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// What a server reads before it has answered counts once it has, if it agrees.
+// Frames that the server reads before it answers count as soon as it agrees, and never
+// if it refuses.
 func TestReadBeforeHead(t *testing.T) {
 	hello := masked(fin|opText, "hello")
 	for _, c := range []struct {
@@ -143,7 +144,7 @@ func TestReadBeforeHead(t *testing.T) {
 		s := startServer(t, ws, hijackFirst(t, func(nc net.Conn, brw *bufio.ReadWriter) {
 			got := make([]byte, len(hello))
 			if _, err := io.ReadFull(brw, got); err != nil || !bytes.Equal(got, hello) {
-				t.Errorf("read %x, %v", got, err)
+				t.Errorf("the server read %x, %v", got, err)
 			}
 			if _, err := io.WriteString(nc, c.head); err != nil {
 				t.Error(err)
@@ -168,14 +169,14 @@ func TestReadBeforeHead(t *testing.T) {
 	}
 }
 
-// A peer that sends without end to a server that does not answer costs a
-// bounded memory, and the bytes pass.
+// If the server does not answer, a peer that sends without end takes only bounded
+// memory, and its bytes still pass.
 func TestNoHeadAndAFlood(t *testing.T) {
 	const size = 1 << 20
 	ws, m := newInstrumentation(t)
 	s := startServer(t, ws, hijackFirst(t, func(nc net.Conn, brw *bufio.ReadWriter) {
 		if n, err := io.CopyN(io.Discard, brw.Reader, size); err != nil {
-			t.Errorf("read %d bytes, %v", n, err)
+			t.Errorf("the server read %d bytes, %v", n, err)
 		}
 		_, _ = io.WriteString(nc, switchingHead)
 	}))
@@ -190,8 +191,8 @@ func TestNoHeadAndAFlood(t *testing.T) {
 	expect(t, m, handshakes("0"))
 }
 
-// A library that answers through the ResponseWriter with another status, and
-// hijacks all the same.
+// A library may answer through the ResponseWriter with a status other than 101, and
+// hijack afterwards.
 func TestHijackAfterStatus(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -208,7 +209,7 @@ func TestHijackAfterStatus(t *testing.T) {
 	w := connectWire(t, s)
 	w.send(handshakeRequest())
 	if resp := w.response(); resp.StatusCode != http.StatusTeapot {
-		t.Errorf("status %s", resp.Status)
+		t.Errorf("the client got status %s", resp.Status)
 	}
 	if got := string(w.rest()); got != "no" {
 		t.Errorf("the client read %q after the head", got)

@@ -104,8 +104,8 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 //     written before the ping.
 //
 // On Linux, the tap asks the kernel for the last two. If your code does not read, a ping does not
-// count as missed while the kernel still receives data. On other systems, the tap splits writes of more than
-// 64 KiB, to see whether they make progress.
+// count as missed while the kernel still receives data. On other systems, the tap splits writes of
+// more than 64 KiB, to see whether they make progress.
 //
 // Heartbeat returns an error in these cases:
 //

@@ -25,8 +25,8 @@ const (
 	timeouts  = `ws_connection_duration_seconds_count{code="1006",initiator="timeout"}`
 )
 
-// Heartbeats for tests: one for peers that do not answer, and one for those that
-// do, which a busy machine must not take for dead. What depends on times is in
+// fast and steady soon end a peer that does not answer. patient never ends a peer,
+// however busy the machine is. Tests that depend on times are in
 // heartbeat_time_test.go.
 var (
 	fast    = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}
@@ -34,14 +34,14 @@ var (
 	steady  = []otelws.HeartbeatOption{otelws.Every(100 * time.Millisecond)}
 )
 
-// connect returns the two ends of a connection over TCP. The server's is
-// watched, and the client's is not.
+// connect returns the two ends of a connection over TCP. Only the server's end is
+// watched.
 func connect(t *testing.T, ws *otelws.Instrumentation) (server, client *websocket.Conn) {
 	t.Helper()
 	return connectTo(t, ws, func(h http.Handler) http.Handler { return h })
 }
 
-// connectTo is connect to a server with something around its handler.
+// connectTo is connect with a middleware around the server's handler.
 func connectTo(t *testing.T, ws *otelws.Instrumentation, around func(http.Handler) http.Handler) (server, client *websocket.Conn) {
 	t.Helper()
 	accepted := make(chan *websocket.Conn, 1)
@@ -65,16 +65,16 @@ func connectTo(t *testing.T, ws *otelws.Instrumentation, around func(http.Handle
 	return server, client
 }
 
-// requests are the contexts of the requests that the connections of connect were.
+// requests holds the request's context of each connection that connect opened.
 var requests sync.Map // of *websocket.Conn to context.Context
 
-// beat starts a heartbeat, for as long as ctx, on a connection of connect.
+// beat starts a heartbeat on a connection of connect. It lasts as long as ctx.
 func beat(ctx context.Context, ws *otelws.Instrumentation, c *websocket.Conn, opts ...otelws.HeartbeatOption) error {
 	request, _ := requests.Load(c)
 	return ws.Heartbeat(joined(request.(context.Context), ctx), opts...)
 }
 
-// atLeast waits until a sample has grown to n.
+// atLeast waits until a sample has reached n.
 func atLeast(t *testing.T, m *otelwstest.Metrics, sample string, n float64) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -83,12 +83,12 @@ func atLeast(t *testing.T, m *otelwstest.Metrics, sample string, n float64) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is %v, and did not come to %v", sample, v, n)
+			t.Fatalf("%s is %v, and has not reached %v", sample, v, n)
 		}
 	}
 }
 
-// Whatever opened the connection, it is found beneath it.
+// Heartbeat finds the connection, whether a Handler, Accept or Dial opened it.
 func TestHeartbeatFindsItsConnection(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -127,7 +127,7 @@ func TestWithHeartbeat(t *testing.T) {
 	atLeast(t, m, clientRTT, 2)
 }
 
-// Each side has a heartbeat of its own, or none.
+// WithHeartbeat can apply to one side alone, or to each side with its own options.
 func TestWithHeartbeatOfOneSide(t *testing.T) {
 	accepted := otelws.WithHeartbeat(append(patient, otelws.AcceptedOnly())...)
 	dialed := otelws.WithHeartbeat(append(patient, otelws.DialedOnly())...)
@@ -150,7 +150,7 @@ func TestWithHeartbeatOfOneSide(t *testing.T) {
 			}
 			for _, sample := range tt.without {
 				if n, _ := m.Value(sample); n != 0 {
-					t.Errorf("%s is %v", sample, n)
+					t.Errorf("%s is %v, want 0", sample, n)
 				}
 			}
 		})
@@ -183,8 +183,8 @@ func TestHeartbeatErrors(t *testing.T) {
 	check(beat(ctx, ws, server), "the connection is not open")
 }
 
-// A transport of the application's own, between the library and the tap, hides
-// the tap from nobody who has the request's context.
+// Heartbeat finds the tap by the request's context, although the application has
+// wrapped the transport.
 func TestHeartbeatBeneathAnotherTransport(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	own := func(w http.ResponseWriter) http.ResponseWriter { return ownTransport{w} }
@@ -208,7 +208,7 @@ func TestHeartbeatBeneathAnotherTransport(t *testing.T) {
 	atLeast(t, m, rtt, 1)
 }
 
-// Each of two Instrumentations with providers of their own finds its own tap.
+// With two providers, each Instrumentation finds its own tap.
 func TestHeartbeatOfTwoProviders(t *testing.T) {
 	a, am := newInstrumentation(t)
 	b, bm := newInstrumentation(t)
@@ -254,7 +254,7 @@ func TestHeartbeatEndsWithContext(t *testing.T) {
 	}
 	atLeast(t, m, rtt, 1)
 	cancel()
-	// It takes another one once the first has stopped.
+	// The connection takes a new heartbeat once the first has stopped.
 	for deadline := time.Now().Add(10 * time.Second); beat(context.Background(), ws, server, patient...) != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("the heartbeat did not stop")
@@ -267,7 +267,7 @@ func TestHeartbeatEndsWithContext(t *testing.T) {
 	}
 }
 
-// A peer that takes pings and answers none is ended.
+// The heartbeat ends a peer that reads pings and does not answer.
 func TestHeartbeatEndsDeadPeer(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, _ := connect(t, ws)
@@ -282,7 +282,7 @@ func TestHeartbeatEndsDeadPeer(t *testing.T) {
 	m.Wait(t, "ws_connections_active", 0)
 }
 
-// pipeWriter hijacks one end of a net.Pipe, on which a write waits for a reader.
+// pipeWriter hijacks one end of a net.Pipe, where a write blocks until somebody reads.
 type pipeWriter struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -292,7 +292,7 @@ func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
 }
 
-// upgrade is a request that opens a WebSocket.
+// upgrade returns a request that opens a WebSocket.
 func upgrade() *http.Request {
 	r := request("/")
 	for name, value := range map[string]string{
@@ -304,7 +304,7 @@ func upgrade() *http.Request {
 	return r
 }
 
-// A peer that takes nothing, so that no ping can be written, is ended.
+// The heartbeat ends a peer that reads nothing, so that the ping itself is stuck.
 func TestHeartbeatEndsBlockedPeer(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithHeartbeat(steady...))
 	near, far := net.Pipe()
@@ -318,13 +318,14 @@ func TestHeartbeatEndsBlockedPeer(t *testing.T) {
 	m.Wait(t, missed, 2)
 }
 
-// While the application's own write is blocked, no ping can be written either.
+// The heartbeat ends a connection whose application is stuck in a write, so that no
+// ping can go out.
 func TestHeartbeatEndsBlockedWriter(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, _ := connect(t, ws)
 	written := make(chan error, 1)
 	go func() { written <- server.Write(context.Background(), websocket.MessageBinary, make([]byte, 64<<20)) }()
-	atLeast(t, m, "ws_write_time_seconds_total", 0.005) // it shows while it is blocked
+	atLeast(t, m, "ws_write_time_seconds_total", 0.005) // the time of a blocked write counts before it returns
 	if err := beat(context.Background(), ws, server, fast...); err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +336,7 @@ func TestHeartbeatEndsBlockedWriter(t *testing.T) {
 	m.Wait(t, missed, 2)
 }
 
-// An application that does not read for a while does not look like a dead peer.
+// An application that stops reading for a while does not make its peer look dead.
 func TestHeartbeatSparesSlowReader(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, client := connect(t, ws)
@@ -345,7 +346,7 @@ func TestHeartbeatSparesSlowReader(t *testing.T) {
 	}
 	atLeast(t, m, pings, 3)
 	if v, _ := m.Value(missed); v != 0 {
-		t.Errorf("%v pings missed", v)
+		t.Errorf("%v pings were counted as missed, want none", v)
 	}
 	server.CloseRead(context.Background())
 	atLeast(t, m, rtt, 1)

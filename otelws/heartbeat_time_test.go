@@ -17,10 +17,10 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// The tests of this file are about times. They run on the clock of synctest, so that
-// it makes no difference how busy the machine is, and on a transport in memory.
+// These tests depend on times. They run on the clock of synctest and on a transport in
+// memory, so that a busy machine makes no difference.
 
-// inTime runs test, for a connection that handler serves.
+// inTime serves a connection with handler, and runs test on its client.
 func inTime(t *testing.T, handler func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn), test func(t *testing.T, m *otelwstest.Metrics, client *wire)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -43,11 +43,11 @@ func inTime(t *testing.T, handler func(ws *otelws.Instrumentation, r *http.Reque
 		test(t, m, &wire{Conn: far, t: t, br: bufio.NewReader(far)})
 		_ = far.Close()
 		<-served
-		time.Sleep(time.Second) // the clock of what is received stands still again
+		time.Sleep(time.Second) // until the tap's coarse clock stands still
 	})
 }
 
-// beating is a handler that reads, under a heartbeat.
+// beating is a handler that starts a heartbeat and reads.
 func beating(t *testing.T, opts ...otelws.HeartbeatOption) func(*otelws.Instrumentation, *http.Request, *websocket.Conn) {
 	return func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
 		if err := ws.Heartbeat(r.Context(), opts...); err != nil {
@@ -64,8 +64,8 @@ func expectOpen(t *testing.T, m *otelwstest.Metrics, want float64) {
 	}
 }
 
-// A peer whose pongs are all late is slow, one that answers every other ping is
-// forgetful, and one that does so when the next comes is both. None is dead.
+// A slow peer sends every pong late. A forgetful peer answers every other ping. Another
+// one does both. The heartbeat ends none of them.
 func TestHeartbeatSparesPoorPeers(t *testing.T) {
 	for _, peer := range []struct {
 		name    string
@@ -82,7 +82,7 @@ func TestHeartbeatSparesPoorPeers(t *testing.T) {
 			handler := beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(peer.timeout), otelws.Misses(peer.misses))
 			inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
 				var payloads [][]byte
-				for n := 0.0; int(n) <= 2*peer.misses; n, _ = m.Value(missed) { // twice what ends a dead peer
+				for n := 0.0; int(n) <= 2*peer.misses; n, _ = m.Value(missed) { // twice as many as end a dead peer
 					_, payload := client.next()
 					payloads = append(payloads, payload)
 					time.Sleep(peer.late)
@@ -96,8 +96,7 @@ func TestHeartbeatSparesPoorPeers(t *testing.T) {
 	}
 }
 
-// A peer that takes pings and answers none is ended when the time of the last ping
-// that it may miss has passed.
+// The heartbeat ends a dead peer when the timeout of the last allowed ping has passed.
 func TestHeartbeatEndsDeadPeerInTime(t *testing.T) {
 	inTime(t, beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(3)),
 		func(t *testing.T, m *otelwstest.Metrics, client *wire) {
@@ -107,10 +106,11 @@ func TestHeartbeatEndsDeadPeerInTime(t *testing.T) {
 			client.next()
 			expectOpen(t, m, 1)
 			client.rest()
-			// Two times from ping to ping, each within a tenth, and the ticks of the timer.
+			// Two intervals between pings, each 10% longer or shorter, and the timer's
+			// ticks.
 			least, most := 2*27*time.Second+10*time.Second, 2*33*time.Second+12*time.Second
 			if took := time.Since(begun); took < least || took > most {
-				t.Errorf("ended after %v, not between %v and %v", took, least, most)
+				t.Errorf("the heartbeat ended the peer after %v, want between %v and %v", took, least, most)
 			}
 			synctest.Wait()
 			expectOpen(t, m, 0)
@@ -119,7 +119,8 @@ func TestHeartbeatEndsDeadPeerInTime(t *testing.T) {
 		})
 }
 
-// A ping that is under way when the context ends no longer ends the connection.
+// A ping that is unanswered when the heartbeat's context ends does not end the
+// connection.
 func TestHeartbeatOfEndedContext(t *testing.T) {
 	var cancel context.CancelFunc
 	handler := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
@@ -133,16 +134,16 @@ func TestHeartbeatOfEndedContext(t *testing.T) {
 	inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
 		client.next()
 		cancel()
-		time.Sleep(time.Minute) // by now it would have ended the connection
+		time.Sleep(time.Minute) // longer than the heartbeat would wait
 		expectOpen(t, m, 1)
 	})
 }
 
-// A client that is in the middle of a frame can put no pong into it.
+// A client in the middle of a frame cannot send a pong, and must not count as dead.
 func TestHeartbeatSparesUploader(t *testing.T) {
 	inTime(t, beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second)), func(t *testing.T, m *otelwstest.Metrics, client *wire) {
-		go io.Copy(io.Discard, client.br) // the pings
-		const size, rate = 100_000, 1000  // bytes, and a second
+		go io.Copy(io.Discard, client.br) // takes the pings
+		const size, rate = 100_000, 1000  // bytes, and bytes a second
 		client.send(frameHeader(fin|opBinary, formOf(size), size, maskKey))
 		for range size / rate {
 			client.send(make([]byte, rate))
@@ -153,9 +154,9 @@ func TestHeartbeatSparesUploader(t *testing.T) {
 	})
 }
 
-// A ping that this side holds back is no ping that the peer has missed: within a frame that the
-// application has not finished, or behind bytes that are no frames. Where the kernel cannot be asked
-// nothing else tells them apart.
+// A ping that this side could not send does not count as missed: during an unfinished frame of the
+// application, or after bytes that are no frames. Without the kernel's figures, nothing else tells
+// the two cases apart.
 func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 	for name, begun := range map[string]string{"half a frame": "\x81\x05hel", "no frames": "\xf3"} {
 		t.Run(name, func(t *testing.T) {
@@ -173,9 +174,9 @@ func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 						_, _ = io.Copy(io.Discard, c)
 					})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
 				}()
-				go io.Copy(io.Discard, far) // it answers nothing
+				go io.Copy(io.Discard, far) // the peer answers nothing
 				time.Sleep(2 * time.Hour)
-				if name == "half a frame" { // the pings are out, and are not answered
+				if name == "half a frame" { // the frame has ended, so the pings went out
 					expectOpen(t, m, 0)
 					m.Wait(t, missed, 2)
 				} else {
@@ -183,7 +184,7 @@ func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 				}
 				_ = far.Close()
 				<-served
-				time.Sleep(time.Second) // the clock of what is received stands still again
+				time.Sleep(time.Second) // until the tap's coarse clock stands still
 			})
 		})
 	}

@@ -59,9 +59,8 @@ func (w *responseWriter) isTapped(nc net.Conn) bool {
 // response are the first part of the peer's data. They stay in the buffer, because a library may
 // check Buffered and refuse early data.
 //
-// If somebody reads the request's body through the same Reader, this Reader stays as it is, because
-// its buffer belongs to the body. A body that nobody has read is left to the library, as net/http
-// does.
+// While another goroutine reads the request's body through the same Reader, this Reader stays as it
+// is, because its buffer belongs to the body. An unread body is left to the library, as in net/http.
 func (w *responseWriter) rebind(buffered *bufio.ReadWriter, tapped net.Conn) *bufio.ReadWriter {
 	if buffered == nil {
 		return nil

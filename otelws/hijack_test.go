@@ -13,8 +13,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// giving is a writer that gives the next of its connections at each Hijack, and the last one again
-// and again.
+// giving is a writer whose Hijack returns its connections one after the other, and then the last one
+// again.
 type giving struct {
 	http.ResponseWriter
 	conns []net.Conn
@@ -32,14 +32,14 @@ func (w *giving) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func newSilent() net.Conn { return silent{closed: make(chan struct{}), once: new(sync.Once)} }
 
-// hijacks serves one handshake with a writer that gives conns, and calls f in the handler.
+// hijacks serves one handshake with a writer whose Hijack returns conns, and calls f in the handler.
 func hijacks(t *testing.T, ws *otelws.Instrumentation, f func(http.ResponseWriter), conns ...net.Conn) {
 	t.Helper()
 	w := &giving{ResponseWriter: httptest.NewRecorder(), conns: conns}
 	ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { f(w) })).ServeHTTP(w, upgrade())
 }
 
-// A writer that lets a middleware and a library hijack the same connection gives both the same tap.
+// If a middleware and a library hijack the same connection, both get the same tap.
 func TestHijackTwice(t *testing.T) {
 	for _, switched := range []bool{true, false} {
 		ws, m := newInstrumentation(t)
@@ -54,7 +54,7 @@ func TestHijackTwice(t *testing.T) {
 			}
 			nc, brw, err := w.(http.Hijacker).Hijack()
 			if nc != first || err != nil {
-				t.Errorf("hijacked %p, %v, then %p, %v", first, err, nc, err)
+				t.Errorf("the first Hijack returned %p, %v, the second %p, %v", first, err, nc, err)
 			}
 			if !switched {
 				_, _ = brw.WriteString(switchingHead)
@@ -67,47 +67,47 @@ func TestHijackTwice(t *testing.T) {
 	}
 }
 
-// A writer that gives another connection the second time gives it as it is.
+// If a second Hijack returns another connection, that connection is not watched.
 func TestHijackAnother(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	one, two := newSilent(), newSilent()
 	hijacks(t, ws, func(w http.ResponseWriter) {
 		first, _, _ := w.(http.Hijacker).Hijack()
 		if second, _, err := w.(http.Hijacker).Hijack(); second != two || err != nil {
-			t.Errorf("hijacked %v, %v", second, err)
+			t.Errorf("the second Hijack returned %v, %v", second, err)
 		}
 		_ = first.Close()
 	}, one, two)
 	expect(t, m, handshakes("0"))
 }
 
-// A writer that gives no connection and no error makes no connection.
+// If Hijack returns neither a connection nor an error, no connection opens.
 func TestHijackNothing(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	hijacks(t, ws, func(w http.ResponseWriter) {
 		if nc, brw, err := w.(http.Hijacker).Hijack(); nc != nil || brw != nil || err != nil {
-			t.Errorf("hijacked %v, %v, %v", nc, brw, err)
+			t.Errorf("Hijack returned %v, %v, %v; want nil", nc, brw, err)
 		}
 	}, nil)
 	expect(t, m, handshakes("0"))
 }
 
-// What is hijacked after the handler has returned is not watched: its handshake is recorded.
+// After the handler has returned, its handshake is recorded. A later Hijack is not watched.
 func TestHijackLate(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithEnum("tier", tier, "a"))
 	var late http.ResponseWriter
 	nc := newSilent()
 	hijacks(t, ws, func(w http.ResponseWriter) { late = w }, nc)
 	if got, _, err := late.(http.Hijacker).Hijack(); got != nc || err != nil {
-		t.Errorf("hijacked %v, %v", got, err)
+		t.Errorf("the late Hijack returned %v, %v", got, err)
 	}
 	m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="200",tier="other"}`, 1)
 	if v, _ := m.Value(`ws_protocol_errors_total{error_type="internal"}`); v != 0 {
-		t.Errorf("%v faults", v)
+		t.Errorf("%v faults were counted, want none", v)
 	}
 }
 
-// The names of a response's headers may be written as in RFC 6455, or in any case.
+// A response may have header names as in RFC 6455, or in any case.
 func TestHeaderNames(t *testing.T) {
 	for _, change := range []func(string) string{
 		func(name string) string { return name }, strings.ToLower, strings.ToUpper,
@@ -133,12 +133,12 @@ func TestHeaderNames(t *testing.T) {
 	}
 }
 
-// circular is a writer that unwraps to itself.
+// circular is a writer whose Unwrap returns the writer itself.
 type circular struct{ plainWriter }
 
 func (w circular) Unwrap() http.ResponseWriter { return w }
 
-// A search through writers ends, even if they contain each other.
+// A search through the writers ends, even if they contain each other.
 func TestUnwrapEnds(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	done := make(chan struct{})

@@ -22,7 +22,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// script is a connection on which the peer has sent all that it will.
+// script is a connection whose peer has already sent everything.
 type script struct {
 	net.Conn
 	io.Reader
@@ -43,8 +43,7 @@ func (s scripted) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return s.script, bufio.NewReadWriter(bufio.NewReader(s.script), bufio.NewWriter(s.script)), nil
 }
 
-// play gives ws a connection on which the peer sends stream, while the server
-// writes answer.
+// play runs a connection under ws. The peer sends stream, and the server writes answer.
 func play(ws *otelws.Instrumentation, r *http.Request, stream io.Reader, answer []byte) {
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "websocket")
@@ -69,12 +68,12 @@ func request(target string) *http.Request {
 	return httptest.NewRequest(http.MethodGet, target, nil)
 }
 
-// budget is the worst case that New computes for options.
+// budget returns the worst case that New computes for opts.
 func budget(t *testing.T, opts ...otelws.Option) int {
 	t.Helper()
 	_, err := otelws.New(append(opts, otelws.WithSeriesBudget(1), otelws.WithMeterProvider(noop.NewMeterProvider()))...)
 	if err == nil {
-		t.Fatal("a budget of one series was enough")
+		t.Fatal("New accepted a budget of one series")
 	}
 	_, after, _ := strings.Cut(err.Error(), "worst case of ")
 	var n int
@@ -84,7 +83,7 @@ func budget(t *testing.T, opts ...otelws.Option) int {
 	return n
 }
 
-// series is how many time series a scrape has.
+// series counts the time series in a scrape.
 func series(t *testing.T, m *otelwstest.Metrics) (n int) {
 	t.Helper()
 	var b strings.Builder
@@ -99,7 +98,7 @@ func series(t *testing.T, m *otelwstest.Metrics) (n int) {
 	return n
 }
 
-// Each of the 65,536 close codes is counted, under one of the closed set.
+// Each of the 65,536 close codes is counted under a value of the closed set.
 func TestEveryCloseCode(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	for code := range 1 << 16 {
@@ -121,14 +120,14 @@ func TestEveryCloseCode(t *testing.T) {
 		}
 	}
 	if v, _ := m.Value("ws_connections_opened_total"); sum != 1<<16 || v != float64(sum) {
-		t.Errorf("%v connections opened, %d closed", v, sum)
+		t.Errorf("%v connections were opened, but %d were closed", v, sum)
 	}
 	if n, most := series(t, m), budget(t); n > most {
-		t.Errorf("%d series are more than the %d that New computed", n, most)
+		t.Errorf("the scrape has %d series, more than New's worst case of %d", n, most)
 	}
 }
 
-// Whatever clients put into a request, series stay within what New computed.
+// Whatever values clients send, the series stay below New's worst case.
 func TestTenThousandOfEverything(t *testing.T) {
 	opts := []otelws.Option{
 		otelws.WithRoutes("/chat"),
@@ -149,11 +148,11 @@ func TestTenThousandOfEverything(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1006",host="other",http_route="other",origin="other",subprotocol="other"}`, 9_999)
 	m.Wait(t, `ws_connections_closed_total{code="1006",host="other",http_route="other",origin="other",subprotocol="v1"}`, 1)
 	if n, most := series(t, m), budget(t, opts...); n > most {
-		t.Errorf("%d series are more than the %d that New computed", n, most)
+		t.Errorf("the scrape has %d series, more than New's worst case of %d", n, most)
 	}
 }
 
-// repeated is a stream of the same frame n times.
+// repeated is a stream that repeats one frame n times.
 type repeated struct {
 	frame []byte
 	n     int
@@ -176,8 +175,8 @@ func (r *repeated) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// A million pings that nobody answers, and a million pongs that nobody asked
-// for, take no memory and are no round trips.
+// A million unanswered pings and a million unsolicited pongs take no memory and count
+// as no round trips.
 func TestPingsWithoutEnd(t *testing.T) {
 	const million = 1_000_000
 	ws, m := newInstrumentation(t)
@@ -197,7 +196,7 @@ func TestPingsWithoutEnd(t *testing.T) {
 		play(ws, request("/"), &repeated{frame: masked(0x8A, "unasked"), n: million}, own.Bytes())
 	})
 	if n > 1<<20 {
-		t.Errorf("%d bytes were allocated for a connection of a million pings each way", n)
+		t.Errorf("a million pings and a million pongs allocated %d bytes", n)
 	}
 	if diff := m.Diff(`
 		ws_connection_duration_seconds_count{code="1006",initiator="peer"} 1
@@ -217,7 +216,7 @@ func TestPingsWithoutEnd(t *testing.T) {
 	}
 }
 
-// A handshake that is never finished is none, and leaves nothing behind.
+// An unfinished handshake counts nowhere and leaves nothing behind.
 func TestSlowHandshake(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := httptest.NewUnstartedServer(ws.Handler(echo))
@@ -232,7 +231,7 @@ func TestSlowHandshake(t *testing.T) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnec"); err != nil {
 		t.Fatal(err)
 	}
-	// Until the server hangs up: by a reset, if that head came just then.
+	// The server may hang up by a reset, if the rest of the head comes at that moment.
 	if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
 	}

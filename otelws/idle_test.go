@@ -20,11 +20,11 @@ import (
 
 const idleConns = 10_000
 
-// BenchmarkIdle is what an open connection that says nothing costs the server:
-// bytes of heap and stack, and goroutines, the handler's own included. The
-// clients are in another process.
+// BenchmarkIdle measures what an idle connection costs the server: bytes of heap and
+// stack, and goroutines, those of the handler included. The clients are in another
+// process.
 func BenchmarkIdle(b *testing.B) {
-	var m *otelwstest.Metrics // of a heartbeat
+	var m *otelwstest.Metrics // the metrics of the heartbeat
 	heartbeat := func(opts ...otelws.HeartbeatOption) func(*testing.B, http.Handler) http.Handler {
 		return func(b *testing.B, next http.Handler) http.Handler {
 			m = otelwstest.NewMetrics(b)
@@ -58,7 +58,7 @@ func BenchmarkIdle(b *testing.B) {
 		name    string
 		handler func(*testing.B, http.Handler) http.Handler
 	}
-	const beating = "Beating" // the peers answer; the pong of a third of the pings is awaited still
+	const beating = "Beating" // peers answer, and at any time a third of the pings awaits its pong
 	variants := append(instrumentations, variant{"Traced", traced},
 		variant{"Heartbeat", heartbeat(otelws.Every(time.Hour))},
 		variant{beating, heartbeat(otelws.Every(9*time.Second), otelws.PongTimeout(3*time.Second), otelws.Misses(1<<15))})
@@ -85,8 +85,8 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// warmGoroutines has the runtime make the goroutines that connections will use.
-// It keeps what it has once made, so that the first variant alone would pay.
+// warmGoroutines has the runtime allocate the goroutines that connections will use. The
+// runtime reuses them, so without it the first variant alone would pay for them.
 func warmGoroutines(n int) {
 	var all sync.WaitGroup
 	over := make(chan struct{})
@@ -97,7 +97,7 @@ func warmGoroutines(n int) {
 	all.Wait()
 }
 
-// openSpans counts the spans that have begun and not ended.
+// openSpans counts the spans that have begun, and those that are open.
 type openSpans struct{ started, open atomic.Int64 }
 
 func (o *openSpans) OnStart(context.Context, sdktrace.ReadWriteSpan) {
@@ -108,7 +108,7 @@ func (o *openSpans) OnEnd(sdktrace.ReadOnlySpan)    { o.open.Add(-1) }
 func (*openSpans) Shutdown(context.Context) error   { return nil }
 func (*openSpans) ForceFlush(context.Context) error { return nil }
 
-// silent is a transport on which the peer says nothing.
+// silent is a transport whose peer sends nothing.
 type silent struct {
 	net.Conn
 	closed chan struct{}
@@ -129,7 +129,7 @@ func (s silent) Close() error {
 	return nil
 }
 
-// BenchmarkIdleInMemory is BenchmarkIdle with ten times the connections, on
+// BenchmarkIdleInMemory is BenchmarkIdle with ten times as many connections, on
 // transports that need no descriptors.
 func BenchmarkIdleInMemory(b *testing.B) {
 	const conns = 100_000

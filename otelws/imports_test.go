@@ -9,12 +9,12 @@ import (
 
 const module = "github.com/otelws/otelws-go"
 
-// Imports run one way, and what a user's build links follows from them: the SDK
-// only with exporter, and gorilla/websocket and gobwas/ws with nothing.
+// Imports go in one direction. So a user's build links the SDK only with exporter, and
+// never gorilla/websocket and gobwas/ws.
 func TestImports(t *testing.T) {
 	tests := []struct {
 		pkg    string
-		never  []string // prefixes of import paths
+		never  []string // import paths that the package must not reach, nor anything below them
 		reason string
 	}{
 		{"otelws", []string{module + "/exporter", module + "/cmd", module + "/examples"}, "otelws knows no exporter"},

@@ -9,8 +9,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
-// definition is one row of the table of instruments: the name for accepted
-// connections, the name for dialed ones, and what both share.
+// definition is one row of the table of instruments. It has the names for accepted and for dialed
+// connections, and their common properties.
 type definition struct {
 	server, client string
 	unit           string

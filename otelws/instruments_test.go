@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// golden compares got with a file in testdata.
+// golden compares got with a file in testdata, or writes the file under -update.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -33,14 +33,14 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s -, scrape +:\n%s", path, diff)
+		t.Errorf("the scrape differs (%s -, scrape +):\n%s", path, diff)
 	}
 }
 
-// timed matches the samples whose value depends on time.
+// timed matches samples whose value depends on time.
 var timed = regexp.MustCompile(`(?m)^(\w+_seconds(?:_bucket|_sum|_total)(?:\{[^}]*\})?) .*$`)
 
-// The gauge and the counters are there before the first connection.
+// The gauge and the counters exist before the first connection.
 func TestFirstScrape(t *testing.T) {
 	_, m := newInstrumentation(t)
 	var b strings.Builder
@@ -50,8 +50,8 @@ func TestFirstScrape(t *testing.T) {
 	golden(t, "first_scrape.txt", b.String())
 }
 
-// Names, types, units, bounds and descriptions of both sides, once everything
-// has happened.
+// The golden file has names, types, units, bounds and descriptions of both sides, after
+// every instrument has recorded.
 func TestScrape(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	everything(t, ws, m)
@@ -73,8 +73,8 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// everything has every instrument of both sides record something, in a way
-// that gives the same counts each time.
+// everything makes each instrument of both sides record something. The counts are the
+// same in each run.
 func everything(t *testing.T, ws *otelws.Instrumentation, m *otelwstest.Metrics) {
 	t.Helper()
 	ctx := context.Background()

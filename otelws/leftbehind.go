@@ -6,16 +6,16 @@ import (
 	"go.opentelemetry.io/otel/metric/embedded"
 )
 
-// leftBehind is what the observable instruments of closed Instrumentations have come to.
+// leftBehind holds the last values of closed Instrumentations' observable instruments.
 type leftBehind struct{ sides [2]leftSide } // by role
 
 type leftSide struct {
-	instruments []metric.Observable // of one that was closed, in the order of observables
+	instruments []metric.Observable // instruments of a closed Instrumentation, in the order of observables
 	values      map[leftSeries]*leftValue
 }
 
 type leftSeries struct {
-	instrument int // place in instruments
+	instrument int // index in instruments
 	attrs      attribute.Distinct
 }
 

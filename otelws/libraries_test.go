@@ -14,7 +14,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// library is an echo server as users of one library write it.
+// library is an echo server, written as users of the library write it.
 type library struct {
 	name  string
 	serve func(t *testing.T) http.Handler
@@ -74,7 +74,7 @@ func gobwasEcho(buffered bool) http.HandlerFunc {
 	}
 }
 
-// proxyTo proxies to the backend, through transport or one of its own.
+// proxyTo returns a reverse proxy to the backend. A nil transport means a new one.
 func proxyTo(t testing.TB, backend *testServer, transport http.RoundTripper) http.Handler {
 	u, err := url.Parse(backend.URL)
 	if err != nil {
@@ -89,14 +89,14 @@ func proxyTo(t testing.TB, backend *testServer, transport http.RoundTripper) htt
 	return p
 }
 
-// newTransport returns a Transport that is not that of other tests.
+// newTransport returns a Transport that no other test shares.
 func newTransport(t testing.TB) *http.Transport {
 	transport := &http.Transport{Proxy: nil, DialContext: (&net.Dialer{}).DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
 }
 
-// exchange is the same for all libraries.
+// exchange sends a fixed conversation and checks the echo, for every library.
 func exchange(w *wire) {
 	w.send(masked(fin|opText, "hello"))
 	w.answer(fin|opText, "hello")
@@ -117,7 +117,7 @@ func exchangeRest(w *wire) {
 	w.answer(fin|opClose, string(closePayload(1000, "")))
 }
 
-// exchanged is what is recorded of exchange.
+// exchanged holds the metrics of exchange.
 const exchanged = `
 	ws_connection_duration_seconds_count{code="1000",initiator="peer"} 1
 	ws_connection_duration_seconds_sum{code="1000",initiator="peer"} ~
@@ -167,7 +167,7 @@ func TestLibraries(t *testing.T) {
 			w := openWire(t, s)
 			exchange(w)
 			if b := w.rest(); len(b) > 0 {
-				t.Errorf("after the close came %q", b)
+				t.Errorf("after the close frame, the client received %q", b)
 			}
 			_ = w.Close()
 			s.wait(t)
@@ -176,7 +176,7 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
-// A client that vanishes is the same to all libraries.
+// A client that vanishes gives the same metrics with every library.
 func TestLibrariesVanish(t *testing.T) {
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -200,8 +200,8 @@ func TestLibrariesVanish(t *testing.T) {
 	}
 }
 
-// Those that hijack before they answer, and the one that answers before, say
-// the same of a handshake that they refuse.
+// A refused handshake gives the same metrics, whether the library hijacks before it
+// answers or answers through the ResponseWriter.
 func TestLibrariesRefuse(t *testing.T) {
 	statuses := map[string]string{
 		"coder": "400", "gorilla": "400", "gobwas, the buffered reader": "426", "gobwas, the connection": "426",
@@ -223,8 +223,8 @@ func TestLibrariesRefuse(t *testing.T) {
 	}
 }
 
-// handshakes is what is recorded of a handshake of each status, and of nothing
-// else.
+// handshakes returns the metrics of one handshake for each status, and of no
+// connection.
 func handshakes(statuses ...string) (text string) {
 	for _, s := range statuses {
 		text += `

@@ -20,12 +20,12 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// listening has a server accept through ws.Listener.
+// listening makes a server accept through ws.Listener.
 func listening(ws *otelws.Instrumentation) func(*httptest.Server) {
 	return func(s *httptest.Server) { s.Listener = ws.Listener(s.Listener) }
 }
 
-// serveRaw serves connections without net/http until the end of the test.
+// serveRaw serves connections without net/http until the test ends.
 func serveRaw(t testing.TB, wrap func(net.Listener) net.Listener, serve func(net.Conn)) net.Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")
@@ -56,7 +56,7 @@ func serveRaw(t testing.TB, wrap func(net.Listener) net.Listener, serve func(net
 	return l.Addr()
 }
 
-// gobwasRaw is an echo server as users of gobwas/ws write it.
+// gobwasRaw is an echo server, written as users of gobwas/ws write it.
 func gobwasRaw(c net.Conn) {
 	if _, err := gobwas.Upgrade(c); err != nil {
 		return
@@ -69,7 +69,7 @@ func gobwasRaw(c net.Conn) {
 	}
 }
 
-// A server that is no handler is counted as one that is.
+// A server without net/http gives the same metrics as one with a Handler.
 func TestListenerRaw(t *testing.T) {
 	for name, pieces := range map[string]bool{"whole": false, "byte by byte": true} {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestListenerRaw(t *testing.T) {
 				w.send(b)
 			}
 			if resp := w.response(); resp.StatusCode != http.StatusSwitchingProtocols {
-				t.Fatal(resp.Status)
+				t.Fatalf("the handshake was answered with status %s", resp.Status)
 			}
 			exchange(w)
 			w.rest()
@@ -100,7 +100,7 @@ func split(b []byte, bytewise bool) [][]byte {
 	return all
 }
 
-// A Listener, a Handler, or both: a connection counts once, with whatever library.
+// A connection counts once with a Listener, a Handler, or both, under every library.
 func TestListenerUnderNetHTTP(t *testing.T) {
 	for _, l := range libraries {
 		for _, watch := range []struct {
@@ -133,7 +133,7 @@ func TestListenerUnderNetHTTP(t *testing.T) {
 	}
 }
 
-// What the Handler inside knows is recorded, and what the Listener sees is not.
+// With a Handler inside a Listener, the metrics carry the attributes of the Handler.
 func TestHandlerInsideListenerKnowsMore(t *testing.T) {
 	for _, l := range libraries[:2] {
 		t.Run(l.name, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestHandlerInsideListenerKnowsMore(t *testing.T) {
 				echo.ServeHTTP(w, r)
 			})
 			s := startServer(t, ws, mux, listening(ws))
-			for n := range 2 { // the second waits on a connection that was used
+			for n := range 2 {
 				w := openWire(t, s)
 				w.send(masked(fin|opClose, closePayload(1000, "")))
 				w.rest()
@@ -156,16 +156,16 @@ func TestHandlerInsideListenerKnowsMore(t *testing.T) {
 				m.Wait(t, `ws_connections_closed_total{code="1000",http_route="/",tier="pro"}`, float64(n+1))
 				m.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="101",http_route="/",tier="pro"}`, float64(n+1))
 				if other, _ := m.Value(`ws_connections_opened_total{http_route="other",tier="other"}`); other != 0 {
-					t.Errorf("%v connections were counted beside", other)
+					t.Errorf("%v connections were counted without the Handler's attributes", other)
 				}
 			}
 		})
 	}
 }
 
-// A server that is not net/http may not tell its handlers the local address, as the adaptor of
-// fasthttp. A Handler in it counts instead of the Listener all the same, and a proxy in the same process,
-// which passes the client's key on, is another connection.
+// Some servers, such as the adaptor of fasthttp, do not tell a handler the local address. A Handler
+// inside the Listener still counts instead of the Listener. A proxy in the same process passes the
+// client's key on, and its connections still count as two.
 func TestHandlerInsideListenerWithoutAddress(t *testing.T) {
 	withoutAddress := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -191,8 +191,8 @@ func TestHandlerInsideListenerWithoutAddress(t *testing.T) {
 	}
 }
 
-// requestSteps are requests that go before a handshake on one connection, and the
-// statuses that answer them.
+// requestSteps are requests that precede a handshake on one connection, and the
+// statuses of their responses.
 type requestSteps struct {
 	name   string
 	sent   []string
@@ -213,7 +213,7 @@ var stepsBeforeHandshake = []requestSteps{
 	{"another upgrade", []string{"GET /plain HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"}, []int{200}},
 }
 
-// plainAnd answers requests, and has next do so for handshakes.
+// plainAnd answers ordinary requests itself, and passes handshakes to next.
 func plainAnd(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -228,7 +228,7 @@ func plainAnd(next http.Handler) http.Handler {
 	})
 }
 
-// answered fails the test where the next response has another status.
+// answered checks the status of the next response.
 func (w *wire) answered(status int) {
 	w.t.Helper()
 	resp := w.response()
@@ -240,8 +240,7 @@ func (w *wire) answered(status int) {
 	}
 }
 
-// Requests before the handshake on its connection are none, whatever their bodies
-// hold.
+// Ordinary requests before a handshake are not counted, whatever their bodies contain.
 func TestListenerAfterRequests(t *testing.T) {
 	for _, c := range stepsBeforeHandshake {
 		for _, bytewise := range []bool{false, true} {
@@ -252,7 +251,7 @@ func TestListenerAfterRequests(t *testing.T) {
 				w := connectWire(t, s)
 				for i, sent := range c.sent {
 					if strings.TrimSpace(sent) == "" {
-						continue // net/http takes no empty line: see the raw server
+						continue // net/http refuses an empty line before a request
 					}
 					for _, b := range split([]byte(sent), bytewise) {
 						w.send(b)
@@ -274,7 +273,7 @@ func TestListenerAfterRequests(t *testing.T) {
 	}
 }
 
-// Requests, bodies and refusals in random pieces change nothing of what is counted.
+// Requests, bodies and refusals in random pieces do not change the metrics.
 func TestListenerSeeds(t *testing.T) {
 	handlers := []http.Handler{coderEcho(nil), gorillaEcho(&gorilla.Upgrader{}), gobwasEcho(true)}
 	for seed := range uint64(150) {
@@ -327,7 +326,7 @@ func (w *wire) inPieces(rnd *rand.Rand, b []byte) {
 	}
 }
 
-// A handshake that is refused leaves the connection to the next.
+// After a refused handshake, the next one on the same connection counts.
 func TestListenerRefuses(t *testing.T) {
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -350,7 +349,7 @@ func TestListenerRefuses(t *testing.T) {
 	}
 }
 
-// Frames that come with the request belong to the connection.
+// Frames that come with the request count for the connection.
 func TestListenerEarlyFrames(t *testing.T) {
 	for _, l := range earlyLibraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -371,8 +370,8 @@ func TestListenerEarlyFrames(t *testing.T) {
 	}
 }
 
-// A server that hangs up without a word is the one that ended the connection,
-// although net/http has ended a Read of its own by a deadline.
+// If the server hangs up without a close frame, it ended the connection, although
+// net/http has ended its own Read by a deadline.
 func TestListenerServerHangsUp(t *testing.T) {
 	for _, l := range libraries[:2] {
 		ws, m := newInstrumentation(t)
@@ -381,7 +380,7 @@ func TestListenerServerHangsUp(t *testing.T) {
 			cancel()
 			l.serve(t).ServeHTTP(w, r.WithContext(ctx))
 		}), listening(ws))
-		if l.name == "gorilla" { // which knows of no context
+		if l.name == "gorilla" { // gorilla/websocket ignores the context
 			s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c, err := (&gorilla.Upgrader{}).Upgrade(w, r, nil)
 				if err != nil {
@@ -400,7 +399,8 @@ func TestListenerServerHangsUp(t *testing.T) {
 	}
 }
 
-// A client that is gone before the answer, and one that only will send no more.
+// A client that closes its sending direction before the response counts as the side
+// that ended the connection.
 func TestListenerClientLeavesEarly(t *testing.T) {
 	for _, l := range libraries[:2] {
 		t.Run(l.name, func(t *testing.T) {
@@ -423,7 +423,7 @@ func TestListenerClientLeavesEarly(t *testing.T) {
 	}
 }
 
-// gobwasUpgrader calls f before the response.
+// gobwasUpgrader calls f before it sends the response.
 func gobwasUpgrader(f func()) gobwas.Upgrader {
 	return gobwas.Upgrader{OnBeforeUpgrade: func() (gobwas.HandshakeHeader, error) {
 		f()

@@ -12,16 +12,16 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// ordinary is a request that is no handshake, and the statuses that answer it.
+// ordinary is a request that opens no WebSocket, and the statuses of its responses.
 type ordinary struct {
 	method, head, body string
 	statuses           []int
 }
 
-// forged is a body that reads as a handshake, or as its response.
+// forged is a body that looks like a handshake followed by its response.
 var forged = string(handshakeRequest()) + "\r\n" + switchingHead
 
-// ordinaries are requests as browsers, tools and proxies send them.
+// ordinaries are requests that browsers, tools and proxies send.
 var ordinaries = []ordinary{
 	{"GET", "GET /small HTTP/1.1\r\nHost: test\r\n\r\n", "", []int{200}},
 	{"HEAD", "HEAD /small HTTP/1.1\r\nHost: test\r\n\r\n", "", []int{200}},
@@ -43,8 +43,8 @@ var ordinaries = []ordinary{
 	{"GET", "GET /small HTTP/1.1\r\nHost: test\r\nCookie: " + strings.Repeat("upgrade: websocket; ", 300) + "\r\n\r\n", "", []int{200}},
 }
 
-// answering answers ordinaries in all the ways that a server has, and has next
-// answer handshakes.
+// answering answers the ordinaries in every form that servers use, and passes
+// handshakes to next.
 func answering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -70,7 +70,7 @@ func answering(next http.Handler) http.Handler {
 				_, _ = w.Write(bytes.Repeat([]byte("hello "), 3000))
 				w.(http.Flusher).Flush()
 			}
-		case "/forged": // the second is a write by itself
+		case "/forged": // the second copy comes in a Write of its own
 			w.Header().Set("Content-Length", fmt.Sprint(2*len(forged)))
 			_, _ = io.WriteString(w, forged)
 			w.(http.Flusher).Flush()
@@ -81,13 +81,13 @@ func answering(next http.Handler) http.Handler {
 	})
 }
 
-// takes reads the response of a request.
+// takes checks the responses to a request.
 func (w *wire) takes(o ordinary, statuses []int) {
 	w.t.Helper()
 	for _, status := range statuses {
 		resp, err := http.ReadResponse(w.br, &http.Request{Method: o.method})
 		if err != nil || resp.StatusCode != status {
-			w.t.Fatalf("%.30q is answered by %v, %v; want %d", o.head, resp, err, status)
+			w.t.Fatalf("the answer to %.30q is %v, %v; want status %d", o.head, resp, err, status)
 		}
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 			w.t.Fatal(err)
@@ -95,8 +95,8 @@ func (w *wire) takes(o ordinary, statuses []int) {
 	}
 }
 
-// Whatever requests come before a handshake on its connection, in whatever pieces,
-// and answered in whatever way: they are none, and the handshake is one.
+// Ordinary requests before a handshake are not counted, in whatever pieces they come
+// and however they are answered. The handshake counts once.
 func TestListenerRequestSeeds(t *testing.T) {
 	for seed := range uint64(150) {
 		rnd := rand.New(rand.NewPCG(seed, 14))
@@ -110,7 +110,7 @@ func TestListenerRequestSeeds(t *testing.T) {
 				w.takes(o, o.statuses[:1])
 				w.inPieces(rnd, []byte(o.body))
 				w.takes(o, o.statuses[1:])
-			case o.body == "" && rnd.IntN(3) == 0: // pipelined, ahead of the handshake
+			case o.body == "" && rnd.IntN(3) == 0: // pipelined requests, all answered before the handshake
 				n := 2 + rnd.IntN(3)
 				w.inPieces(rnd, []byte(strings.Repeat(o.head, n)))
 				for range n {

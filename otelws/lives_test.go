@@ -15,16 +15,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// host is what a server does with a connection.
+// host is the way in which a server treats its connection.
 type host struct {
 	name    string
 	accepts bool
-	// waits is true where the connection lasts until the client ends it.
+	// waits is true if the connection lasts until the client ends it.
 	waits bool
 	serve func(h *house, w http.ResponseWriter, r *http.Request)
 }
 
-// accepted is a handler that has a watched connection.
+// accepted is a handler that accepts a watched connection and passes it to f.
 func accepted(f func(h *house, c *websocket.Conn, r *http.Request)) func(*house, http.ResponseWriter, *http.Request) {
 	return func(h *house, w http.ResponseWriter, r *http.Request) {
 		c, err := h.ws.Accept(w, r, nil)
@@ -90,7 +90,7 @@ var hosts = []host{
 		c.CloseNow()
 	})},
 	{"fan-out", true, false, accepted(func(_ *house, c *websocket.Conn, r *http.Request) {
-		// The writer ends it as soon as a write fails, beside a reader.
+		// Beside a reader, the writer ends the connection as soon as a write fails.
 		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Millisecond)
 		defer cancel()
 		go readAll(context.Background(), c)
@@ -132,10 +132,10 @@ func (noHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, errors.New("no")
 }
 
-// guest is what a client does with a connection.
+// guest is the way in which a client treats its connection.
 type guest struct {
 	name string
-	// stays is true where the client leaves the connection open.
+	// stays is true if the client leaves the connection open.
 	stays bool
 	visit func(c *websocket.Conn, nc *net.TCPConn)
 }
@@ -175,8 +175,8 @@ var guests = []guest{
 	{"idle", true, func(*websocket.Conn, *net.TCPConn) {}},
 }
 
-// visit leads one connection through the lives of its two ends, and holds it
-// where both leave it open.
+// visit opens a connection between host and guest. If both leave it open, it stays so
+// until release.
 func (h *house) visit(t *rapid.T, host host, guest guest, tier string) {
 	var nc *net.TCPConn
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -200,17 +200,18 @@ func (h *house) visit(t *rapid.T, host host, guest guest, tier string) {
 		transport.CloseIdleConnections()
 		return
 	}
-	if !host.accepts { // the 101 had gone out before the hijack failed
+	if !host.accepts { // the 101 went out before the hijack failed
 		c.CloseNow()
 		return
 	}
-	if !host.waits { // nobody may be there to answer a close frame
+	if !host.waits { // the server may be gone and not answer a close frame
 		if !guest.stays {
 			defer time.AfterFunc(20*time.Millisecond, func() { nc.Close() }).Stop()
 		}
 	}
-	// Answers a close frame, so that no server waits for one. Not CloseRead: at
-	// a message coder/websocket 1.8.15 waits there 15 seconds for itself.
+	// The client answers a close frame, so that no server waits for it. It does not use
+	// CloseRead, in which coder/websocket 1.8.15 waits 15 seconds for itself if a
+	// message comes.
 	if guest.stays {
 		c.SetReadLimit(-1)
 		go readAll(context.Background(), c)

@@ -19,10 +19,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// waitLimit is for what must happen; no test waits that long unless it fails.
+// waitLimit bounds the wait for a condition. Only a failing test waits that long.
 const waitLimit = 30 * time.Second
 
-// expect fails the test where the metrics do not become want.
+// expect waits until the metrics are want, and else fails the test.
 func expect(t testing.TB, m *otelwstest.Metrics, want string) {
 	t.Helper()
 	diff := m.Diff(want)
@@ -34,8 +34,8 @@ func expect(t testing.TB, m *otelwstest.Metrics, want string) {
 	}
 }
 
-// caseFile is a file in testdata with a section for each of several cases. With
-// -update it is written anew from the cases that run.
+// caseFile is a file in testdata with one section for each case. With -update, the
+// cases that run write it anew.
 type caseFile struct {
 	mu       sync.Mutex
 	sections map[string]string
@@ -73,7 +73,7 @@ func (g *caseFile) write(t *testing.T, path string) {
 	}
 }
 
-// expect fails the test where the metrics do not become those of the section.
+// expect waits until the metrics are those of the section, and else fails the test.
 func (g *caseFile) expect(t testing.TB, m *otelwstest.Metrics, section string) {
 	t.Helper()
 	g.mu.Lock()

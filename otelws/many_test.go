@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// debugAnswer is what the tests read of the handler's JSON.
+// debugAnswer is the part of DebugHandler's JSON that the tests read.
 type debugAnswer struct {
 	Total, Matching int
 	Addresses       bool
@@ -54,7 +54,7 @@ func debug(tb testing.TB, h http.Handler, query string) (a debugAnswer) {
 
 func always(*http.Request) bool { return true }
 
-// talk has each connection receive a number of messages, and send as many.
+// talk has connection i receive and send messages(i) messages.
 func talk(tb testing.TB, all []net.Conn, messages func(i int) int) {
 	tb.Helper()
 	buf := make([]byte, 128)
@@ -70,8 +70,8 @@ func talk(tb testing.TB, all []net.Conn, messages func(i int) int) {
 	}
 }
 
-// At rest the sums of the table are those of the scrape, and the greatest are those
-// that are shown.
+// At rest, the sums of the table agree with the scrape, and a sorted table shows the
+// connections with the greatest values.
 func TestDebugAgreesWithScrape(t *testing.T) {
 	const n = 10_000
 	ws, m := newInstrumentation(t)
@@ -91,32 +91,32 @@ func TestDebugAgreesWithScrape(t *testing.T) {
 		{`ws_io_bytes_total{network_io_direction="transmit"}`, float64(a.Sums.BytesSent)},
 	} {
 		if want, _ := m.Value(tt.series); tt.got != want || want == 0 {
-			t.Errorf("the table has %v for %s, the scrape %v", tt.got, tt.series, want)
+			t.Errorf("the table has %v as %s, the scrape has %v", tt.got, tt.series, want)
 		}
 	}
 	if len(a.Connections) != 50 {
-		t.Errorf("%d connections are shown", len(a.Connections))
+		t.Errorf("the table shows %d connections, want 50", len(a.Connections))
 	}
 	for _, c := range a.Connections {
 		if c.BytesReceived != int64(3*len(maskedMessage)) {
-			t.Errorf("connection %d with %d bytes is among the greatest", c.ID, c.BytesReceived)
+			t.Errorf("the table shows connection %d, which has only %d bytes", c.ID, c.BytesReceived)
 		}
 	}
 	for _, c := range all {
 		_ = c.Close()
 	}
 	if a := debug(t, h, ""); a.Total != 0 || len(a.Closed) != 50 || a.Closed[0].Code != 1006 || a.Closed[0].Initiator != "local" {
-		t.Errorf("after all have ended: %d, %+v", a.Total, a.Closed)
+		t.Errorf("after all connections have ended, %d are open and %+v closed", a.Total, a.Closed)
 	}
 }
 
-// While connections come and go, each that stays is seen once in every look, none
-// that was gone before is seen, and at rest the table is the gauge.
+// While connections come and go, each look shows every lasting connection once, and
+// none that ended before the look. At rest, the table agrees with the gauge.
 func TestConnectionsUnderChurn(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	const staying = 500
 	all := openInMemory(t, ws, staying)
-	var gone atomic.Uint64 // every connection up to this one, but those that stay, has ended
+	var gone atomic.Uint64 // the connections up to this number have ended, except those that stay
 	gone.Store(staying)
 	done := make(chan struct{})
 	var churn sync.WaitGroup
@@ -142,30 +142,30 @@ func TestConnectionsUnderChurn(t *testing.T) {
 		for c := range ws.Connections() {
 			switch {
 			case seen[c.ID]:
-				t.Fatalf("connection %d is there twice", c.ID)
+				t.Fatalf("one look shows connection %d twice", c.ID)
 			case c.ID <= staying:
 				stayed++
 			case c.ID <= before:
-				t.Fatalf("connection %d ended before the look", c.ID)
+				t.Fatalf("a look shows connection %d, which ended before", c.ID)
 			}
 			seen[c.ID] = true
 		}
 		if stayed != staying {
-			t.Fatalf("%d of %d were seen", stayed, staying)
+			t.Fatalf("a look shows %d of the %d lasting connections", stayed, staying)
 		}
 	}
 	close(done)
 	churn.Wait()
 	gauge, _ := m.Value("ws_connections_active")
 	if n := debug(t, ws.DebugHandler(nil), "").Total; n != staying || gauge != staying {
-		t.Errorf("at rest the table has %d, the gauge %v", n, gauge)
+		t.Errorf("at rest the table has %d connections, the gauge %v", n, gauge)
 	}
 	for _, c := range all {
 		_ = c.Close()
 	}
 }
 
-// BenchmarkDebug is one response with 100,000 connections open, and how long a
+// BenchmarkDebug measures one response with 100,000 open connections, and how long a
 // message takes meanwhile.
 func BenchmarkDebug(b *testing.B) {
 	ws, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))

@@ -21,7 +21,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// tenants are 80 of them, others for each server.
+// tenants declares 80 values, different ones for each server.
 func tenants(server int) otelws.Option {
 	names := make([]string, 80)
 	for i := range names {
@@ -30,14 +30,15 @@ func tenants(server int) otelws.Option {
 	return otelws.WithEnum("tenant", func(r *http.Request) string { return r.URL.Query().Get("tenant") }, names...)
 }
 
-// Several Instrumentations of one provider are held against its limit together, and before the first connection.
+// New checks all Instrumentations of one provider together against its limit, before
+// the first connection.
 func TestBudgetIsShared(t *testing.T) {
 	wide := otelws.WithSeriesBudget(1 << 30)
 	for _, tt := range []struct {
 		name     string
 		provider func(t *testing.T) metric.MeterProvider
 		options  func(server int) []otelws.Option
-		most     int // of 8
+		most     int // how many of 8 servers fit
 		want     string
 	}{
 		{
@@ -89,10 +90,10 @@ func TestBudgetIsShared(t *testing.T) {
 			for server := range 8 {
 				ws, err := otelws.New(append(tt.options(server), otelws.WithMeterProvider(mp))...)
 				if refused := server >= tt.most; refused != (err != nil) {
-					t.Fatalf("number %d: %v", server+1, err)
+					t.Fatalf("New of server %d: %v", server+1, err)
 				} else if refused {
 					if !strings.Contains(err.Error(), tt.want) {
-						t.Errorf("error %q lacks %q", err, tt.want)
+						t.Errorf("error %q does not contain %q", err, tt.want)
 					}
 					break
 				}
@@ -101,7 +102,7 @@ func TestBudgetIsShared(t *testing.T) {
 			if tt.most == 8 {
 				return
 			}
-			// One that is closed makes room for another.
+			// Closing one Instrumentation makes room for another.
 			if err := made[0].Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +123,8 @@ func exporterOf(t testing.TB, opts ...exporter.Option) metric.MeterProvider {
 	return exp.MeterProvider()
 }
 
-// An exponential histogram is one native histogram: the budget is that of its attribute sets.
+// An exponential histogram is one native histogram, so the budget counts one series for
+// each of its attribute sets.
 func TestBudgetOfExponentialHistograms(t *testing.T) {
 	regions := otelws.WithEnum("region", nil, values(69)...)
 	if _, err := otelws.New(regions, otelws.WithMeterProvider(exporterOf(t))); err == nil {
@@ -133,11 +135,11 @@ func TestBudgetOfExponentialHistograms(t *testing.T) {
 	}
 }
 
-// Close takes away what New has added, and what a scrape costs with it.
+// Close removes what New has added, and with it the cost in each scrape.
 func TestClose(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		stays string // of the histograms that the API has no way to take back
+		stays string // histograms that remain, because the API cannot remove them
 		mp    func(t *testing.T) (metric.MeterProvider, sdkmetric.Reader)
 	}{
 		{"SDK", "ws.connection.duration ws.connection.idle ws.handshake.duration ws.message ws.message.sent ", func(*testing.T) (metric.MeterProvider, sdkmetric.Reader) {
@@ -170,7 +172,8 @@ func TestClose(t *testing.T) {
 			visit(t, secondURL)
 			wait(t, r, "ws.connections.closed", 4)
 
-			// While another is open the sums stay, and an open connection is counted until it ends.
+			// While another Instrumentation is open, the sums stay, and an open
+			// connection is counted until it ends.
 			c, _, err := websocket.Dial(context.Background(), firstURL, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -201,12 +204,13 @@ func TestClose(t *testing.T) {
 			wait(t, r, "ws.message", 8)
 			wait(t, r, "ws.handshake.duration", 8)
 
-			// With the last one the series end, and the next one begins anew.
+			// When the last Instrumentation closes, the series end. A new one begins at
+			// 0.
 			if err := second.Close(); err != nil {
 				t.Fatal(err)
 			}
 			if got := names(t, r); got != tt.stays {
-				t.Errorf("after the last one there are %s, want %s", got, tt.stays)
+				t.Errorf("after the last Close, the reader has %s, want %s", got, tt.stays)
 			}
 			third, err := otelws.New(otelws.WithMeterProvider(mp))
 			if err != nil {
@@ -219,7 +223,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// Connections that are open when the last Instrumentation is closed are counted to their end.
+// Connections that outlive the last Instrumentation are still counted until they end.
 func TestCloseOfLast(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	server, client := otelwstest.Pair(t, ws, nil, nil)
@@ -230,13 +234,14 @@ func TestCloseOfLast(t *testing.T) {
 	go server.CloseRead(context.Background())
 	client.Close(websocket.StatusNormalClosure, "")
 	m.Wait(t, `ws_connection_duration_seconds_count{code="1000",initiator="peer"}`, 1)
-	eventually(t, "ws_connections_active is gone", func() bool {
+	eventually(t, "the scrape has no ws_connections_active", func() bool {
 		_, ok := m.Value("ws_connections_active")
 		return !ok
 	})
 }
 
-// A server that is made anew a thousand times costs a scrape no more than one.
+// After a thousand Instrumentations have come and gone, a scrape costs no more than
+// before.
 func TestCloseThousand(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	for range 1000 {
@@ -249,14 +254,14 @@ func TestCloseThousand(t *testing.T) {
 		}
 	}
 	if text := m.Text(); text != "" {
-		t.Errorf("there is\n%s", text)
+		t.Errorf("after the last Close, the scrape has\n%s", text)
 	}
 	if n := testing.AllocsPerRun(5, func() { _ = m.Text() }); n > 1000 {
 		t.Errorf("a collection makes %v allocations", n)
 	}
 }
 
-// sums are the sums of the data points of each instrument, or their counts.
+// sums returns the sum of each instrument's data points, or of their counts.
 func sums(t *testing.T, r sdkmetric.Reader) map[string]float64 {
 	t.Helper()
 	var rm metricdata.ResourceMetrics
@@ -289,7 +294,7 @@ func sums(t *testing.T, r sdkmetric.Reader) map[string]float64 {
 	return all
 }
 
-// names are those of the instruments that a reader has.
+// names returns the names of a reader's instruments.
 func names(t *testing.T, r sdkmetric.Reader) (all string) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(sums(t, r))) {
@@ -298,7 +303,7 @@ func names(t *testing.T, r sdkmetric.Reader) (all string) {
 	return all
 }
 
-// wait waits until an instrument's data points have a sum, or a count.
+// wait waits until an instrument's data points have the sum, or the count, want.
 func wait(t *testing.T, r sdkmetric.Reader, name string, want float64) {
 	t.Helper()
 	for deadline := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {

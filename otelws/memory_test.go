@@ -14,8 +14,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// memoryConn is a connection without a socket: each Read gives one masked binary
-// message of 64 bytes, and a Write is taken at once.
+// memoryConn is a connection without a socket. Each Read returns one masked binary
+// message of 64 bytes, and each Write succeeds at once.
 type memoryConn struct {
 	closed atomic.Bool
 	addr   net.Addr
@@ -23,7 +23,7 @@ type memoryConn struct {
 
 var maskedMessage = append([]byte{0x82, 0x80 | 64, 1, 2, 3, 4}, make([]byte, 64)...)
 
-// unmaskedMessage is one as a server sends it.
+// unmaskedMessage is a binary message of 64 bytes, as a server sends it.
 var unmaskedMessage = append([]byte{0x82, 64}, make([]byte, 64)...)
 
 func (c *memoryConn) Read(p []byte) (int, error) {
@@ -51,7 +51,7 @@ func (c *memoryConn) SetDeadline(time.Time) error      { return nil }
 func (c *memoryConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
 
-// memoryWriter gives the connection to whoever hijacks it.
+// memoryWriter is a ResponseWriter whose Hijack returns conn.
 type memoryWriter struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -66,8 +66,8 @@ var memoryRequest = func() *http.Request {
 	return r
 }()
 
-// openInMemory returns connections that ws watches, n in number, as a library has
-// them.
+// openInMemory returns n connections that ws watches, as Hijack gives them to a
+// library.
 func openInMemory(tb testing.TB, ws *otelws.Instrumentation, n int) []net.Conn {
 	tb.Helper()
 	var opened []net.Conn
@@ -88,7 +88,8 @@ func openInMemory(tb testing.TB, ws *otelws.Instrumentation, n int) []net.Conn {
 	return opened
 }
 
-// BenchmarkTap is one message through the tap, without a socket: received, and sent.
+// BenchmarkTap measures one message through the tap, without a socket, in each
+// direction.
 func BenchmarkTap(b *testing.B) {
 	exp, err := exporter.New()
 	if err != nil {

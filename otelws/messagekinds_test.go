@@ -21,7 +21,7 @@ import (
 // byType declares the kinds of these tests.
 var byType = otelws.WithMessageKinds(messagekind.JSONMember("type"), "chat", "typing")
 
-// kindsOf returns what the counters by kind have come to, without what is 0.
+// kindsOf returns the samples of the counters by kind that are not 0.
 func kindsOf(m *otelwstest.Metrics) string {
 	var lines []string
 	for line := range strings.Lines(m.Changed()) {
@@ -32,7 +32,7 @@ func kindsOf(m *otelwstest.Metrics) string {
 	return strings.Join(lines, "\n")
 }
 
-// chatMessages are messages of all kinds, as many of each, whatever their sizes.
+// chatMessages returns messages of all sizes, the same number of each kind.
 func chatMessages() (messages []string) {
 	for i := range 40 {
 		padding := strings.Repeat("to be or not to be ", 1<<(i%10))
@@ -41,7 +41,7 @@ func chatMessages() (messages []string) {
 			`{"text":"","kind":"%s"}`, `%s`,
 		} {
 			if strings.Contains(m, "kind") {
-				padding = "" // whose end is in the prefix
+				padding = "" // the prefix must reach the end, to show that there is no type
 			}
 			messages = append(messages, fmt.Sprintf(m, padding))
 		}
@@ -49,8 +49,8 @@ func chatMessages() (messages []string) {
 	return messages
 }
 
-// Both ends of a connection count its messages by kind, however they are compressed,
-// and the sums are those of the histograms.
+// Both ends of a connection count its messages by kind, whatever their compression. The
+// sums agree with those of the histograms.
 func TestMessageKinds(t *testing.T) {
 	modes := map[string]websocket.CompressionMode{
 		"plain": websocket.CompressionDisabled, "compressed": websocket.CompressionNoContextTakeover, "takeover": websocket.CompressionContextTakeover,
@@ -100,12 +100,12 @@ func TestMessageKinds(t *testing.T) {
 	}
 }
 
-// With the option, all series are there from the start, and without it none; names,
-// types, units and descriptions are those of the golden file.
+// All series of the option exist from the start, and none exists without it. The golden
+// file has names, types, units and descriptions.
 func TestMessageKindsScrape(t *testing.T) {
 	_, plain := newInstrumentation(t)
 	if got := plain.Text(); strings.Contains(got, "_messages_") {
-		t.Errorf("without the option there is\n%s", got)
+		t.Errorf("without the option, the scrape has\n%s", got)
 	}
 	ws, m := newInstrumentation(t, byType, otelws.WithSizesByKind())
 	everything(t, ws, m)
@@ -122,7 +122,7 @@ func TestMessageKindsScrape(t *testing.T) {
 	golden(t, "scrape_kinds.txt", added.String())
 }
 
-// A peer that makes up kinds adds no series.
+// A peer that invents kinds adds no series.
 func TestMessageKindsHostile(t *testing.T) {
 	const n = 100_000
 	ws, m := newInstrumentation(t, byType, otelws.WithSizesByKind())
@@ -153,15 +153,16 @@ func TestMessageKindsHostile(t *testing.T) {
 	}
 	m.Wait(t, `ws_messages_total{kind="other",network_io_direction="receive"}`, n+1)
 	if after := series(); after != before {
-		t.Errorf("%d series have become %d", before, after)
+		t.Errorf("invented kinds raised %d series to %d", before, after)
 	}
 	w.shut()
 	w.rest()
 	s.wait(t)
 }
 
-// The counters carry the attributes of the application where the histograms of
-// messages do, and so do sizes by kind, recorded by an instrument or counted.
+// The counters by kind carry the application's attributes if the histograms of messages
+// do. The same holds for sizes by kind, whether an instrument records them or the
+// connections count them.
 func TestMessageKindsAttributes(t *testing.T) {
 	options := []otelws.Option{
 		byType, otelws.WithSizesByKind(), otelws.WithEnum("tier", tier, "free", "pro"), otelws.WithAttributesOn(otelws.MessageInstruments),
@@ -206,14 +207,14 @@ func TestMessageKindsAttributes(t *testing.T) {
 			`ws_messages_total{kind="chat",network_io_direction="receive",tier="free"} 0`,
 		} {
 			if !strings.Contains(text, want+"\n") {
-				t.Errorf("%s: there is no %s in\n%s", name, want, text)
+				t.Errorf("%s: no %s in\n%s", name, want, text)
 			}
 		}
 	}
 }
 
-// Instrumentations on one MeterProvider, of which one reads kinds, add up, and what
-// the one has counted stays when it is closed.
+// Several Instrumentations on one MeterProvider, with kinds and without, add up. The
+// counts of one stay after its Close.
 func TestMessageKindsOfSeveral(t *testing.T) {
 	first, m := newInstrumentation(t)
 	var all []*otelws.Instrumentation
@@ -246,13 +247,13 @@ ws_messages_size_bytes_total{kind="chat",network_io_direction="transmit"} 45
 ws_messages_total{kind="chat",network_io_direction="receive"} 3
 ws_messages_total{kind="chat",network_io_direction="transmit"} 3`
 	if got := kindsOf(m); got != want {
-		t.Errorf("counted\n%s\nwant\n%s", got, want)
+		t.Errorf("the counters are\n%s\nwant\n%s", got, want)
 	}
 	if err := all[0].Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := kindsOf(m); got != want {
-		t.Errorf("after one was closed\n%s\nwant\n%s", got, want)
+		t.Errorf("after the Close of one, the counters are\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -278,9 +279,9 @@ func TestMessageKindsRefused(t *testing.T) {
 	}
 }
 
-// BenchmarkMessageKinds is the round trip of a JSON message of 200 bytes over loopback
-// TCP, the bare client's side included, with ten kinds and without, by mode of
-// compression.
+// BenchmarkMessageKinds measures the round trip of a JSON message of 200 bytes over
+// loopback TCP, with ten kinds and without, for each mode of compression. The cost of
+// the client, which is not instrumented, is part of it.
 func BenchmarkMessageKinds(b *testing.B) {
 	on := otelws.WithMessageKinds(messagekind.JSONMember("type"), strings.Fields("join leave chat typing position score ready start pause stop")...)
 	message := `{"id":12345,"type":"position","lat":52.51627,"lon":13.37770,"text":"`

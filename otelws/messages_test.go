@@ -20,8 +20,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// The same messages come to the same series, whether the SDK's instruments
-// record them or the exporter reads what the connections count.
+// The series are the same whether instruments of the SDK record the messages or the
+// exporter reads the connections' own counts.
 func TestMessagesCounted(t *testing.T) {
 	m := otelwstest.NewMetrics(t)
 	exp, err := exporter.New(exporter.WithoutRuntimeMetrics())
@@ -36,7 +36,7 @@ func TestMessagesCounted(t *testing.T) {
 	m.Wait(t, closed, 2)
 	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(scrapeOf(t, exp), closed+" 2\n"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not 2", closed)
+			t.Fatalf("timed out waiting until %s is 2", closed)
 		}
 	}
 	var text bytes.Buffer
@@ -48,7 +48,7 @@ func TestMessagesCounted(t *testing.T) {
 		t.Errorf("recorded -, counted +:\n%s", diff)
 	}
 	if want := `ws_message_bytes_bucket{tier="pro",le="64"} 8`; !slices.Contains(got, want) {
-		t.Errorf("there is no %s in\n%s", want, strings.Join(got, "\n"))
+		t.Errorf("no %s in\n%s", want, strings.Join(got, "\n"))
 	}
 }
 
@@ -75,7 +75,7 @@ func messageLines(text string) []string {
 
 var sizesSent = []int{0, 1, 63, 64, 65, 256, 257, 1024, 4096, 4097, 65536, 262144, 262145}
 
-// sendSizes has connections of two tiers send messages of all sizes, at once.
+// sendSizes has connections of two tiers concurrently send messages of all sizes.
 func sendSizes(t *testing.T, mp metric.MeterProvider, tier func(*http.Request) string) {
 	t.Helper()
 	ws, err := otelws.New(otelws.WithMeterProvider(mp), otelws.WithEnum("tier", tier, "free", "pro"),
@@ -124,8 +124,8 @@ func sendSizes(t *testing.T, mp metric.MeterProvider, tier func(*http.Request) s
 	all.Wait()
 }
 
-// Messages and traffic are counted together, and each is reported under the
-// attributes that it carries.
+// Messages and traffic share their counters inside. Each is reported with the
+// attributes of its own group.
 func TestMessagesAndTraffic(t *testing.T) {
 	const messages, frames = "ws_message_bytes_count", "ws_frames_total"
 	for name, c := range map[string]struct {

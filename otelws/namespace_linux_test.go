@@ -16,9 +16,8 @@ import (
 
 const namespaceEnv = "OTELWS_NAMESPACE"
 
-// A network that loses everything, between two hosts, each of which is a
-// network namespace: the link between them is set down. It takes the right to
-// make namespaces, and is skipped without.
+// Two hosts, each a network namespace, lose all packets because the link between them
+// goes down. The test needs the right to make namespaces, and is skipped without it.
 func TestLinkDown(t *testing.T) {
 	if os.Getenv(namespaceEnv) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestLinkDown$", "-test.v")
@@ -29,12 +28,12 @@ func TestLinkDown(t *testing.T) {
 		case cmd.ProcessState == nil, strings.Contains(string(out), "--- SKIP"):
 			t.Skipf("network namespaces cannot be made here: %v\n%s", err, out)
 		case err != nil:
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("the test in the namespaces: %v\n%s", err, out)
 		}
 		return
 	}
 
-	const near, far = "near", "far" // links
+	const near, far = "near", "far" // names of the links
 	namespace := fmt.Sprintf("otelws-%d", os.Getpid())
 	ip := func(args string) error {
 		out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()

@@ -17,8 +17,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// The tap gives the connection that the server gave it, and closes one
-// direction where that one can.
+// NetConn returns the server's connection. The tap has CloseWrite if that connection
+// has it.
 func TestNetConn(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -48,7 +48,7 @@ func TestNetConn(t *testing.T) {
 			s.wait(t)
 
 			if tap == inner {
-				t.Fatal("there is no tap")
+				t.Fatal("the handler got no tap")
 			}
 			if got := tap.(interface{ NetConn() net.Conn }).NetConn(); got != inner {
 				t.Errorf("NetConn returns %T %p, want %T %p", got, got, inner, inner)
@@ -57,14 +57,14 @@ func TestNetConn(t *testing.T) {
 				t.Errorf("the remote address is %v, want %v", tap.RemoteAddr(), inner.RemoteAddr())
 			}
 			if _, ok := tap.(interface{ CloseWrite() error }); ok != c.closeWrite {
-				t.Errorf("the tap has CloseWrite: %v, want %v", ok, c.closeWrite)
+				t.Errorf("whether the tap has CloseWrite: %v, want %v", ok, c.closeWrite)
 			}
 		})
 	}
 }
 
-// unready is a connection that cannot yet tell about itself: the methods of the nil connection that
-// it embeds panic.
+// unready is a connection that embeds a nil *tls.Conn, as before its first Read. So NetConn and
+// ConnectionState panic.
 type unready struct {
 	*tls.Conn // nil
 	c         net.Conn
@@ -79,8 +79,8 @@ func (c unready) SetWriteDeadline(t time.Time) error { return c.c.SetWriteDeadli
 func (c unready) LocalAddr() net.Addr                { return nil }
 func (c unready) RemoteAddr() net.Addr               { return nil }
 
-// A connection that has no address, and whose NetConn and ConnectionState panic, is watched like any
-// other, at each door.
+// A connection is watched even if it has no address, and its NetConn and ConnectionState panic. That
+// holds for accepted and for dialed connections.
 func TestUnreadyConn(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithEnum("tier", nil, "a"), otelws.WithHeartbeat(patient...))
 	wrap := func(c net.Conn) net.Conn { return unready{c: c} }
@@ -108,6 +108,6 @@ func TestUnreadyConn(t *testing.T) {
 	_ = c.Close()
 	m.Wait(t, `ws_client_connections_closed_total{code="1006",tier="other"}`, 1)
 	if n := m.Changed(); strings.Contains(n, "protocol_errors") {
-		t.Error(n)
+		t.Errorf("protocol errors were counted:\n%s", n)
 	}
 }

@@ -12,19 +12,19 @@ import (
 	"unsafe"
 )
 
-// The addresses of a network that its own packets come back on: whoever connects to
-// far reaches who listens on near.
+// near and far are the addresses of a network that returns its own packets. A
+// connection to far reaches the listener on near.
 const near, far = "10.112.0.1", "10.112.0.2"
 
-// packet is an IP packet and when it is to arrive.
+// packet is an IP packet and its time of arrival.
 type packet struct {
 	due  time.Time
 	data []byte
 }
 
-// newNetwork makes the network in the namespace of the process: each packet takes so
-// long, and one in so many is lost, 0 for none. It skips the test where that is not
-// allowed.
+// newNetwork makes the network in the namespace of the process. Each packet takes
+// delay, and one in lost packets is lost, or none if lost is 0. The test is skipped if
+// the process may not make the network.
 func newNetwork(t *testing.T, delay time.Duration, lost int) {
 	t.Helper()
 	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
@@ -77,8 +77,8 @@ func newNetwork(t *testing.T, delay time.Duration, lost int) {
 	})
 }
 
-// comeBack returns an IP packet to where it came from. Its checksums stay right,
-// since they are sums.
+// comeBack swaps the addresses of an IP packet, so that it returns. Its checksums stay
+// right, because they are sums.
 func comeBack(p []byte) []byte {
 	back := append([]byte(nil), p...)
 	copy(back[12:16], p[16:20])
@@ -86,7 +86,7 @@ func comeBack(p []byte) []byte {
 	return back
 }
 
-// listenNear listens on the network, and returns the address that leads there.
+// listenNear listens on the network, and returns the address that reaches the listener.
 func listenNear(t *testing.T) (l net.Listener, address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", near+":0")

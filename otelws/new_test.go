@@ -61,13 +61,13 @@ func TestNewErrors(t *testing.T) {
 			opts := append(tt.options, otelws.WithMeterProvider(noop.NewMeterProvider()))
 			ws, err := otelws.New(opts...)
 			if ws != nil || err == nil || !strings.HasPrefix(err.Error(), "otelws: ") || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, %v; want an error with %q", ws, err, tt.want)
+				t.Errorf("New returned %v, %v; want an error with %q", ws, err, tt.want)
 			}
 		})
 	}
 }
 
-// serve serves next under ws until the end of the test, and returns its URL.
+// serve serves h until the test ends, and returns its URL.
 func serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -75,7 +75,7 @@ func serve(t testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// echo is the handler that users have.
+// echo is a handler as users write it.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -113,7 +113,8 @@ func visit(t testing.TB, url string) {
 	}
 }
 
-// Two on one provider add up, and one inside the other counts once.
+// Two Instrumentations on one provider add up. A Handler of one inside the other's
+// counts once.
 func TestTwoOnOneProvider(t *testing.T) {
 	a, m := newInstrumentation(t)
 	b, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()))
@@ -142,7 +143,7 @@ func TestTwoProviders(t *testing.T) {
 	}
 }
 
-// uncomparable is a provider whose values cannot be compared.
+// uncomparable is a provider whose values cannot be compared with ==.
 type uncomparable struct {
 	noop.MeterProvider
 	tags any
@@ -174,22 +175,22 @@ func TestTwoReaders(t *testing.T) {
 	for _, metric := range rm.ScopeMetrics[0].Metrics {
 		if metric.Name == "ws.connections.opened" {
 			if v := metric.Data.(metricdata.Sum[int64]).DataPoints[0].Value; v != 1 {
-				t.Errorf("the second reader has %d connections opened", v)
+				t.Errorf("the second reader has %d connections opened, want 1", v)
 			}
 			return
 		}
 	}
-	t.Error("the second reader has no connections opened")
+	t.Error("the second reader has no ws.connections.opened")
 }
 
 var globalProvider sync.Once
 
-// What happened before the global provider was set is not lost.
+// Events before the global provider is set are not lost.
 func TestGlobalProvider(t *testing.T) {
 	first := false
 	globalProvider.Do(func() { first = true })
 	if !first {
-		t.Skip("instruments are handed to a global provider once in a process")
+		t.Skip("a process can set the global provider only once")
 	}
 	ws, err := otelws.New()
 	if err != nil {
@@ -201,7 +202,7 @@ func TestGlobalProvider(t *testing.T) {
 	visit(t, serve(t, ws.Handler(echo)))
 	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 2)
 
-	// It is the same provider for one that is made now.
+	// An Instrumentation that is made now shares the provider with the first one.
 	after, err := otelws.New()
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +213,7 @@ func TestGlobalProvider(t *testing.T) {
 		t.Errorf("%v connections opened, want 3", v)
 	}
 
-	// One that is set later is another.
+	// A global provider that is set later is a different one.
 	later := otelwstest.NewMetrics(t)
 	otel.SetMeterProvider(later.MeterProvider())
 	other, err := otelws.New()
@@ -224,7 +225,7 @@ func TestGlobalProvider(t *testing.T) {
 	later.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 }
 
-// A no-op provider is how recording is turned off.
+// A no-op provider turns recording off.
 func TestNoopProvider(t *testing.T) {
 	ws, err := otelws.New(otelws.WithMeterProvider(noop.NewMeterProvider()))
 	if err != nil {

@@ -10,10 +10,11 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// nodeModules names a node_modules directory that holds the package ws.
+// nodeModules names the environment variable with a node_modules directory that holds
+// the package ws.
 const nodeModules = "OTELWS_NODE_MODULES"
 
-// nodeClient sends a message, and ends the connection once it is answered.
+// nodeClient is a script that sends a message, and ends the connection after the echo.
 const nodeClient = `
 	const WebSocket = require('ws');
 	const [url, message] = process.argv.slice(1);
@@ -26,8 +27,8 @@ const nodeClient = `
 	ws.on('close', (code) => console.log(code));
 `
 
-// runNode returns the close code that Node's client has. It skips the test
-// where no such client is asked for.
+// runNode returns the close code that Node's client sees. It skips the test if no
+// node_modules directory is given.
 func runNode(t *testing.T, url, message, end string) (code string) {
 	t.Helper()
 	cmd := nodeCommand(t, fmt.Sprintf(nodeClient, end), url, message)
@@ -38,17 +39,17 @@ func runNode(t *testing.T, url, message, end string) (code string) {
 	return strings.TrimSpace(string(out))
 }
 
-// Node's ws ends connections in each way that it has.
+// Node's ws ends connections in each of its ways.
 func TestNode(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		end      string
 		declared []websocket.StatusCode
 
-		code   string // as it is recorded
-		seen   string // what the client has for it
-		frames bool   // whether there are close frames
-		bytes  int    // of the close frame
+		code   string // the recorded code
+		seen   string // the code that the client sees
+		frames bool   // whether close frames are sent
+		bytes  int    // payload of the close frame
 	}{
 		{name: "cleanly", end: "ws.close(1000)", code: "1000", seen: "1000", frames: true, bytes: 2},
 		{name: "with a reason", end: "ws.close(1000, 'bye')", code: "1000", seen: "1000", frames: true, bytes: 5},
@@ -63,7 +64,7 @@ func TestNode(t *testing.T) {
 			ws, m := newInstrumentation(t, otelws.WithCloseCodes(c.declared...))
 			s := startServer(t, ws, coderEcho(nil))
 			if got := runNode(t, s.ws(), "hello", c.end); got != c.seen {
-				t.Errorf("node had code %s, want %s", got, c.seen)
+				t.Errorf("Node's client sees code %s, want %s", got, c.seen)
 			}
 			s.wait(t)
 
@@ -112,13 +113,13 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// Node's messages are those of its application also where they are compressed.
+// For compressed messages, the decoded sizes are those that Node's application sees.
 func TestNodeDecoded(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithDecodedSizes())
 	s := startServer(t, ws, coderEcho(&websocket.AcceptOptions{CompressionMode: websocket.CompressionContextTakeover}))
 	message := strings.Repeat("to be or not to be ", 1000)
 	if got := runNode(t, s.ws(), message, "ws.close(1000)"); got != "1000" {
-		t.Errorf("node had code %s, want 1000", got)
+		t.Errorf("Node's client sees code %s, want 1000", got)
 	}
 	s.wait(t)
 	for _, sample := range []string{"ws_message_bytes_sum", "ws_message_sent_bytes_sum", decodedReceived, decodedSent} {
@@ -126,27 +127,27 @@ func TestNodeDecoded(t *testing.T) {
 	}
 	for _, sample := range []string{wireReceived, wireSent} {
 		if got, _ := m.Value(sample); got == 0 || got > float64(len(message)/10) {
-			t.Errorf("%s is %v for %d", sample, got, len(message))
+			t.Errorf("%s is %v for a message of %d bytes", sample, got, len(message))
 		}
 	}
 }
 
-// Node compresses by another implementation than that of Go.
+// Node compresses with an implementation other than Go's.
 func TestNodeDeflate(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, ws, coderEcho(&websocket.AcceptOptions{CompressionMode: websocket.CompressionContextTakeover}))
 	message := strings.Repeat("to be or not to be ", 1000)
 	if got := runNode(t, s.ws(), message, "ws.close(1000)"); got != "1000" {
-		t.Errorf("node had code %s, want 1000", got)
+		t.Errorf("Node's client sees code %s, want 1000", got)
 	}
 	s.wait(t)
 	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 	m.Wait(t, "ws_message_bytes_count", 1)
 	m.Wait(t, "ws_message_sent_bytes_count", 1)
 	if got, _ := m.Value("ws_message_bytes_sum"); got == 0 || got > float64(len(message)/10) {
-		t.Errorf("%v bytes on the wire for %d", got, len(message))
+		t.Errorf("messages take %v bytes on the wire, and %d decoded", got, len(message))
 	}
 	if errors := protocolErrors(m.Changed()); errors != "" {
-		t.Error(errors)
+		t.Errorf("protocol errors were counted:\n%s", errors)
 	}
 }

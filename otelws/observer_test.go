@@ -7,8 +7,9 @@ import (
 	"github.com/otelws/otelws-go/exporter"
 )
 
-// The exporter's meter reads the histograms of messages from the shards: its
-// method is known by its signature alone, and without it an instrument records.
+// The exporter reads the histograms of messages from the connections' counters. otelws
+// knows the method of the exporter's meter only by its signature. If they differ, an
+// instrument records instead.
 func TestExporterObserves(t *testing.T) {
 	exp, err := exporter.New()
 	if err != nil {
@@ -21,7 +22,7 @@ func TestExporterObserves(t *testing.T) {
 	}
 	for _, s := range []*side{ws.server, ws.client} {
 		if s.recordsMessages {
-			t.Error("messages are recorded by an instrument")
+			t.Error("an instrument records the messages, so the exporter's method is not found")
 		}
 	}
 }

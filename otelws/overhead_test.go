@@ -17,10 +17,9 @@ import (
 
 const overheadConns = 50
 
-// BenchmarkOverhead is the CPU time that a server spends on one echoed message
-// with 50 connections open, bare and watched by turns, while the clients are in
-// another process. It reports medians over the rounds, of which -benchtime 12x
-// makes twelve.
+// BenchmarkOverhead measures the CPU time that a server spends on one echoed message
+// with 50 open connections. The variants take turns, and the clients are in another
+// process. It reports medians over the rounds: -benchtime 12x makes twelve.
 func BenchmarkOverhead(b *testing.B) {
 	for _, size := range []struct {
 		name            string
@@ -67,7 +66,7 @@ func ratios(a, b []float64) []float64 {
 	return r
 }
 
-// echoClients is a process of clients of one server.
+// echoClients is a process with clients of one server.
 type echoClients struct {
 	in  io.Writer
 	out *bufio.Reader
@@ -98,7 +97,7 @@ func startEchoClients(b *testing.B, url string, conns, size int) *echoClients {
 	return &echoClients{in, bufio.NewReader(out)}
 }
 
-// listen has the clients read from now on, instead of a number of messages.
+// listen, in place of a number of messages, tells the clients to read from now on.
 const listen = -1
 
 // run has messages echoed, spread over the connections.
@@ -106,15 +105,15 @@ func (c *echoClients) run(b *testing.B, messages int) {
 	b.Helper()
 	fmt.Fprintln(c.in, messages)
 	if line, err := c.out.ReadString('\n'); line != "done\n" {
-		b.Fatalf("clients said %q, %v", line, err)
+		b.Fatalf("the clients answered %q, %v", line, err)
 	}
 }
 
-// TestEchoClients is the process of the clients, and no test.
+// TestEchoClients is no test: it is the process of the clients.
 func TestEchoClients(t *testing.T) {
 	env, ok := os.LookupEnv(echoClientsEnv)
 	if !ok {
-		t.Skip("it is run by BenchmarkOverhead")
+		t.Skip("BenchmarkOverhead runs it")
 	}
 	var url string
 	var n, size int

@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// cut is a transport that breaks within a write.
+// cut is a transport whose Write fails after some bytes.
 type cut struct {
 	net.Conn
 	after int
@@ -32,8 +32,7 @@ func (c cut) Write(p []byte) (int, error) {
 	return c.after, errCut
 }
 
-// Of a write that breaks off, the bytes that have gone are counted, and the
-// message is not.
+// If a Write fails halfway, the bytes that went out count, and the message does not.
 func TestWriteBreaksOff(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	near, far := net.Pipe()
@@ -48,7 +47,7 @@ func TestWriteBreaksOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Write(context.Background(), websocket.MessageText, []byte("hello")); !errors.Is(err, errCut) {
-		t.Errorf("error %v", err)
+		t.Errorf("Write returned %v", err)
 	}
 	c.CloseNow()
 	for sample, want := range map[string]float64{
@@ -63,7 +62,7 @@ func TestWriteBreaksOff(t *testing.T) {
 	}
 }
 
-// A response of which a part has gone opens no connection.
+// A response that went out only in part opens no connection.
 func TestHeadBreaksOff(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	near, far := net.Pipe()
@@ -82,8 +81,7 @@ func TestHeadBreaksOff(t *testing.T) {
 	}
 }
 
-// pausing is a transport whose deadline passes once, when it has written so many
-// bytes.
+// pausing is a transport whose deadline passes once, after until bytes.
 type pausing struct {
 	net.Conn
 	until int
@@ -101,9 +99,9 @@ func (c *pausing) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// A write that stops short, at whatever byte, leaves nobody knowing where a frame
-// ends: of frames those are counted that had passed, and from then on bytes alone.
-// The peer's close frame is read all the same.
+// A Write may stop short at any byte. The tap then no longer knows where a frame ends.
+// It keeps the frames that went out whole, and counts only bytes from then on. It still
+// reads the peer's close frame.
 func TestWriteStopsShort(t *testing.T) {
 	frames := [][]byte{
 		unmasked(fin|opText, "hello"),
@@ -128,14 +126,13 @@ func TestWriteStopsShort(t *testing.T) {
 		sent, _ := m.Value(`ws_io_bytes_total{network_io_direction="transmit"}`)
 		closed, _ := m.Value(`ws_connections_closed_total{code="1001"}`)
 		if counted != float64(passed) || sent != float64(2*len(whole)) || closed != 1 || strings.Contains(m.Changed(), "ws_protocol_errors") {
-			t.Fatalf("a deadline after %d of %d bytes, in frame %d:\n%s", until, len(whole), passed, m.Changed())
+			t.Fatalf("the deadline passed after %d of %d bytes and %d frames, and the metrics are:\n%s", until, len(whole), passed, m.Changed())
 		}
 	}
 }
 
-// writeShort returns the metrics once the server has written b, the rest after a
-// deadline that passed after so many bytes, and b again, and has read a close
-// frame.
+// writeShort returns the metrics of a server that writes b and meets a deadline after
+// until bytes, writes the rest, writes b again, and reads a close frame.
 func writeShort(t *testing.T, b []byte, until int) *otelwstest.Metrics {
 	t.Helper()
 	ws, m := newInstrumentation(t)
@@ -152,7 +149,7 @@ func writeShort(t *testing.T, b []byte, until int) *otelwstest.Metrics {
 		transport.until = until
 		n, err := c.Write(b)
 		if n != until || !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("the first Write: %d, %v", n, err)
+			t.Fatalf("the first Write returned %d, %v", n, err)
 		}
 		for _, b := range [][]byte{b[n:], b} {
 			if _, err := c.Write(b); err != nil {

@@ -21,11 +21,12 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// Peers that die: what the server is left with, and how it is counted.
+// These tests show how the server notices that a peer has died, and how it counts the
+// connection.
 
 const writeTime = "ws_write_time_seconds_total"
 
-// pushing is a handler that sends until it can't, under a heartbeat.
+// pushing is a handler that starts a heartbeat and sends until a write fails.
 func pushing(ws *otelws.Instrumentation, size int, opts ...otelws.HeartbeatOption) http.Handler {
 	return ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
@@ -43,8 +44,8 @@ func pushing(ws *otelws.Instrumentation, size int, opts ...otelws.HeartbeatOptio
 	}))
 }
 
-// blackHole passes a connection on until it is told to drop everything, without a
-// word to either end.
+// blackHole passes a connection on. Once black is closed, it drops all bytes, and
+// neither end notices.
 type blackHole struct {
 	net.Listener
 	black chan struct{}
@@ -89,7 +90,7 @@ func (r *blackHole) pass(from, to net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		select {
-		case <-r.black: // reads on, so that neither end is blocked
+		case <-r.black: // reads on, so that no write blocks
 			n = 0
 		default:
 		}
@@ -121,8 +122,8 @@ func TestBlackHole(t *testing.T) {
 
 const peerEnv = "OTELWS_PEER"
 
-// startPeer starts a process with a client of url that reads all it gets, and
-// waits until it is connected. prefix is a command to start it by.
+// startPeer starts a process with a client of url, and waits until it is connected. The
+// client reads everything. prefix is a command that runs the process.
 func startPeer(t *testing.T, m *otelwstest.Metrics, url string, prefix ...string) *os.Process {
 	t.Helper()
 	args := append(prefix, os.Args[0], "-test.run=^TestPeer$")
@@ -140,11 +141,11 @@ func startPeer(t *testing.T, m *otelwstest.Metrics, url string, prefix ...string
 	return cmd.Process
 }
 
-// TestPeer is the process of a client, and no test.
+// TestPeer is no test: it is the process of a client.
 func TestPeer(t *testing.T) {
 	url, ok := os.LookupEnv(peerEnv)
 	if !ok {
-		t.Skip("it is run by other tests")
+		t.Skip("other tests run it")
 	}
 	c, _, err := websocket.Dial(context.Background(), url, nil)
 	if err != nil {
@@ -160,7 +161,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// The kernel of a killed process closes its sockets.
+// The kernel closes the sockets of a killed process.
 func TestKilledPeer(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	peer := startPeer(t, m, serve(t, pushing(ws, 0, patient...)))
@@ -173,8 +174,9 @@ func TestKilledPeer(t *testing.T) {
 	m.Wait(t, "ws_connections_active", 0)
 }
 
-// That of a frozen process keeps them, and takes what it has buffers for. The
-// write that is blocked then shows while it is, and the heartbeat ends it.
+// The kernel keeps the sockets of a frozen process, and accepts bytes until its buffers
+// are full. The metrics show the blocked write while it lasts, and the heartbeat ends
+// it.
 func TestFrozenPeer(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	every := 500 * time.Millisecond
@@ -186,7 +188,7 @@ func TestFrozenPeer(t *testing.T) {
 	before, _ := m.Value(writeTime)
 	atLeast(t, m, writeTime, before+every.Seconds()/4)
 	if v, _ := m.Value("ws_connections_active"); v != 1 {
-		t.Errorf("%v connections are open while one is blocked", v)
+		t.Errorf("%v connections are open while a write is blocked, want 1", v)
 	}
 	m.Wait(t, timeouts, 1)
 	atLeast(t, m, missed, 3)

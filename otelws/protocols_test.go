@@ -22,8 +22,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// reported has OpenTelemetry's error handler give what it is told to the test,
-// which must not be parallel.
+// reported collects the errors that OpenTelemetry's error handler gets. The handler is
+// global, so the test must not be parallel.
 func reported(t *testing.T) func() []string {
 	var mu sync.Mutex
 	var all []string
@@ -40,7 +40,7 @@ func reported(t *testing.T) func() []string {
 	}
 }
 
-// expectReports waits for one report that holds each of want, in any order.
+// expectReports waits until there is one report for each of want, in any order.
 func expectReports(t *testing.T, got func() []string, want ...string) {
 	t.Helper()
 	holds := func() bool {
@@ -51,12 +51,12 @@ func expectReports(t *testing.T, got func() []string, want ...string) {
 	}
 	for end := time.Now().Add(waitLimit); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("reported %q, want one each of %q", got(), want)
+			t.Fatalf("the reported errors are %q, want one each of %q", got(), want)
 		}
 	}
 }
 
-// testTLS is the configuration of a server that clients need not trust.
+// testTLS returns a server's TLS configuration, with a self-signed certificate.
 var testTLS = sync.OnceValue(func() *tls.Config {
 	s := httptest.NewUnstartedServer(nil)
 	s.StartTLS()
@@ -64,7 +64,8 @@ var testTLS = sync.OnceValue(func() *tls.Config {
 	return &tls.Config{Certificates: s.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}}
 })
 
-// serveHTTP serves h on a listener that wrap makes, by serve where it is not nil.
+// serveHTTP serves h on the listener that wrap returns. A nil serve means
+// http.Server.Serve.
 func serveHTTP(t *testing.T, h http.Handler, wrap func(net.Listener) net.Listener, serve func(*http.Server, net.Listener) error) net.Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")
@@ -84,7 +85,7 @@ func serveHTTP(t *testing.T, h http.Handler, wrap func(net.Listener) net.Listene
 	return l.Addr()
 }
 
-// showProtocol tells a client what the server sees.
+// showProtocol answers with the protocol that the server sees.
 func showProtocol(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s, TLS %v", r.Proto, r.TLS != nil && r.TLS.HandshakeComplete)
 }
@@ -105,8 +106,8 @@ func getTLS(t *testing.T, addr net.Addr) string {
 	return string(b)
 }
 
-// Around a listener of TLS a Listener sees what is within; beneath, it says that it
-// sees nothing, once, and hinders nothing.
+// Around a TLS listener, a Listener watches the decrypted traffic. Beneath one, it
+// reports once that it cannot see the traffic, and passes it unchanged.
 func TestListenerAndTLS(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/plain", showProtocol)
@@ -153,8 +154,8 @@ func TestListenerAndTLS(t *testing.T) {
 	}
 }
 
-// A client that begins no TLS handshake must not hold a server for ever, as it does
-// not without the Listener.
+// A server sees that a watched connection is TLS. So it can bound the time of the TLS
+// handshake, as it does without the Listener.
 func TestListenerShowsTLS(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	l, err := net.Listen("tcp", "localhost:0")
@@ -181,12 +182,12 @@ func TestListenerShowsTLS(t *testing.T) {
 		CloseWrite() error
 	})
 	if !ok || !shown.ConnectionState().HandshakeComplete || shown.Handshake() != nil || shown.CloseWrite() != nil {
-		t.Errorf("%T is no connection of TLS", c)
+		t.Errorf("%T does not act as a TLS connection", c)
 	}
 }
 
-// readThrough reads a line before what is HTTP, as a listener of the PROXY protocol
-// does.
+// readThrough reads a line before the HTTP request, as a listener for the PROXY
+// protocol does.
 type readThrough struct{ net.Listener }
 
 func (l readThrough) Accept() (net.Conn, error) {
@@ -237,7 +238,7 @@ func TestListenerAndProxyProtocol(t *testing.T) {
 	}
 }
 
-// HTTP/2 without TLS passes, and the other connections of the listener are counted.
+// HTTP/2 without TLS passes unwatched. The listener's other connections are counted.
 func TestListenerAndHTTP2(t *testing.T) {
 	says := reported(t)
 	ws, m := newInstrumentation(t)
@@ -258,7 +259,7 @@ func TestListenerAndHTTP2(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
-			t.Errorf("%s %s", resp.Proto, resp.Status)
+			t.Errorf("the response is %s %s, want HTTP/2.0 200", resp.Proto, resp.Status)
 		}
 	}
 	w := openWire(t, s)
@@ -269,7 +270,7 @@ func TestListenerAndHTTP2(t *testing.T) {
 	expectReports(t, says, "Listener carries HTTP/2")
 }
 
-// What a client tunnels through a proxy on the Listener is not the proxy's.
+// A WebSocket that a client tunnels through a proxy on the Listener is not counted.
 func TestListenerTunnels(t *testing.T) {
 	backend := startServer(t, nil, gorillaEcho(&gorilla.Upgrader{}))
 	ws, m := newInstrumentation(t)
@@ -286,7 +287,7 @@ func TestListenerTunnels(t *testing.T) {
 	expect(t, m, "")
 }
 
-// connectProxy is a proxy as an HTTP client knows it.
+// connectProxy is a proxy for HTTP's CONNECT.
 func connectProxy(t *testing.T) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
@@ -318,8 +319,8 @@ func connectProxy(t *testing.T) http.Handler {
 	})
 }
 
-// A handshake that is sent before the answer to what went before is missed, and is
-// not taken for a handshake that failed.
+// A handshake that is sent before the response to an earlier request is not seen. It
+// must not count as a failed handshake.
 func TestListenerMissesPipelined(t *testing.T) {
 	for _, together := range []bool{true, false} {
 		ws, m := newInstrumentation(t)
@@ -340,12 +341,12 @@ func TestListenerMissesPipelined(t *testing.T) {
 		if together {
 			expect(t, m, "")
 		} else if n, _ := m.Value(`ws_handshake_duration_seconds_count{http_response_status_code="200"}`); n != 0 {
-			t.Error("a handshake was answered by 200")
+			t.Error("the response to the earlier request counts as that of the handshake")
 		}
 	}
 }
 
-// A Conn that stands on another kind of connection, and bytes that are no HTTP.
+// Bytes that are not HTTP pass through a Listener unchanged.
 func TestListenerOfOtherProtocols(t *testing.T) {
 	for name, sent := range map[string]string{
 		"SSH":            "SSH-2.0-OpenSSH_9.9\r\n",
@@ -366,35 +367,35 @@ func TestListenerOfOtherProtocols(t *testing.T) {
 				w.shut()
 			}()
 			if got := string(w.rest()); got != sent {
-				t.Errorf("%d bytes came back, %q, want %d", len(got), got[:min(len(got), 40)], len(sent))
+				t.Errorf("%d bytes came back, beginning with %q, want %d bytes", len(got), got[:min(len(got), 40)], len(sent))
 			}
 			expect(t, m, "")
 		})
 	}
 }
 
-// SetAttributeOn gives what is known only when the request has been read.
+// SetAttributeOn sets an attribute after the request has been read.
 func TestSetAttributeOn(t *testing.T) {
 	ws, m := newInstrumentation(t,
 		otelws.WithEnum("tier", nil, "pro"),
 		otelws.WithEnum("path", func(r *http.Request) string { return r.URL.Path }, "/a"))
 	addr := serveRaw(t, ws.Listener, func(c net.Conn) {
 		if err := otelws.SetAttributeOn(c, "tier", "pro"); err == nil {
-			t.Error("SetAttributeOn before there was a request")
+			t.Error("SetAttributeOn succeeded before the request")
 		}
 		_, err := gobwasUpgrader(func() {
 			if err := otelws.SetAttributeOn(c, "tier", "pro"); err != nil {
 				t.Error(err)
 			}
 			if err := otelws.SetAttributeOn(c, "plan", "pro"); err == nil {
-				t.Error("SetAttributeOn of an attribute that is not declared")
+				t.Error("SetAttributeOn succeeded for an undeclared attribute")
 			}
 		}).Upgrade(c)
 		if err != nil {
 			t.Error(err)
 		}
 		if err := otelws.SetAttributeOn(c, "tier", "pro"); err == nil {
-			t.Error("SetAttributeOn after the response")
+			t.Error("SetAttributeOn succeeded after the response")
 		}
 	})
 	w := connectWireTo(t, addr, false)
@@ -403,11 +404,11 @@ func TestSetAttributeOn(t *testing.T) {
 	w.rest()
 	m.Wait(t, `ws_connections_closed_total{code="1006",path="/a",tier="pro"}`, 1)
 	if err := otelws.SetAttributeOn(w, "tier", "pro"); err == nil {
-		t.Error("SetAttributeOn of a connection that is not watched")
+		t.Error("SetAttributeOn succeeded on an unwatched connection")
 	}
 }
 
-// Heartbeats and drains find the connections of a Listener.
+// Heartbeat and Drain work on the connections of a Listener.
 func TestListenerSpeaks(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	beating := make(chan error, 1)
@@ -429,7 +430,7 @@ func TestListenerSpeaks(t *testing.T) {
 	}
 	left := make(chan error, 1)
 	go func() {
-		_, _, err := c.ReadMessage() // answers pings
+		_, _, err := c.ReadMessage() // reads, and so answers pings
 		left <- err
 	}()
 	atLeast(t, m, "ws_heartbeat_rtt_seconds_count", 3)

@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// ownProvider is a MeterProvider of an application's own.
+// ownProvider is a MeterProvider that the application has implemented.
 type ownProvider struct {
 	embedded.MeterProvider
 	meter func() metric.Meter
@@ -24,7 +24,8 @@ type ownProvider struct {
 
 func (p ownProvider) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter() }
 
-// ownMeter is a Meter that makes histograms and takes callbacks in its own way, where that is set.
+// ownMeter is a Meter that creates histograms with histogram, and registers callbacks with register,
+// unless these are nil.
 type ownMeter struct {
 	noop.Meter
 	histogram func() (metric.Float64Histogram, error)
@@ -64,21 +65,21 @@ func TestNewWithBrokenProvider(t *testing.T) {
 		"registration panics":  {ofMeter(ownMeter{register: func() (metric.Registration, error) { panic("no") }}), "the MeterProvider panicked: no"},
 		"a registration fails": {ofMeter(ownMeter{register: func() (metric.Registration, error) { return nil, errors.New("full") }}), "failed to register a callback: full"},
 	} {
-		for range 2 { // the first leaves nothing locked
+		for range 2 { // the first call must leave nothing locked
 			ws, err := otelws.New(otelws.WithMeterProvider(tt.provider))
 			if ws != nil || err == nil || !strings.HasPrefix(err.Error(), "otelws: ") || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("%s: got %v, %v; want an error with %q", name, ws, err, tt.want)
+				t.Errorf("%s: New returned %v, %v; want an error with %q", name, ws, err, tt.want)
 			}
 		}
 	}
 }
 
-// panickingHistogram panics at each measurement.
+// panickingHistogram panics in Record.
 type panickingHistogram struct{ noop.Float64Histogram }
 
 func (panickingHistogram) Record(context.Context, float64, ...metric.RecordOption) { panic("no") }
 
-// A MeterProvider that panics at each measurement costs the measurements, not the application.
+// If the instruments panic, the measurements are lost, and the application goes on.
 func TestMeasurementsPanic(t *testing.T) {
 	ws, err := otelws.New(otelws.WithMeterProvider(ofMeter(ownMeter{
 		histogram: func() (metric.Float64Histogram, error) { return panickingHistogram{}, nil },
@@ -90,11 +91,11 @@ func TestMeasurementsPanic(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	ws.Handler(http.NotFoundHandler()).ServeHTTP(recorder, upgrade())
 	if recorder.Code != http.StatusNotFound {
-		t.Errorf("status %d", recorder.Code)
+		t.Errorf("the server answers with status %d, want 404", recorder.Code)
 	}
 	_, err = ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, http.ErrServerClosed })).RoundTrip(upgrade())
 	if err != http.ErrServerClosed {
-		t.Errorf("dialed: %v", err)
+		t.Errorf("RoundTrip returned %v, want the error of the base", err)
 	}
 	if err := ws.Drain(t.Context()); err != nil {
 		t.Error(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// A client that nobody vouches for has its trace linked, and neither sampled nor
-// continued.
+// The span links to the trace of an untrusted client. It does not continue that trace,
+// and the client does not decide whether it is sampled.
 func TestPublicEndpoint(t *testing.T) {
 	for name, public := range map[string]func(*http.Request) bool{
 		"all":  nil,
@@ -35,12 +35,12 @@ func TestPublicEndpoint(t *testing.T) {
 				_, _, _ = websocket.Dial(context.Background(), srv.URL, &websocket.DialOptions{HTTPHeader: header})
 				trusted := public != nil && authorization != ""
 				if got := (<-seen).TraceID().String() == browserParent[3:35]; got != trusted {
-					t.Errorf("%q: the client's trace goes on: %v, want %v", authorization, got, trusted)
+					t.Errorf("with Authorization %q, whether the client's trace continues: %v, want %v", authorization, got, trusted)
 				}
 			}
 			for i, span := range tr.wait(t, 2) {
 				if linked := len(span.Links) == 1; linked != (public == nil || i == 0) {
-					t.Errorf("span %d: links %v", i, span.Links)
+					t.Errorf("span %d has the links %v", i, span.Links)
 				}
 			}
 		})

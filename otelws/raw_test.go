@@ -15,22 +15,21 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// rawCase is what a client sends after the handshake, before it closes its
+// rawCase holds the bytes that a client sends between the handshake and the end of its
 // direction.
 type rawCase struct {
 	name string
 	sent []byte
 
-	// extension has permessage-deflate negotiated.
+	// extension is true if the client offers permessage-deflate.
 	extension bool
 
-	// whole: the server reads beyond what ends the connection, by as much as
-	// the network has given it.
+	// whole is true if the server reads on after the end of the connection. How far
+	// depends on the network, so the bytes are not split.
 	whole bool
 }
 
-// reserved are frames with bits or opcodes that RFC 6455 section 5.2 keeps
-// back.
+// reserved are frames with bits or opcodes that RFC 6455 section 5.2 reserves.
 var reserved = []rawCase{
 	{name: "opcode 0x3", sent: masked(fin|0x3, "")},
 	{name: "opcode 0x7", sent: masked(fin|0x7, "")},
@@ -128,8 +127,8 @@ func TestRawReserved(t *testing.T)   { testRaw(t, "raw_reserved.txt", reserved) 
 func TestRawViolations(t *testing.T) { testRaw(t, "raw_violations.txt", violations) }
 func TestRawCloses(t *testing.T)     { testRaw(t, "raw_closes.txt", closes) }
 
-// testRaw holds an echo server to the same answers with the tap and without
-// it, and what is recorded to the golden file, however the bytes are split.
+// testRaw checks that an echo server gives the same answers with the tap and without
+// it. The metrics must be those of the golden file, however the bytes are split.
 func testRaw(t *testing.T, file string, cases []rawCase) {
 	g := openCases(t, file)
 	for _, c := range cases {
@@ -143,7 +142,7 @@ func testRaw(t *testing.T, file string, cases []rawCase) {
 				ws, m := newInstrumentation(t, otelws.WithCloseCodes(4001))
 				got := c.run(t, ws, split)
 				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("the server answers (-without the tap +with it, split %v):\n%s", split, diff)
+					t.Errorf("the server's answers differ (-without the tap +with it, split %v):\n%s", split, diff)
 				}
 				g.expect(t, m, c.name)
 			}
@@ -151,8 +150,8 @@ func testRaw(t *testing.T, file string, cases []rawCase) {
 	}
 }
 
-// run returns all that the server sends. Where the bytes are split each is
-// sent by itself, and read by itself.
+// run returns all bytes that the server sends. If split is true, each byte is sent and
+// read by itself.
 func (c *rawCase) run(t *testing.T, ws *otelws.Instrumentation, split bool) string {
 	var opts websocket.AcceptOptions
 	var lines []string
@@ -171,7 +170,7 @@ func (c *rawCase) run(t *testing.T, ws *otelws.Instrumentation, split bool) stri
 	w := connectWire(t, s)
 	w.send(handshakeRequest(lines...))
 
-	// Those that a server which hangs up does not wait for may fail.
+	// A write may fail, if the server has hung up before it reads all bytes.
 	head := w.head()
 	if split {
 		for b := range bytes.SplitSeq(c.sent, nil) {
@@ -186,8 +185,8 @@ func (c *rawCase) run(t *testing.T, ws *otelws.Instrumentation, split bool) stri
 	return head + string(rest)
 }
 
-// A server may hang up at a frame's second byte, before its header is whole.
-// Those violations are there to be seen by then.
+// A server may hang up at the second byte of a frame, before the header is complete.
+// The tap must already know these violations by then.
 func TestRawHangUp(t *testing.T) {
 	for _, c := range []struct {
 		name  string

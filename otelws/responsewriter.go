@@ -21,7 +21,7 @@ type responseWriter struct {
 	committed  bool // the inner writer has probably sent the status
 	failed     bool // Hijack returned an error
 	hijacked   bool
-	tapped     net.Conn // what Hijack returned; nil if it is not watched
+	tapped     net.Conn // the watched connection that Hijack returned, or nil
 }
 
 func (w *responseWriter) Header() http.Header { return w.inner.Header() }

@@ -23,8 +23,7 @@ func methodsOf(w http.ResponseWriter) (names []string) {
 	return names
 }
 
-// The handler's writer has the methods of the one beneath it, and no other but
-// Unwrap.
+// The handler's writer has exactly the methods of the server's writer, and Unwrap.
 func TestResponseWriterMethods(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	check := func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +34,7 @@ func TestResponseWriterMethods(t *testing.T) {
 		}
 		ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if got := methodsOf(w); !slices.Equal(got, want) {
-				t.Errorf("got %q, want %q", got, want)
+				t.Errorf("the writer has the methods %q, want %q", got, want)
 			}
 		})).ServeHTTP(w, r)
 	}
@@ -63,8 +62,8 @@ func TestResponseWriterMethods(t *testing.T) {
 	s.wait(t)
 }
 
-// holdingWriter holds back what WriteHeader is told until there is a body, as a
-// middleware does that compresses.
+// holdingWriter delays the status until there is a body, as a compressing middleware
+// does.
 type holdingWriter struct {
 	http.ResponseWriter
 	status int
@@ -93,17 +92,17 @@ func (w *holdingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
 }
 
-// unwrappedHolding is one that can be unwrapped.
+// unwrappedHolding has Unwrap besides.
 type unwrappedHolding struct{ *holdingWriter }
 
 func (w unwrappedHolding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// ginWriter is one that can be told to send the header.
+// ginWriter has WriteHeaderNow, as gin's writer has.
 type ginWriter struct{ holdingWriter }
 
 func (w *ginWriter) WriteHeaderNow() { w.send() }
 
-// sendingHijacker sends the header when it is hijacked.
+// sendingHijacker sends the header in Hijack.
 type sendingHijacker struct{ *holdingWriter }
 
 func (w sendingHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -111,12 +110,13 @@ func (w sendingHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.holdingWriter.Hijack()
 }
 
-// forbidding answers 403 whatever the handler says.
+// forbidding answers 403, whatever status the handler sets.
 type forbidding struct{ hiding }
 
 func (w forbidding) WriteHeader(int) { w.hiding.WriteHeader(http.StatusForbidden) }
 
-// hidingField hides the writer beneath it from all who look for it.
+// hidingField keeps the inner writer in a field that is not embedded, so no method
+// leads to it.
 type hidingField struct{ w http.ResponseWriter }
 
 func (w hidingField) Header() http.Header         { return w.w.Header() }
@@ -126,7 +126,7 @@ func (w hidingField) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.w.(http.Hijacker).Hijack()
 }
 
-// hidingGin is a gin writer that is hidden so.
+// hidingGin is a gin writer that keeps the inner writer in such a field.
 type hidingGin struct {
 	hidingField
 	gin *ginWriter
@@ -139,7 +139,7 @@ func newHidingGin(w http.ResponseWriter) http.ResponseWriter {
 
 func (w hidingGin) WriteHeaderNow() { w.gin.WriteHeaderNow() }
 
-// holding are middlewares around a Handler that hold back its response, or not.
+// holding are middlewares around a Handler. Some of them delay its response.
 var holding = map[string]func(http.ResponseWriter) http.ResponseWriter{
 	"none":           func(w http.ResponseWriter) http.ResponseWriter { return w },
 	"unwrapped":      unwrap,
@@ -160,8 +160,8 @@ var holding = map[string]func(http.ResponseWriter) http.ResponseWriter{
 	},
 }
 
-// A connection is counted where the client has its 101, and nowhere else,
-// whatever becomes of the status that the library gives.
+// A connection counts exactly if the client gets a 101, whatever happens to the status
+// that the library sets.
 func TestSwitchingOnTheWire(t *testing.T) {
 	for name, wrap := range holding {
 		for _, now := range []bool{false, true} {
@@ -195,7 +195,7 @@ func TestSwitchingOnTheWire(t *testing.T) {
 				case strings.HasPrefix(string(answer), "HTTP/1.1 403 "):
 					want = handshakes("403")
 				case len(answer) > 0:
-					t.Errorf("the client has %q", answer)
+					t.Errorf("the client got %q", answer)
 				}
 				expect(t, m, want)
 			})
@@ -203,7 +203,7 @@ func TestSwitchingOnTheWire(t *testing.T) {
 	}
 }
 
-// abandoned is what is recorded of a connection that the handler closes at once.
+// abandoned holds the metrics of a connection that the handler closes at once.
 const abandoned = `
 	ws_connection_duration_seconds_count{code="1006",initiator="local"} 1
 	ws_connection_duration_seconds_sum{code="1006",initiator="local"} ~
@@ -214,7 +214,8 @@ const abandoned = `
 	ws_handshake_duration_seconds_count{http_response_status_code="101"} 1
 	ws_handshake_duration_seconds_sum{http_response_status_code="101"} ~`
 
-// coder/websocket has gin's writer send the 101, around a Handler and in it.
+// coder/websocket tells gin's writer to send the 101. The connection counts once with
+// gin's writer outside a Handler, and with it inside.
 func TestHeaderNow(t *testing.T) {
 	gin := holding["gin"]
 	ws, m := newInstrumentation(t)
@@ -231,13 +232,13 @@ func TestHeaderNow(t *testing.T) {
 		w.rest()
 		s.wait(t)
 		if after, _ := m.Value("ws_connections_opened_total"); after != before+1 {
-			t.Errorf("%s: %v connections were opened", name, after-before)
+			t.Errorf("%s: %v connections were opened, want 1", name, after-before)
 		}
 	}
 }
 
-// What a library is told of a writer is what it is told without the tap: one
-// that looks for a Hijacker finds none in a writer that can only be unwrapped.
+// A library finds the same methods as without the tap. For example, it finds no
+// Hijacker in a writer that has only Unwrap.
 func TestUnwrappedAnswers(t *testing.T) {
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -260,7 +261,7 @@ func TestUnwrappedAnswers(t *testing.T) {
 	}
 }
 
-// A handler finds the writer of a middleware by Unwrap.
+// A handler reaches a middleware's writer by Unwrap.
 func TestUnwrapFindsWriter(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	for _, want := range []http.ResponseWriter{unwrapped{plainWriter{httptest.NewRecorder()}}, &ginWriter{}, hiding{}} {
@@ -268,7 +269,7 @@ func TestUnwrapFindsWriter(t *testing.T) {
 			for w != want {
 				u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 				if !ok {
-					t.Fatalf("%T is not found", want)
+					t.Fatalf("Unwrap does not reach the writer %T", want)
 				}
 				w = u.Unwrap()
 			}
@@ -276,7 +277,7 @@ func TestUnwrapFindsWriter(t *testing.T) {
 	}
 }
 
-// gin's writer takes another status until the header has been sent.
+// With gin's writer, the status may change until the header is sent.
 func TestStatusChanges(t *testing.T) {
 	gorillaAfter := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)

@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// Metrics and spans are of the same version of the conventions.
+// Metrics and spans use the same version of the semantic conventions.
 func TestSchemaURL(t *testing.T) {
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewSpanRecorder()
 	ws, err := otelws.New(
@@ -37,11 +37,11 @@ func TestSchemaURL(t *testing.T) {
 		scopes = append(scopes, s.InstrumentationScope())
 	}
 	if len(scopes) < 2 {
-		t.Fatalf("there are only %v", scopes)
+		t.Fatalf("the scopes are only %v", scopes)
 	}
 	for _, s := range scopes {
 		if s.SchemaURL == "" || s.SchemaURL != scopes[0].SchemaURL {
-			t.Errorf("scope %s has the schema URL %q, %s has %q", s.Name, s.SchemaURL, scopes[0].Name, scopes[0].SchemaURL)
+			t.Errorf("scope %s has the schema URL %q, but %s has %q", s.Name, s.SchemaURL, scopes[0].Name, scopes[0].SchemaURL)
 		}
 	}
 }

@@ -17,18 +17,18 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// readLimit is that of the echo servers.
+// readLimit is the echo servers' limit for a message.
 const readLimit = 100_000
 
-// testServer is an HTTP server whose end waits for its handlers, those of
-// hijacked connections included.
+// testServer is an HTTP server that waits for all its handlers at the end, even if they
+// have hijacked their connection.
 type testServer struct {
 	*httptest.Server
-	handlers atomic.Int64 // that have not returned
+	handlers atomic.Int64 // handlers that are running
 }
 
-// startServer serves h behind ws.Handler, or h alone where ws is nil. Each of setup
-// may change the server before it starts.
+// startServer serves h behind ws.Handler, or h alone if ws is nil. Each setup may
+// change the server before it starts.
 func startServer(t testing.TB, ws *otelws.Instrumentation, h http.Handler, setup ...func(*httptest.Server)) *testServer {
 	t.Helper()
 	if ws != nil {
@@ -56,7 +56,7 @@ func startServer(t testing.TB, ws *otelws.Instrumentation, h http.Handler, setup
 	return s
 }
 
-// wait returns once all handlers have returned.
+// wait returns when all handlers have returned.
 func (s *testServer) wait(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); s.handlers.Load() > 0; time.Sleep(time.Millisecond) {
@@ -66,10 +66,10 @@ func (s *testServer) wait(t testing.TB) {
 	}
 }
 
-// ws returns the URL of the server for a WebSocket client.
+// ws returns the URL for a WebSocket client.
 func (s *testServer) ws() string { return "ws" + strings.TrimPrefix(s.URL, "http") }
 
-// coderEcho is a handler as users of coder/websocket write it.
+// coderEcho is a handler, written as users of coder/websocket write it.
 func coderEcho(opts *websocket.AcceptOptions) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, opts)
@@ -94,7 +94,7 @@ func echoMessages(ctx context.Context, c *websocket.Conn) {
 	}
 }
 
-// slowly has the server read a single byte at a time.
+// slowly makes the server read one byte at a time.
 func slowly(s *httptest.Server) { s.Listener = slowListener{s.Listener} }
 
 type slowListener struct{ net.Listener }
@@ -111,7 +111,7 @@ type slowConn struct{ net.Conn }
 
 func (c slowConn) Read(p []byte) (int, error) { return c.Conn.Read(p[:min(len(p), 1)]) }
 
-// withWriter is a middleware that gives the next handler another writer.
+// withWriter is a middleware that wraps the ResponseWriter.
 func withWriter(wrap func(http.ResponseWriter) http.ResponseWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wrap(w), r) })
 }

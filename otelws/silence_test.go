@@ -11,15 +11,16 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// What a hop between two peers counts is the time without a byte in either
-// direction. A close frame that ends the silence is not part of it.
+// The silence of a connection is the time in which no byte passes in either direction,
+// as a proxy between the peers sees it. The closing frames at its end do not shorten
+// it.
 func TestSilence(t *testing.T) {
 	const silence = 250 * time.Millisecond
 	ctx := context.Background()
 	for _, tt := range []struct {
 		name  string
 		end   func(t *testing.T, server, client *websocket.Conn)
-		quiet bool // to the end
+		quiet bool // until the connection ends
 		sum   string
 	}{
 		{"cut", func(t *testing.T, _, client *websocket.Conn) { _ = client.CloseNow() }, true,
@@ -58,7 +59,7 @@ func TestSilence(t *testing.T) {
 			if err := client.Write(ctx, websocket.MessageText, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "both have been silent", func() bool {
+			eventually(t, "both sides have been silent", func() bool {
 				n := 0
 				for c := range ws.Connections() {
 					if c.Idle > silence && c.MessagesReceived+c.MessagesSent == 1 {
@@ -69,7 +70,7 @@ func TestSilence(t *testing.T) {
 			})
 			begun := time.Now()
 			tt.end(t, server, client)
-			eventually(t, "both have ended", func() bool { return len(ws.Ended()) == 2 })
+			eventually(t, "both sides have ended", func() bool { return len(ws.Ended()) == 2 })
 			took := time.Since(begun)
 			m.Wait(t, tt.sum, 1)
 			var e otelws.EndedConnection
@@ -78,12 +79,12 @@ func TestSilence(t *testing.T) {
 					break
 				}
 			}
-			const tick = 100 * time.Millisecond // of the clock that stamps what is received
+			const tick = 100 * time.Millisecond // of the clock that times received bytes
 			if least := silence - tick; tt.quiet && e.Idle < least {
-				t.Errorf("silent for %v, not %v at least", e.Idle, least)
+				t.Errorf("silent for %v, want %v at least", e.Idle, least)
 			}
 			if !tt.quiet && e.Idle > took+tick {
-				t.Errorf("silent for %v, of which only %v were possible", e.Idle, took)
+				t.Errorf("silent for %v, though traffic was at most %v ago", e.Idle, took)
 			}
 		})
 	}

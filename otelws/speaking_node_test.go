@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// nodePeer is a client of the URL that it is given, or else a server.
+// nodePeer is a script: a client if it gets a URL, or else a server.
 const nodePeer = `
 	const {WebSocket, WebSocketServer} = require('ws');
 	const seen = {messages: 0, pings: 0, pongs: 0, unasked: 0, code: 0, error: ''};
@@ -47,8 +47,8 @@ const nodePeer = `
 	}
 `
 
-// nodeCommand runs a script of Node with the package ws. It skips the test where
-// that is not asked for.
+// nodeCommand returns the command for a script of Node with the package ws. It skips
+// the test if no node_modules directory is given.
 func nodeCommand(t *testing.T, script string, args ...string) *exec.Cmd {
 	t.Helper()
 	modules := os.Getenv(nodeModules)

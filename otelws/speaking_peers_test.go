@@ -16,8 +16,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// Peers in other languages, of a tap that speaks. Each sends a ping of its own, and
-// sees of pongs the answer to that alone.
+// These peers in other languages talk to a tap that sends pings and close frames. Each
+// peer sends one ping of its own. It must see only the pong that answers it.
 
 var speakingPeers = []struct {
 	name    string
@@ -27,8 +27,9 @@ var speakingPeers = []struct {
 	{"Python", func(t *testing.T, args ...string) *exec.Cmd { return pythonCommand(t, pythonPeer, args...) }},
 }
 
-// speakingPeer is the process of a peer. It says when it has got a message, two
-// pings, and the pong that it asked for; and at the end what it has seen.
+// speakingPeer is the process of a peer. The peer reports when it has received a
+// message, two pings, and the pong to its own ping. At the end it reports everything
+// that it has seen.
 type speakingPeer struct {
 	t     *testing.T
 	lines *bufio.Scanner
@@ -60,7 +61,7 @@ func startSpeakingPeer(t *testing.T, cmd *exec.Cmd) *speakingPeer {
 func (p *speakingPeer) line() string {
 	p.t.Helper()
 	if !p.lines.Scan() {
-		p.t.Fatal("the peer has ended: ", p.lines.Err())
+		p.t.Fatal("the peer has exited: ", p.lines.Err())
 	}
 	return p.lines.Text()
 }
@@ -72,7 +73,8 @@ func (p *speakingPeer) waitUntilReady() {
 	}
 }
 
-// expectGoodbye checks what the peer has seen.
+// expectGoodbye checks the peer's last report: close code 1001, no unasked pong and no
+// error.
 func (p *speakingPeer) expectGoodbye() {
 	p.t.Helper()
 	var seen struct {
@@ -81,10 +83,10 @@ func (p *speakingPeer) expectGoodbye() {
 	}
 	last := p.line()
 	if err := json.Unmarshal([]byte(last), &seen); err != nil {
-		p.t.Fatal(last, err)
+		p.t.Fatalf("the peer reported %q: %v", last, err)
 	}
 	if seen.Unasked != 0 || seen.Code != 1001 || seen.Error != "" {
-		p.t.Errorf("the peer has seen %s", last)
+		p.t.Errorf("the peer reported %s, want code 1001, no unasked pong and no error", last)
 	}
 }
 
@@ -104,7 +106,7 @@ func TestSpeakingToClients(t *testing.T) {
 	}
 }
 
-// What the taps on both sides of a proxy say is heard on their own side alone.
+// Under a proxy with a tap on each side, each tap sends and receives its own pings.
 func TestSpeakingInProxy(t *testing.T) {
 	for _, peer := range speakingPeers {
 		t.Run(peer.name, func(t *testing.T) {
@@ -123,13 +125,13 @@ func TestSpeakingInProxy(t *testing.T) {
 			client.expectGoodbye()
 			server.expectGoodbye()
 			expectCleanEnd(t, m, "ws")
-			// The client's own close frame ends the backend, and not the drain.
+			// The client's close frame ends the backend's connection. Drain does not.
 			m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
 		})
 	}
 }
 
-// steadyPatient is a heartbeat that comes often, and ends nobody.
+// steadyPatient is a heartbeat that pings often and ends no peer.
 var steadyPatient = []otelws.HeartbeatOption{otelws.Every(50 * time.Millisecond), otelws.Misses(1 << 15)}
 
 func drainAll(t *testing.T, ws *otelws.Instrumentation) {
@@ -141,12 +143,12 @@ func drainAll(t *testing.T, ws *otelws.Instrumentation) {
 	}
 }
 
-// expectCleanEnd checks that one connection has ended by the drain.
+// expectCleanEnd checks that Drain has closed one connection.
 func expectCleanEnd(t *testing.T, m *otelwstest.Metrics, side string) {
 	t.Helper()
 	m.Wait(t, side+`_connections_closed_total{code="1001"}`, 1)
 	m.Wait(t, side+`_drain_connections_total{outcome="closed"}`, 1)
 	if errors := protocolErrors(m.Changed()); errors != "" {
-		t.Error(errors)
+		t.Errorf("protocol errors were counted:\n%s", errors)
 	}
 }

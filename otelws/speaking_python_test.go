@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// pythonPeer is a client of the URL that it is given, or else a server. The
-// library passes over a pong that nobody asked for: its log has every frame.
+// pythonPeer is a script: a client if it gets a URL, or else a server. The library
+// ignores unasked pongs, so the script finds them in the library's log.
 const pythonPeer = `
 import asyncio, json, logging, sys, websockets
 
@@ -74,11 +74,11 @@ asyncio.run(client(sys.argv[1]) if len(sys.argv) > 1 else server())
 print(json.dumps(seen), flush=True)
 `
 
-// pythonCommand runs a script of Python with the package websockets. It skips the
-// test where there is none.
+// pythonCommand returns the command for a script of Python with the package websockets.
+// It skips the test if there is no such package.
 func pythonCommand(t *testing.T, script string, args ...string) *exec.Cmd {
 	t.Helper()
-	const python = "/usr/bin/python3" // the system's, which has the system's packages
+	const python = "/usr/bin/python3" // the system's Python has the system's packages
 	if err := exec.CommandContext(t.Context(), python, "-c", "import websockets").Run(); err != nil {
 		t.Skip("needs python3 with the package websockets: ", err)
 	}

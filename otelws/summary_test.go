@@ -24,7 +24,7 @@ type closed struct {
 	otelws.Summary
 }
 
-// onClose returns an option, and what its function is called with.
+// onClose returns an option, and a channel with the calls of its function.
 func onClose() (otelws.Option, <-chan closed) {
 	ended := make(chan closed, 10)
 	return otelws.WithOnClose(func(ctx context.Context, s otelws.Summary) { ended <- closed{ctx, s} }), ended
@@ -56,11 +56,11 @@ func TestSummary(t *testing.T) {
 			want.BytesReceived, want.BytesSent = want.BytesSent, want.BytesReceived
 		}
 		if s.Duration <= 0 || s.Request == nil || s.Request.URL.Query().Get("user") != "7" {
-			t.Errorf("duration %v, request %v", s.Duration, s.Request)
+			t.Errorf("the summary has duration %v and request %v", s.Duration, s.Request)
 		}
 		s.Duration, s.Request = 0, nil
 		if s.Summary != want {
-			t.Errorf("got %+v, want %+v", s.Summary, want)
+			t.Errorf("the summary is %+v, want %+v", s.Summary, want)
 		}
 	}
 }
@@ -77,26 +77,26 @@ func TestSummaryOfAbnormalClosure(t *testing.T) {
 	c.CloseNow()
 	s := <-ended
 	if s.Code != websocket.StatusAbnormalClosure || s.Initiator != otelws.InitiatorPeer || !errors.Is(s.Err, io.EOF) {
-		t.Errorf("got %+v", s.Summary)
+		t.Errorf("the summary is %+v", s.Summary)
 	}
 	if s.ctx.Err() != nil {
-		t.Error("the context is cancelled")
+		t.Error("WithOnClose's function got a cancelled context")
 	}
 }
 
-// A close frame's code that must not be sent is no code of the connection's.
+// A close code that must not be sent is not recorded as the connection's code.
 func TestSummaryOfInvalidCode(t *testing.T) {
 	option, ended := onClose()
 	ws, m := newInstrumentation(t, option)
 	client := openWire(t, startServer(t, ws, echo))
 	client.send(masked(fin|opClose, closePayload(1005, "no")))
 	if s := <-ended; s.Code != 0 || s.Reason != "no" || s.Initiator != otelws.InitiatorPeer {
-		t.Errorf("got %+v", s.Summary)
+		t.Errorf("the summary is %+v", s.Summary)
 	}
 	m.Wait(t, `ws_connections_closed_total{code="other"}`, 1)
 }
 
-// A panic in the application's function is no panic of the transport.
+// A panic in WithOnClose's function does not reach the transport.
 func TestOnClosePanics(t *testing.T) {
 	option, ended := onClose()
 	ws, m := newInstrumentation(t, otelws.WithOnClose(func(context.Context, otelws.Summary) { panic("no") }), option)
@@ -105,9 +105,9 @@ func TestOnClosePanics(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1000"}`, 1)
 }
 
-// A client that leaves before the response is not one that this side hung up
-// on, although the library closes the transport because the request's context
-// is cancelled.
+// If a client leaves before the response, the peer ended the connection. That holds
+// although the library closes the transport, because the request's context is
+// cancelled.
 func TestSummaryOfEarlyLeaver(t *testing.T) {
 	option, ended := onClose()
 	ws, _ := newInstrumentation(t, option)
@@ -126,7 +126,7 @@ func TestSummaryOfEarlyLeaver(t *testing.T) {
 		t.Fatal("the dial was not cancelled")
 	}
 	if s := <-ended; s.Code != websocket.StatusAbnormalClosure || s.Initiator != otelws.InitiatorPeer {
-		t.Errorf("got %+v", s.Summary)
+		t.Errorf("the summary is %+v", s.Summary)
 	}
 }
 
@@ -178,7 +178,8 @@ func TestLogClosed(t *testing.T) {
 	}
 }
 
-// Who is told of the end does not hold the descriptor meanwhile.
+// WithOnClose's function runs after the transport is closed, so that it holds no
+// descriptor.
 func TestOnCloseAfterTransport(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
@@ -194,6 +195,6 @@ func TestOnCloseAfterTransport(t *testing.T) {
 	}
 	c.CloseNow()
 	if err := <-told; err != nil {
-		t.Errorf("the transport was open: %v", err)
+		t.Errorf("the transport was still open: %v", err)
 	}
 }

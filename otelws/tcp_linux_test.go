@@ -17,8 +17,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// What the kernel knows is recorded at the end, whoever ends the connection, with
-// TLS between or without.
+// At the end of a connection the kernel's figures are recorded, with TLS and without,
+// whichever side ends the connection.
 func TestTCPMetrics(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -71,16 +71,16 @@ func TestTCPMetrics(t *testing.T) {
 				}
 			}
 			if v, ok := m.Value("ws_tcp_unsent_bytes"); !ok || v != 0 {
-				t.Errorf("unsent are %v, %v", v, ok)
+				t.Errorf("unsent bytes are %v, %v", v, ok)
 			}
 			tt.end(c)
 			m.Wait(t, "ws_connections_active", 0)
 			m.Wait(t, "ws_tcp_rtt_min_seconds_count", 1)
 			if v, _ := m.Value("ws_tcp_rtt_min_seconds_sum"); v <= 0 || v > 1 {
-				t.Errorf("the least round trip is %v s", v)
+				t.Errorf("the smallest round trip is %v s", v)
 			}
 			if _, ok := m.Value("ws_tcp_retransmits_total"); !ok {
-				t.Error("retransmits are not there")
+				t.Error("ws_tcp_retransmits_total is missing")
 			}
 		})
 	}
@@ -93,11 +93,11 @@ func TestTCPMetricsAreInTheBudget(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := otelws.New(off, otelws.WithTCPMetrics(), otelws.WithSeriesBudget(without+2*(17+1+1)-1)); err == nil {
-		t.Error("a budget without room for them was accepted")
+		t.Error("New accepted a budget without room for the TCP metrics")
 	}
 }
 
-// A stalled reader is seen in the unsent bytes while it stalls.
+// The unsent bytes show a reader while it stalls.
 func TestTCPUnsent(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithTCPMetrics())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -116,7 +116,7 @@ func TestTCPUnsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	eventually(t, "the reader is seen", func() bool {
+	eventually(t, "the metrics show unsent bytes", func() bool {
 		v, _ := m.Value("ws_tcp_unsent_bytes")
 		return v > 0
 	})
@@ -126,7 +126,7 @@ func TestTCPUnsent(t *testing.T) {
 	m.Wait(t, "ws_tcp_unsent_bytes", 0)
 }
 
-// A network whose packets take their time, and of which one in twenty is lost.
+// The network delays each packet, and loses one in twenty.
 func TestTCPMetricsFollowTheNetwork(t *testing.T) {
 	if os.Getenv(namespaceEnv) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestTCPMetricsFollowTheNetwork$", "-test.v")
@@ -135,9 +135,9 @@ func TestTCPMetricsFollowTheNetwork(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		switch {
 		case cmd.ProcessState == nil, strings.Contains(string(out), "--- SKIP"):
-			t.Skipf("there is no such network here: %v\n%s", err, out)
+			t.Skipf("the network cannot be made here: %v\n%s", err, out)
 		case err != nil:
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("the test in the namespace: %v\n%s", err, out)
 		}
 		return
 	}
@@ -155,7 +155,7 @@ func TestTCPMetricsFollowTheNetwork(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.CloseNow()
-			eventually(t, "a segment is sent again", func() bool {
+			eventually(t, "the kernel has retransmitted a segment", func() bool {
 				if err := c.Write(ctx, websocket.MessageBinary, make([]byte, 4<<10)); err != nil {
 					t.Fatal(err)
 				}
@@ -170,12 +170,12 @@ func TestTCPMetricsFollowTheNetwork(t *testing.T) {
 			})
 			_ = c.CloseNow()
 			m.Wait(t, "ws_connections_active", 0)
-			// The other way is as long, and the machine may be busy.
+			// Each direction has the delay, and the machine may be busy.
 			if v, _ := m.Value("ws_tcp_rtt_min_seconds_sum"); v < 2*delay.Seconds() || v > 20*delay.Seconds() {
-				t.Errorf("the least round trip is %v s", v)
+				t.Errorf("the smallest round trip is %v s", v)
 			}
 			if v, _ := m.Value("ws_tcp_retransmits_total"); v < 1 {
-				t.Errorf("%v segments were sent again", v)
+				t.Errorf("%v retransmits, want at least 1", v)
 			}
 		})
 	}

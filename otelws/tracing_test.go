@@ -20,7 +20,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// traced is an Instrumentation whose spans are kept.
+// traced is an Instrumentation and the spans that it has ended.
 type traced struct {
 	*otelws.Instrumentation
 	spans   *tracetest.InMemoryExporter
@@ -43,7 +43,7 @@ func newTraced(t *testing.T, sampler sdktrace.Sampler, opts ...otelws.Option) *t
 	return tr
 }
 
-// wait waits for n spans and returns them in the order of their ends.
+// wait waits for n spans and returns them in the order of their end.
 func (tr *traced) wait(t *testing.T, n int) tracetest.SpanStubs {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -56,8 +56,8 @@ func (tr *traced) wait(t *testing.T, n int) tracetest.SpanStubs {
 	}
 }
 
-// describe writes spans as lines: kind, name, status, whose child, attributes.
-// What differs from run to run is left out.
+// describe formats spans, one a line, with kind, name, status, parent and attributes.
+// It omits values that differ from run to run.
 func describe(spans tracetest.SpanStubs) string {
 	names := map[trace.SpanID]string{{1}: "the browser"}
 	for _, s := range spans {
@@ -213,15 +213,15 @@ func roundTrip(t *testing.T, c *websocket.Conn, message string) {
 	}
 }
 
-// A dialed handshake is the parent of the accepted one, and the handlers on both
-// sides find their own in the context.
+// The dialed handshake is the parent of the accepted one. On both sides the context has
+// the span of its own handshake.
 func TestConnectionSpansMeet(t *testing.T) {
 	tr := newTraced(t, sdktrace.AlwaysSample())
 	inHandler := make(chan trace.SpanContext, 1)
 	var recording bool
 	url := serve(t, tr.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		span := trace.SpanFromContext(r.Context())
-		recording = span.IsRecording() // it would be, while the handshake is under way
+		recording = span.IsRecording() // if the context held the handshake's own span, it would record now
 		inHandler <- span.SpanContext()
 		echo(w, r)
 	})))
@@ -264,8 +264,8 @@ func TestConnectionSpansMeet(t *testing.T) {
 func isClient(s tracetest.SpanStub) bool { return s.SpanKind == trace.SpanKindClient }
 func isServer(s tracetest.SpanStub) bool { return s.SpanKind == trace.SpanKindServer }
 
-// The span of the end is there exactly where that of the handshake is, whatever
-// share of roots the sampler takes.
+// A connection has a span of its end exactly if it has one of its handshake, whatever
+// share of traces the sampler takes.
 func TestCloseFollowsHandshake(t *testing.T) {
 	tr := newTraced(t, sdktrace.ParentBased(sdktrace.TraceIDRatioBased(.5)))
 	url := serve(t, tr.Handler(echo))
@@ -291,15 +291,15 @@ func TestCloseFollowsHandshake(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d handshakes and %d closes are sampled", len(handshakes), len(closes))
+			t.Fatalf("%d handshakes and %d closes are sampled, want the same connections", len(handshakes), len(closes))
 		}
 	}
 	if len(handshakes) == 0 || len(handshakes) == n {
-		t.Errorf("%d of %d handshakes are sampled", len(handshakes), n)
+		t.Errorf("%d of %d handshakes are sampled, want some of them", len(handshakes), n)
 	}
 }
 
-// A histogram's exemplar is the trace of the connection's handshake.
+// A histogram's exemplars refer to the trace of the connection's handshake.
 func TestExemplarsOfHandshake(t *testing.T) {
 	tr := newTraced(t, sdktrace.AlwaysSample())
 	url := serve(t, tr.Handler(echo))
@@ -336,7 +336,7 @@ func TestExemplarsOfHandshake(t *testing.T) {
 	}
 }
 
-// A live connection has no open span, in either of its ends.
+// While a connection is open, neither end has an open span.
 func TestNoOpenSpans(t *testing.T) {
 	spans := new(openSpans)
 	ws, err := otelws.New(

@@ -19,19 +19,18 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// trafficSize is what goes each way through a tap, at least.
+// trafficSize is the number of bytes that go each way through a tap, at least.
 const trafficSize = 3 << 20
 
-// stream is random bytes for one direction, and what the tap is to make of
-// them.
+// stream is random bytes for one direction, and the counts that the tap must report.
 type stream struct {
 	b        []byte
 	messages int
-	payload  int // of all messages
+	payload  int // total of all messages
 	pings    int
 }
 
-// sum is the hash of all bytes that come, and how many those are.
+// sum is the hash and the number of the bytes that arrived.
 type sum struct {
 	hash  string
 	bytes int64
@@ -50,15 +49,15 @@ func randomBytes(r *rand.Rand, n int) []byte {
 	return b[:n]
 }
 
-// garbage is bytes of no protocol, which begin with no frame's header.
+// garbage returns bytes of no protocol. No frame header begins like them.
 func garbage(r *rand.Rand) *stream {
 	b := randomBytes(r, trafficSize)
 	b[0] |= rsv1
 	return &stream{b: b}
 }
 
-// framed is valid frames of all sizes, masked or not: messages, some of them
-// in fragments, with pings before each frame or not.
+// framed returns valid frames of all sizes, masked if client is true. Some messages are
+// in fragments, and some frames follow a ping.
 func framed(r *rand.Rand, client bool) *stream {
 	frame := unmasked[[]byte]
 	if client {
@@ -85,7 +84,7 @@ func framed(r *rand.Rand, client bool) *stream {
 	return s
 }
 
-// write writes b in chunks of random sizes, and then closes the direction.
+// write writes b in chunks of random sizes, and then closes that direction.
 func write(r *rand.Rand, w io.Writer, b []byte) error {
 	for len(b) > 0 {
 		n := min(len(b), 1+r.IntN(1<<r.IntN(18)))
@@ -101,7 +100,7 @@ func write(r *rand.Rand, w io.Writer, b []byte) error {
 	return cw.CloseWrite()
 }
 
-// read reads to the end, into buffers of random sizes.
+// read reads until the end, into buffers of random sizes.
 func read(r *rand.Rand, rd io.Reader) (sum, error) {
 	h := sha256.New()
 	buf := make([]byte, 1<<17)
@@ -119,11 +118,10 @@ func read(r *rand.Rand, rd io.Reader) (sum, error) {
 	}
 }
 
-// random is repeatable: each seed gives the same traffic in each run.
+// random is repeatable: a seed gives the same traffic in each run.
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 6455)) }
 
-// tunnel is a server that hijacks, sends out and reads what comes, both at
-// once and to the end.
+// tunnel is a server that hijacks, and then sends and reads concurrently until the end.
 func tunnel(t *testing.T, out *stream, got chan<- sum) http.Handler {
 	return hijackFirst(t, func(c net.Conn, brw *bufio.ReadWriter) {
 		if _, err := io.WriteString(c, switchingHead); err != nil {
@@ -139,12 +137,12 @@ func tunnel(t *testing.T, out *stream, got chan<- sum) http.Handler {
 	})
 }
 
-// transport is a way from a client through a tap to a server.
+// transport is a path from a client through a tap to a server.
 type transport struct {
 	name  string
 	serve func(*testing.T, *otelws.Instrumentation, http.Handler) *testServer
-	sides []string // whose instruments hear of it
-	early bool     // what comes with the request reaches the server
+	sides []string // prefixes of the metrics that count it
+	early bool     // whether bytes behind the request reach the server
 }
 
 var transports = []transport{
@@ -162,8 +160,8 @@ var transports = []transport{
 	}, []string{"ws_", "ws_client_"}, false},
 }
 
-// What goes through the tap comes out unchanged, in both directions at once,
-// over each transport, and counts.
+// Over each transport, the tap passes all bytes unchanged, concurrently in both
+// directions, and counts them.
 func TestTransparency(t *testing.T) {
 	for _, c := range transports {
 		for _, valid := range []bool{true, false} {
@@ -212,7 +210,7 @@ func TestTransparency(t *testing.T) {
 	}
 }
 
-// Either end may close its direction first, and goes on hearing the other.
+// Either end may close its direction first, and still read the other.
 func TestHalfClose(t *testing.T) {
 	question, answer := garbage(random(7)), garbage(random(8))
 	for _, c := range transports {
@@ -242,8 +240,8 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-// halfClose is one end: the first writes all and closes its direction, the
-// second waits for that to write.
+// halfClose acts as one end. The first end writes everything and closes its direction.
+// The second end writes only after that.
 func halfClose(t *testing.T, first bool, c net.Conn, r io.Reader, out, in *stream) {
 	if first {
 		if err := write(random(9), c, out.b); err != nil {
@@ -252,7 +250,7 @@ func halfClose(t *testing.T, first bool, c net.Conn, r io.Reader, out, in *strea
 	}
 	got, err := read(random(10), r)
 	if err != nil || got != in.sum() {
-		t.Errorf("read %v, %v; want %v", got, err, in.sum())
+		t.Errorf("this end read %v and error %v, want %v", got, err, in.sum())
 	}
 	if !first {
 		if err := write(random(9), c, out.b); err != nil {
@@ -261,7 +259,7 @@ func halfClose(t *testing.T, first bool, c net.Conn, r io.Reader, out, in *strea
 	}
 }
 
-// checkTraffic waits until the metrics of one side are those of the traffic.
+// checkTraffic waits until the metrics of one side count the traffic.
 func checkTraffic(t *testing.T, m *otelwstest.Metrics, prefix string, received, sent *stream) {
 	t.Helper()
 	m.Wait(t, prefix+"connections_opened_total", 1)
@@ -273,7 +271,7 @@ func checkTraffic(t *testing.T, m *otelwstest.Metrics, prefix string, received, 
 	if received.messages == 0 {
 		m.Wait(t, prefix+`protocol_errors_total{error_type="reserved_bits"}`, 2)
 		if n, ok := m.Value(prefix + "message_bytes_count"); ok {
-			t.Errorf("%v messages in garbage", n)
+			t.Errorf("%v messages were counted in garbage", n)
 		}
 		return
 	}
@@ -282,7 +280,7 @@ func checkTraffic(t *testing.T, m *otelwstest.Metrics, prefix string, received, 
 	m.Wait(t, prefix+"message_sent_bytes_count", float64(sent.messages))
 	m.Wait(t, prefix+"message_sent_bytes_sum", float64(sent.payload))
 	if errors := protocolErrors(m.Changed()); errors != "" {
-		t.Error(errors)
+		t.Errorf("protocol errors were counted:\n%s", errors)
 	}
 }
 
@@ -298,7 +296,7 @@ func TestFlushErrorPasses(t *testing.T) {
 	ws, _ := newInstrumentation(t)
 	ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err := http.NewResponseController(w).Flush(); !errors.Is(err, errFlush) {
-			t.Errorf("got %v, want %v", err, errFlush)
+			t.Errorf("Flush returned %v, want %v", err, errFlush)
 		}
 	})).ServeHTTP(failingFlusher{httptest.NewRecorder()}, upgrade())
 }

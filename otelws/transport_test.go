@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// A transport that panics leaves no handshake that never ends.
+// If the base panics, the handshake still ends.
 func TestTransportPanics(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	rt := ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { panic("no") }))
@@ -24,18 +24,18 @@ func TestTransportPanics(t *testing.T) {
 	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
 }
 
-// A transport that returns neither a response nor an error is reported by http.Client, as without the
-// Transport.
+// If the base returns neither a response nor an error, the Transport does the same, and http.Client
+// reports it.
 func TestTransportReturnsNothing(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	resp, err := ws.Transport(roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, nil })).RoundTrip(upgrade())
 	if resp != nil || err != nil {
-		t.Errorf("got %v, %v", resp, err)
+		t.Errorf("RoundTrip returned %v, %v; want nil", resp, err)
 	}
 	m.Wait(t, `ws_client_handshake_duration_seconds_count{http_response_status_code="0"}`, 1)
 }
 
-// The names of a request's headers may be written as in RFC 6455.
+// A request may have header names as in RFC 6455.
 func TestTransportHeaderNames(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -56,7 +56,7 @@ func TestTransportHeaderNames(t *testing.T) {
 	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
 }
 
-// A base may send a request twice and take the first response, as for a lower latency.
+// A base may send a request twice and use the first response, to lower the latency.
 func TestTransportHedges(t *testing.T) {
 	ws, m := newInstrumentation(t)
 	s := startServer(t, nil, coderEcho(nil))
@@ -96,8 +96,7 @@ func TestTransportHedges(t *testing.T) {
 	losers.Wait()
 }
 
-// Where nothing can dial, there are no series of dialed connections. Where
-// something can, they are there before it does.
+// The series of dialed connections appear with the first Transport, before it dials.
 func TestClientSeries(t *testing.T) {
 	exp, err := exporter.New()
 	if err != nil {
@@ -111,10 +110,10 @@ func TestClientSeries(t *testing.T) {
 	const prefix = "\nws_client_"
 	scrape := scrapeOf(t, exp)
 	if strings.Contains(scrape, prefix) || !strings.Contains(scrape, "\nws_connections_active 0\n") {
-		t.Errorf("nothing can dial:\n%s", scrape)
+		t.Errorf("without a Transport, the scrape has:\n%s", scrape)
 	}
 	ws.Transport(nil)
 	if scrape := scrapeOf(t, exp); !strings.Contains(scrape, prefix+"connections_active 0\n") {
-		t.Errorf("there is a Transport:\n%s", scrape)
+		t.Errorf("with a Transport, the scrape has:\n%s", scrape)
 	}
 }

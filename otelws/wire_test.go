@@ -28,7 +28,7 @@ const (
 	opPong         = 0xA
 )
 
-// The forms of a frame's length.
+// These are the three forms of a frame's length.
 const (
 	length7  = 0
 	length16 = 126
@@ -37,8 +37,8 @@ const (
 
 var maskKey = []byte{0x37, 0xfa, 0x21, 0x3d}
 
-// frameHeader returns a frame header that claims length in the given form. A nil
-// key is no masking.
+// frameHeader returns a frame header with the length in the given form. A nil key means
+// no mask.
 func frameHeader(first byte, form int, length uint64, key []byte) []byte {
 	b := []byte{first}
 	switch form {
@@ -55,7 +55,7 @@ func frameHeader(first byte, form int, length uint64, key []byte) []byte {
 	return append(b, key...)
 }
 
-// formOf is the shortest form of a length.
+// formOf returns the shortest form for a length.
 func formOf(n int) int {
 	switch {
 	case n < length16:
@@ -66,7 +66,8 @@ func formOf(n int) int {
 	return length64
 }
 
-// masked returns a frame as a client sends it, unmasked one as a server does.
+// masked returns a frame as a client sends it. unmasked returns one as a server sends
+// it.
 func masked[T string | []byte](first byte, payload T) []byte {
 	return maskedAs(first, formOf(len(payload)), maskKey, payload)
 }
@@ -85,14 +86,14 @@ func unmasked[T string | []byte](first byte, payload T) []byte {
 	return append(frameHeader(first, formOf(len(payload)), uint64(len(payload)), nil), payload...)
 }
 
-// closePayload is the payload of a close frame.
+// closePayload returns the payload of a close frame.
 func closePayload(code int, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
 }
 
 func frames(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// handshakeRequest is a handshake, with further header lines.
+// handshakeRequest returns a handshake with extra header lines.
 func handshakeRequest(lines ...string) []byte {
 	b := []byte("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
@@ -106,7 +107,7 @@ func handshakeRequest(lines ...string) []byte {
 const switchingHead = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
-// wire is a client without a library.
+// wire is a client without a library. Its methods fail the test on an error.
 type wire struct {
 	net.Conn
 	t  testing.TB
@@ -160,8 +161,8 @@ func (w *wire) response() *http.Response {
 	return resp
 }
 
-// reply returns the response as it came, without its date, or "" where the
-// server closes the transport.
+// reply returns the response as received, without its date. It returns "" if the server
+// closes the transport instead.
 func (w *wire) reply() string {
 	w.t.Helper()
 	var b []byte
@@ -213,7 +214,7 @@ func (w *wire) full(b []byte) {
 	}
 }
 
-// answer fails the test where the next frame is not as given.
+// answer checks the next frame.
 func (w *wire) answer(first byte, payload string) {
 	w.t.Helper()
 	if gotFirst, got := w.next(); gotFirst != first || string(got) != payload {
@@ -221,8 +222,8 @@ func (w *wire) answer(first byte, payload string) {
 	}
 }
 
-// rest returns what comes until the server closes the transport, in whichever
-// way it does.
+// rest returns all bytes until the server closes the transport, in an orderly way or by
+// a reset.
 func (w *wire) rest() []byte {
 	w.t.Helper()
 	b, err := io.ReadAll(w.br)
@@ -232,13 +233,13 @@ func (w *wire) rest() []byte {
 	return b
 }
 
-// shut closes the client's direction alone.
+// shut closes the client's sending direction.
 func (w *wire) shut() {
-	// It fails where the server has closed the transport already.
+	// This fails if the server has already closed the transport.
 	_ = w.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
-// head returns the head of the response as it came.
+// head returns the head of the response as received.
 func (w *wire) head() string {
 	w.t.Helper()
 	var b []byte

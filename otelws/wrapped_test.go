@@ -14,8 +14,8 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// One that was given a MeterProvider and one that was given the same, wrapped, are of
-// one provider, in either order: a connection counts once, and both add up.
+// A MeterProvider and its wrapped form count as one provider, in either order. A
+// connection counts once, and two Instrumentations add up.
 func TestProviderAndWrapped(t *testing.T) {
 	for _, wrappedFirst := range []bool{false, true} {
 		histograms := counted.New()
@@ -63,8 +63,8 @@ func TestProviderAndWrapped(t *testing.T) {
 	}
 }
 
-// collected is the sum of each counter, and the count of each histogram. Each name is
-// there once.
+// collected returns the sum of each counter and the count of each histogram. It checks
+// that each name appears once.
 func collected(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 	t.Helper()
 	var rm metricdata.ResourceMetrics
@@ -75,7 +75,7 @@ func collected(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 	for _, scope := range rm.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			if _, twice := all[m.Name]; twice {
-				t.Errorf("%s is there twice", m.Name)
+				t.Errorf("the collection has %s twice", m.Name)
 			}
 			var n int64
 			switch data := m.Data.(type) {

@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
-// T stands for the *testing.T of a test, which ends itself.
+// T stands for the *testing.T of a test. Its method end runs the cleanups.
 type T struct {
 	testing.TB
 	cleanups []func()
@@ -31,7 +31,7 @@ func (t *T) end() {
 	}
 }
 
-// A test opens a connection in memory, and asserts on what was recorded.
+// A test opens a connection in memory, and checks the recorded metrics.
 func Example() {
 	t := new(T)
 	defer t.end()
@@ -45,14 +45,14 @@ func Example() {
 	_ = client.Close(websocket.StatusGoingAway, "")
 	<-ctx.Done()
 
-	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1) // the end of the test, where it does not come
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1) // fails the test if the close is not recorded
 	closed, ok := m.Value(`ws_connections_closed_total{code="1001"}`)
 	fmt.Println(closed, ok)
 	// Output: 1 true
 }
 
-// WaitDiff asserts on all that was recorded, so that what nobody thought of shows.
-// Times differ from run to run, and are a tilde.
+// WaitDiff checks all recorded metrics, so unexpected ones show as well. A tilde stands
+// for a time, which differs from run to run.
 func ExampleMetrics_WaitDiff() {
 	t := new(T)
 	defer t.end()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ShortenWaits sets the time limit of waits for the rest of a test.
+// ShortenWaits limits all waits until the end of a test.
 func ShortenWaits(t *testing.T, limit time.Duration) {
 	before := waiting
 	waiting = limit

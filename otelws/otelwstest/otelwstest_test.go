@@ -29,7 +29,7 @@ func newPair(t *testing.T) (m *otelwstest.Metrics, server, client *websocket.Con
 	return m, server, client
 }
 
-// Both ends may write without either reading.
+// Both ends may write although neither reads.
 func TestPair(t *testing.T) {
 	m, server, client := newPair(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -41,32 +41,31 @@ func TestPair(t *testing.T) {
 	}
 	for _, c := range []*websocket.Conn{client, server} {
 		if _, b, err := c.Read(ctx); string(b) != "hello" || err != nil {
-			t.Errorf("read %q, %v", b, err)
+			t.Errorf("read %q, %v; want hello", b, err)
 		}
 	}
-	// What was written is delivered, although the other end has closed.
+	// The other end still receives a message that was sent before Close.
 	if err := server.Write(ctx, websocket.MessageText, []byte("bye")); err != nil {
 		t.Fatal(err)
 	}
 	server.CloseNow()
 	if _, b, err := client.Read(ctx); string(b) != "bye" || err != nil {
-		t.Errorf("read %q, %v", b, err)
+		t.Errorf("read %q, %v; want bye", b, err)
 	}
 	if _, _, err := client.Read(ctx); err == nil {
-		t.Error("read from a closed connection")
+		t.Error("a Read of a closed connection succeeded")
 	}
 	m.Wait(t, `ws_connections_closed_total{code="1006"}`, 1)
 	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
 }
 
-// A write waits when the other end has not read for long, and ends with its
-// context.
+// A Write blocks if the other end does not read, and returns when its context ends.
 func TestPairIsBounded(t *testing.T) {
 	m, server, _ := newPair(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	if err := server.Write(ctx, websocket.MessageBinary, make([]byte, 1<<20)); err == nil {
-		t.Error("a megabyte was written that nobody read")
+		t.Error("a Write of a megabyte returned although nobody read it")
 	}
 	m.Wait(t, "ws_connections_active", 0)
 }
@@ -94,11 +93,11 @@ func TestDiff(t *testing.T) {
 	m.WaitDiff(t, want)
 	got := m.Diff(strings.Replace(want, "ws_connections_active 1", "ws_connections_active 2", 1))
 	if want := "+ ws_connections_active 1\n- ws_connections_active 2\n"; got != want {
-		t.Errorf("got diff\n%swant\n%s", got, want)
+		t.Errorf("Diff returned\n%swant\n%s", got, want)
 	}
 }
 
-// failing records the failure of a test, and ends its goroutine.
+// failing is a test that records its failure and then ends its goroutine.
 type failing struct {
 	testing.TB
 	text string
@@ -111,7 +110,7 @@ func (f *failing) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// A failed wait suggests the name that was probably meant.
+// A failed Wait suggests a similar name of a sample.
 func TestWaitSuggests(t *testing.T) {
 	otelwstest.ShortenWaits(t, time.Millisecond)
 	m := otelwstest.NewMetrics(t)
@@ -135,7 +134,7 @@ func TestWaitSuggests(t *testing.T) {
 		}()
 		<-done
 		if !strings.Contains(f.text, want) {
-			t.Errorf("%s: got %q, want %q", sample, f.text, want)
+			t.Errorf("Wait for %s failed with %q, want %q", sample, f.text, want)
 		}
 	}
 }
@@ -146,16 +145,16 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := m.Changed(); got != "" {
-		t.Errorf("changed before anything has happened:\n%s", got)
+		t.Errorf("before any connection, Changed returned\n%s", got)
 	}
 	if !strings.Contains(m.Text(), "\nws_connections_opened_total 0\n") {
-		t.Errorf("no counter at 0:\n%s", m.Text())
+		t.Errorf("Text has no counter at 0:\n%s", m.Text())
 	}
 	if v, ok := m.Value("ws_connections_active"); v != 0 || !ok {
-		t.Errorf("gauge is %v, %v", v, ok)
+		t.Errorf("the gauge is %v, %v; want 0, true", v, ok)
 	}
 	if _, ok := m.Value("ws_connections"); ok {
-		t.Error("there is a sample of part of a name")
+		t.Error("Value found a sample by a part of its name")
 	}
 	if _, err := m.WriteTo(io.Discard); err != nil {
 		t.Error(err)

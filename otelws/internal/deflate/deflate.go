@@ -25,7 +25,7 @@ type Counter struct {
 	dynamic table
 }
 
-// stream is what a decoder knows of its place in a stream.
+// stream is the state of a decoder within a stream.
 type stream struct {
 	buf  uint64 // input not yet used, the next bit lowest
 	nbuf uint   // the bits in buf; the ones above are 0
@@ -134,7 +134,7 @@ func (c *Counter) step(in *input) bool {
 	return c.header(in)
 }
 
-// header reads a part of what stands before a block's data, as step does.
+// header reads a part of a block's header, as step does.
 func (s *stream) header(in *input) bool {
 	switch s.state {
 	case atBlock:

@@ -7,7 +7,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
-// Options say what an Inspector looks for.
+// Options are the settings of an Inspector.
 type Options struct {
 	Decode     bool                // whether it measures compressed messages
 	Kinds      *Kinds              // reads the kinds of messages; nil if they are not read

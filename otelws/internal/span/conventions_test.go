@@ -13,7 +13,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
-// Text that a peer chose is cut and copied.
+// Text from a peer is cut, and copied.
 func TestAttributeLimit(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	c := span.NewSource(span.Scope{}, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), carriers, false, nil)
@@ -31,14 +31,14 @@ func TestAttributeLimit(t *testing.T) {
 		for _, a := range ended.Attributes() {
 			n := len(a.Value.String())
 			if n > span.MaxAttribute || strings.ContainsRune(a.Value.String(), '\uFFFD') {
-				t.Errorf("%s %s has %d bytes", ended.SpanKind(), a.Key, n)
+				t.Errorf("span %s: the attribute %s has %d bytes", ended.SpanKind(), a.Key, n)
 			}
 			if n > span.MaxAttribute/2 {
 				long++
 			}
 		}
 		if want := map[trace.SpanKind]int{trace.SpanKindServer: 3, trace.SpanKindClient: 1}[ended.SpanKind()]; long < want {
-			t.Errorf("%s: %d attributes are cut, want %d", ended.SpanKind(), long, want)
+			t.Errorf("span %s: %d attributes are cut, want at least %d", ended.SpanKind(), long, want)
 		}
 	}
 }

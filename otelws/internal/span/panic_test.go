@@ -16,7 +16,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 )
 
-// panicking is everything that an application may give, and panics.
+// panicking implements the types that an application may pass in. Its methods panic.
 type panicking struct {
 	trace.TracerProvider
 	sdktrace.Sampler
@@ -36,7 +36,8 @@ type endPanics struct{ sdktrace.SpanProcessor }
 
 func (endPanics) OnEnd(sdktrace.ReadOnlySpan) { panic("no") }
 
-// A panic of the application's tracer, propagator or span processor costs the span, and is reported.
+// If the application's tracer, propagator or span processor panics, the span is lost, and the panic is
+// reported.
 func TestPanics(t *testing.T) {
 	noSpans := trace.TracerProvider(nil)
 	for name, tt := range map[string]struct {
@@ -61,20 +62,20 @@ func TestPanics(t *testing.T) {
 				r := carrying("/")
 				h, passed := begin(r)
 				if passed == nil || passed.URL != r.URL && *passed.URL != *r.URL {
-					t.Fatalf("the request is %v", passed)
+					t.Fatalf("the request to pass on is %v", passed)
 				}
 				h.End(passed, http.StatusSwitchingProtocols)
 				h.Abandon()
 				s.Close(passed.Context(), span.Closed{Code: 1000})
 			}
 			if reported == 0 {
-				t.Error("nothing was reported")
+				t.Error("the panic was not reported")
 			}
 		})
 	}
 }
 
-// A request that a program made by hand may have no URL.
+// A program may make a request without a URL.
 func TestNoURL(t *testing.T) {
 	s := span.NewSource(span.Scope{}, sdktrace.NewTracerProvider(), carriers, true, nil)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -82,6 +83,6 @@ func TestNoURL(t *testing.T) {
 	h, passed := s.Accept(r)
 	h.End(passed, http.StatusForbidden)
 	if h, passed = s.Dial(r); passed != r {
-		t.Errorf("the request is another one, with the span %v", h)
+		t.Errorf("Dial returned another request, with the span %v", h)
 	}
 }

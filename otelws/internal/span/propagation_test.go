@@ -47,14 +47,13 @@ func TestPropagationWithoutSpans(t *testing.T) {
 		carry(r)
 		span, passed := c.Accept(r)
 		if sc := trace.SpanContextFromContext(passed.Context()); span != nil || sc.TraceID().String() != traceID || !sc.IsRemote() {
-			t.Errorf("%s: the handler has %v", name, sc)
+			t.Errorf("%s: the handler's span context is %v", name, sc)
 		}
 
-		// The request of a gateway.
 		out := httptest.NewRequest(http.MethodGet, "/ws", nil).WithContext(passed.Context())
 		span, dialed := c.Dial(out)
 		if got := dialed.Header.Get("Traceparent"); span != nil || got != traceparent || out.Header.Get("Traceparent") != "" {
-			t.Errorf("%s: the backend has %q", name, got)
+			t.Errorf("%s: the backend gets the traceparent %q", name, got)
 		}
 	}
 
@@ -68,7 +67,7 @@ func TestPropagationWithoutSpans(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	if _, dialed := c.Dial(r.WithContext(baggage.ContextWithBaggage(context.Background(), bag))); dialed.Header.Get("Baggage") != "plan=pro" {
-		t.Errorf("the backend has the baggage %q", dialed.Header.Get("Baggage"))
+		t.Errorf("the backend gets the baggage %q", dialed.Header.Get("Baggage"))
 	}
 
 	// Without a context to propagate, nothing is copied.

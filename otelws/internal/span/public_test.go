@@ -63,7 +63,7 @@ func TestPublicEndpoint(t *testing.T) {
 				return
 			}
 			if sc.TraceID().String() == traceID || !sc.IsSampled() || sc.TraceState().Len() > 0 {
-				t.Errorf("span context %v", sc)
+				t.Errorf("span context %v, want a new and sampled trace", sc)
 			}
 			if b := baggage.FromContext(passed.Context()); b.Len() > 0 {
 				t.Errorf("the handler has the client's baggage %v", b)
@@ -94,6 +94,6 @@ func TestPublicEndpointWithoutSpans(t *testing.T) {
 	_, passed := c.Accept(carrying("/public"))
 	_, dialed := c.Dial(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(passed.Context()))
 	if len(dialed.Header) > 0 {
-		t.Errorf("the backend has %v", dialed.Header)
+		t.Errorf("the backend gets the header %v", dialed.Header)
 	}
 }

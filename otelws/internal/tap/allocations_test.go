@@ -1,6 +1,6 @@
 //go:build !race
 
-// Under the race detector a sync.Pool drops a part of what it is given.
+// Under the race detector, a sync.Pool drops some of its elements at random.
 
 package tap
 
@@ -15,8 +15,8 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// A message that is whole in one frame, and a fragmented one, allocate nothing, and a
-// length of 2^63-1 takes no memory.
+// Neither a whole message nor a fragmented one causes an allocation. A claimed length
+// of 2^63-1 takes no memory.
 func TestKindsAllocate(t *testing.T) {
 	k := declared(t, messagekind.JSONMember("type"))
 	random := rand.New(rand.NewPCG(1, 1))
@@ -37,7 +37,7 @@ func TestKindsAllocate(t *testing.T) {
 		_, _ = app.Write(out.stream)
 	}
 	if n := testing.AllocsPerRun(100, run); n != 0 {
-		t.Errorf("whole: %v allocations", n)
+		t.Errorf("whole messages: %v allocations", n)
 	}
 	fragments, deflated := &wireStream{random: random, masked: true}, &wireStream{random: random, masked: true, takeover: true}
 	fragments.frame(0x01, message[:20])
@@ -45,13 +45,13 @@ func TestKindsAllocate(t *testing.T) {
 	deflated.frame(0xc1, deflated.compress(message))
 	transport.pieces, transport.next = [][]byte{fragments.stream, deflated.stream}, 0
 	if n := testing.AllocsPerRun(100, run); n != 0 {
-		t.Errorf("in fragments, and compressed: %v allocations", n)
+		t.Errorf("fragmented and compressed messages: %v allocations", n)
 	}
 	transport.pieces, transport.next = [][]byte{[]byte("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), make([]byte, 1024)}, 0
 	if n := testing.AllocsPerRun(100, run); n != 0 {
-		t.Errorf("of a message that never ends: %v allocations", n)
+		t.Errorf("a message that never ends: %v allocations", n)
 	}
 	if got := kindCounts(f, k, count.Transmit); !strings.HasPrefix(got, "a ") || strings.Contains(got, "other") {
-		t.Errorf("counted %s", got)
+		t.Errorf("the sent messages were counted as %s", got)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// repeating is a transport that reads the same pieces again and again.
+// repeating is a transport whose Reads return the same pieces in a loop.
 type repeating struct {
 	pieces [][]byte
 	next   int
@@ -19,8 +19,9 @@ func (r *repeating) Read(p []byte) (int, error) {
 func (*repeating) Write(p []byte) (int, error) { return len(p), nil }
 func (*repeating) Close() error                { return nil }
 
-// BenchmarkTap is what the tap itself takes for a message in a loop, where all of
-// it is in the cache: the least that it can cost. Bare is the transport's share.
+// BenchmarkTap measures the cost of the tap for a message in a loop, with everything in
+// the cache. It is the lower limit of the cost. Bare is the cost of the transport
+// alone.
 func BenchmarkTap(b *testing.B) {
 	small, large := binaryMessage(64, false), binaryMessage(16<<10, false)
 	in := binaryMessage(16<<10, true)
@@ -63,7 +64,7 @@ func BenchmarkTap(b *testing.B) {
 	}
 }
 
-// binaryMessage is a message in one frame.
+// binaryMessage returns a message in one frame.
 func binaryMessage(n int, masked bool) []byte {
 	b := []byte{0x82, byte(n)}
 	if n > 125 {

@@ -9,8 +9,8 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// FuzzCloseCode has a peer send any close payload: its code may be sent, or it is
-// a violation.
+// FuzzCloseCode reads any close payload. Either its code may be sent, or it is a
+// violation.
 func FuzzCloseCode(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add([]byte{3})
@@ -23,19 +23,19 @@ func FuzzCloseCode(f *testing.F) {
 		switch {
 		case len(payload) == 0:
 			if code != websocket.StatusNoStatusRcvd || violation != frame.None {
-				t.Errorf("no code: %d, %v", code, violation)
+				t.Errorf("an empty payload has code %d and violation %v", code, violation)
 			}
 			return
 		case violation != frame.None:
 			if code != InvalidCode {
-				t.Errorf("%v: code %d", violation, code)
+				t.Errorf("the violation %v has code %d", violation, code)
 			}
 			return
 		case !Sendable(code):
-			t.Errorf("a frame was read with code %s", strconv.Itoa(int(code)))
+			t.Errorf("a code that must not be sent was accepted: %s", strconv.Itoa(int(code)))
 		}
 		if reason != string(payload[2:]) {
-			t.Errorf("reason %q of %q", reason, payload)
+			t.Errorf("the reason is %q, of payload %q", reason, payload)
 		}
 	})
 }

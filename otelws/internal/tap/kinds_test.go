@@ -14,7 +14,7 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// declared are the kinds of the tests, with a prefix that is soon full.
+// declared declares the kinds a and b.
 func declared(tb testing.TB, reader messagekind.Reader) *messagekind.Kinds {
 	tb.Helper()
 	k, err := messagekind.Declare(reader, "a", "b")
@@ -24,8 +24,8 @@ func declared(tb testing.TB, reader messagekind.Reader) *messagekind.Kinds {
 	return k
 }
 
-// openKinds is open where the kinds of messages are read. Both are closed to
-// whatever comes of the response's extensions.
+// openKinds is open with kinds. Without extensions in the response, extensions is
+// empty.
 func openKinds(tb testing.TB, transport *scripted, accepted bool, k *messagekind.Kinds, extensions string) (*facts, interface {
 	Read([]byte) (int, error)
 	Write([]byte) (int, error)
@@ -44,7 +44,7 @@ func openKinds(tb testing.TB, transport *scripted, accepted bool, k *messagekind
 	return f, app
 }
 
-// kindCounts is what has been counted in one direction, without what is 0.
+// kindCounts formats the counts of one direction that are not 0.
 func kindCounts(f *facts, k *messagekind.Kinds, d count.Direction) string {
 	var b strings.Builder
 	for i, n := range count.KindsOf([]*count.Traffic{f.traffic}, d, len(k.Names())) {
@@ -55,9 +55,9 @@ func kindCounts(f *facts, k *messagekind.Kinds, d count.Direction) string {
 	return b.String()
 }
 
-// wireStream makes the frames of messages as a peer may send them: whole or in
-// fragments, with control frames between, masked or not, compressed by one
-// compressor, as the extensions allow.
+// wireStream makes frames of messages as a peer may send them: whole or in fragments,
+// with control frames between them, masked or not. If the extensions allow it, one
+// compressor compresses them.
 type wireStream struct {
 	random   *rand.Rand
 	masked   bool
@@ -67,7 +67,7 @@ type wireStream struct {
 	out      bytes.Buffer
 
 	stream []byte
-	sizes  []int // of the messages, on the wire
+	sizes  []int // sizes of the messages on the wire
 }
 
 func (w *wireStream) message(b []byte, text bool) {
@@ -126,7 +126,7 @@ func (w *wireStream) frame(first byte, payload []byte) {
 	}
 }
 
-// pass has a stream read, or else written, in pieces.
+// pass reads or writes a stream in pieces of random sizes.
 func pass(t testing.TB, random *rand.Rand, k *messagekind.Kinds, received bool, client bool, extensions string, stream []byte) *facts {
 	t.Helper()
 	transport := &scripted{read: stream}
@@ -151,7 +151,7 @@ func pass(t testing.TB, random *rand.Rand, k *messagekind.Kinds, received bool, 
 	return f
 }
 
-// testMessages are of all kinds and sizes.
+// testMessages returns messages of all kinds and sizes.
 func testMessages(random *rand.Rand) (all [][]byte) {
 	for range 1 + random.IntN(30) {
 		kind := []string{"a", "b", "c", ""}[random.IntN(4)]
@@ -170,8 +170,8 @@ func testMessages(random *rand.Rand) (all [][]byte) {
 	return all
 }
 
-// checkKinds has messages pass in a way that seed chooses, and compares what was
-// counted with what the messages are.
+// checkKinds passes messages in a form that depends on seed, and compares the counts
+// with the kinds of the messages.
 func checkKinds(t testing.TB, seed uint64, k *messagekind.Kinds, messages [][]byte) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 9))
@@ -208,12 +208,12 @@ func checkKinds(t testing.TB, seed uint64, k *messagekind.Kinds, messages [][]by
 	}
 	got := count.KindsOf([]*count.Traffic{f.traffic}, d, len(k.Names()))
 	if fmt.Sprint(got) != fmt.Sprint(sums) {
-		t.Fatalf("seed %d (received %v, from the client %v, %s): counted %v, want %v", seed, received, client, extensions, got, sums)
+		t.Fatalf("seed %d (received %v, from a client %v, extensions %q): counted %v, want %v", seed, received, client, extensions, got, sums)
 	}
 }
 
-// Kinds are those of the messages, however these are fragmented, compressed, masked,
-// read and written.
+// Messages have the same kinds whether they are fragmented, compressed or masked, and
+// in whatever pieces they are read and written.
 func TestKinds(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 8))
@@ -225,8 +225,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// Messages that are pieces of a stream of packets have the kinds of those that begin
-// in them, however they pass.
+// A message may be a piece of a stream of packets. Its kind is the type of the first
+// packet that begins in it, in whatever pieces it is read and written.
 func TestKindsOfStream(t *testing.T) {
 	k, err := messagekind.Declare(messagekind.MQTT())
 	if err != nil {
@@ -250,7 +250,7 @@ func TestKindsOfStream(t *testing.T) {
 	}
 }
 
-// A stream of which a part cannot be read, or is no part of it, is lost.
+// Once a piece of the stream is unreadable, all later messages are other.
 func TestKindsOfStreamLost(t *testing.T) {
 	k, err := messagekind.Declare(messagekind.MQTT())
 	if err != nil {
@@ -275,12 +275,12 @@ func TestKindsOfStreamLost(t *testing.T) {
 		}
 		f := pass(t, w.random, k, true, true, tt.extensions, w.stream)
 		if got, want := kindCounts(f, k, count.Receive), fmt.Sprintf("PINGREQ 1 of 2 bytes, other 2 of %d bytes, ", len(tt.payload)+2); got != want {
-			t.Errorf("%s: %s; want %s", name, got, want)
+			t.Errorf("%s: counted %s; want %s", name, got, want)
 		}
 	}
 }
 
-// FuzzKinds is TestKinds on any bytes: two messages, again and again.
+// FuzzKinds is TestKinds with two messages of any bytes, in turns.
 func FuzzKinds(f *testing.F) {
 	f.Add(uint64(1), []byte(`{"type":"a"}`), []byte(`{"x":[1,2,{"type":"b"}],"type":"b"}`), 512)
 	f.Add(uint64(7), []byte(``), bytes.Repeat([]byte(`{"a":"\u0061\\",`), 100), 3)
@@ -293,8 +293,8 @@ func FuzzKinds(f *testing.F) {
 	})
 }
 
-// A message that is as long as the prefix is known to its end, and one that is a byte
-// longer is not.
+// A message as long as the prefix is read to its end. A message that is one byte longer
+// is not.
 func TestKindsAtThePrefix(t *testing.T) {
 	k, err := messagekind.Declare(messagekind.STOMP().Within(20))
 	if err != nil {
@@ -320,14 +320,14 @@ func TestKindsAtThePrefix(t *testing.T) {
 			frames(w)
 			f := pass(t, w.random, k, true, true, "permessage-deflate", w.stream)
 			if got := kindCounts(f, k, count.Receive); !strings.HasPrefix(got, want+" 1 ") {
-				t.Errorf("%d bytes, %s: %s; want %s", size, name, got, want)
+				t.Errorf("%d bytes, %s: counted %s; want %s", size, name, got, want)
 			}
 		}
 	}
 }
 
-// Where a compressed message cannot be read, it is other, and where the next may
-// copy from it, so are those.
+// An unreadable compressed message is other. Later messages that may copy from it are
+// other, too.
 func TestKindsUnreadable(t *testing.T) {
 	k := declared(t, messagekind.JSONMember("type"))
 	w := func() *wireStream {
@@ -368,13 +368,13 @@ func TestKindsUnreadable(t *testing.T) {
 		tt.frames(w)
 		f := pass(t, w.random, k, true, true, tt.extensions, w.stream)
 		if got := kindCounts(f, k, count.Receive); got != tt.want {
-			t.Errorf("%s: %s; want %s", tt.name, got, tt.want)
+			t.Errorf("%s: counted %s; want %s", tt.name, got, tt.want)
 		}
 	}
 }
 
-// BenchmarkKinds is what the tap takes for a JSON message of 200 bytes, in a loop,
-// without kinds and with ten of them.
+// BenchmarkKinds measures the cost of the tap for a JSON message of 200 bytes, in a
+// loop, without kinds and with ten kinds.
 func BenchmarkKinds(b *testing.B) {
 	k, err := messagekind.Declare(messagekind.JSONMember("type"), strings.Fields("join leave chat typing position score ready start pause stop")...)
 	if err != nil {

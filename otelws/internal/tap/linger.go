@@ -121,7 +121,7 @@ func (s *session) isOver() bool {
 	return v.ended
 }
 
-// spoken reports whether this side has said how the connection ends.
+// spoken reports whether the connection has ended, or this side has sent its close frame.
 func (s *session) spoken() bool {
 	v := &s.verdict
 	v.mu.Lock()

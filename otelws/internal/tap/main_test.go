@@ -17,20 +17,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// facts is a Recorder that keeps what it is told.
+// facts is a Recorder that keeps the recorded events.
 type facts struct {
 	traffic *count.Traffic
-	kinds   *inspect.Kinds // nil where they are not read
+	kinds   *inspect.Kinds // nil if kinds are not read
 
 	mu      sync.Mutex
 	opened  int
 	refused []int
 	trips   int
 	errors  []frame.Error
-	ended   chan End // of one
+	ended   chan End // has room for one
 	faults  []any
 
-	// Called by the method of the same name, where it is set.
+	// The method of the same name calls each function, if it is not nil.
 	onOpening func()
 	onTrip    func()
 }
@@ -67,10 +67,11 @@ func (f *facts) RoundTrip(time.Duration) {
 	}
 }
 
-// opened is a response that opens a connection.
+// switching is the header of a response that opens a connection.
 var switching = http.Header{"Upgrade": {"websocket"}}
 
-// open returns the tap of a transport, open, and the application's end of it.
+// open returns the open tap of a transport, and the connection that the application
+// uses.
 func open(t testing.TB, transport io.ReadWriteCloser) (*Conn, io.ReadWriteCloser, *facts) {
 	t.Helper()
 	f, c := newFacts(), new(Conn)
@@ -79,7 +80,7 @@ func open(t testing.TB, transport io.ReadWriteCloser) (*Conn, io.ReadWriteCloser
 	return c, app, f
 }
 
-// scripted is a transport that reads what it is given, and takes all.
+// scripted is a transport whose Reads return read, and whose Writes succeed.
 type scripted struct{ read []byte }
 
 func (s *scripted) Read(p []byte) (int, error) {

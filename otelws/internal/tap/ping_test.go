@@ -2,15 +2,15 @@ package tap
 
 import "testing"
 
-// However many pings are in flight, round trips are found: a peer that is slow and
-// answers each, and one that answers the last alone.
+// Round trips are found for any number of pings in flight. A slow peer may answer each
+// ping, and another peer only the last.
 func TestPingsInFlight(t *testing.T) {
 	ping := func(n int) []byte { return []byte{0x89, 1, byte(n)} }
 	pong := func(n int) []byte { return []byte{0x8a, 0x81, 0, 0, 0, 0, byte(n)} }
 	for _, tt := range []struct {
 		name    string
 		pings   int
-		answers func(sent int) (answered int) // the ping that is answered after so many, 0 for none
+		answers func(sent int) (answered int) // the ping that the peer answers after the ping sent, or 0
 		least   int
 		most    int
 	}{
@@ -43,7 +43,7 @@ func TestPingsInFlight(t *testing.T) {
 			t.Errorf("%s: %d round trips, want %d to %d", tt.name, f.trips, tt.least, tt.most)
 		}
 		if all := c.session.Load().verdict.pings; all != nil && len(all.list) > maxPings {
-			t.Errorf("%s: %d pings are remembered", tt.name, len(all.list))
+			t.Errorf("%s: the tap remembers %d pings", tt.name, len(all.list))
 		}
 	}
 }

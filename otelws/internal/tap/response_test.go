@@ -11,25 +11,25 @@ import (
 
 const response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 
-// What a peer sends before the response is bounded, and is not kept when it was
-// too much.
+// The tap keeps the bytes that a peer sends before the response, up to a limit. Above
+// the limit it drops them and stops watching.
 func TestEarlyBytesAreBounded(t *testing.T) {
 	for _, n := range []int{1, 8 << 20} {
 		f, c := newFacts(), new(Conn)
 		app := c.Watch(&scripted{read: make([]byte, maxEarly+n)}, true, f, nil)
 		if b, err := io.ReadAll(app); len(b) != maxEarly+n || err != nil {
-			t.Errorf("read %d bytes, %v", len(b), err)
+			t.Errorf("the application read %d bytes, %v", len(b), err)
 		}
 		if c.watching() || len(f.refused) != 1 {
-			t.Errorf("%d bytes too many: watching %v, refused %v", n, c.watching(), f.refused)
+			t.Errorf("%d bytes above the limit: watching %v, refused %v", n, c.watching(), f.refused)
 		}
 		if _, err := io.WriteString(app, response); err != nil || f.opened != 0 {
-			t.Errorf("%v, opened %d", err, f.opened)
+			t.Errorf("writing the response: %v; opened %d", err, f.opened)
 		}
 	}
 }
 
-// racing is a transport whose Reads and Writes come back when they are told to.
+// racing is a transport whose Read and Write return when the test lets them.
 type racing struct {
 	read, write chan struct{}
 	err         error
@@ -46,8 +46,8 @@ func (r *racing) Write(p []byte) (int, error) {
 }
 func (*racing) Close() error { return nil }
 
-// A Read that fails, a Close and a Write may come while the response goes out, in
-// any order: there is one verdict, and nothing breaks.
+// While the response goes out, a failed Read, a Close and a Write may come in any
+// order. The handshake still has exactly one result.
 func TestWhileTheResponseGoesOut(t *testing.T) {
 	for i := range 2000 {
 		transport := &racing{make(chan struct{}), make(chan struct{}), io.EOF}
@@ -70,10 +70,10 @@ func TestWhileTheResponseGoesOut(t *testing.T) {
 		all.Wait()
 		_ = app.Close()
 		if len(f.faults) > 0 {
-			t.Fatal(f.faults)
+			t.Fatalf("faults %v", f.faults)
 		}
 		if f.opened+len(f.refused) != 1 {
-			t.Fatalf("opened %d, refused %v", f.opened, f.refused)
+			t.Fatalf("opened %d, refused %v; want one of the two", f.opened, f.refused)
 		}
 		if f.opened == 1 {
 			<-f.ended
@@ -81,7 +81,7 @@ func TestWhileTheResponseGoesOut(t *testing.T) {
 	}
 }
 
-// A Recorder that takes its time keeps no Read from its bytes.
+// A slow Recorder does not delay a Read.
 func TestOpeningHoldsNobodyUp(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
@@ -95,7 +95,7 @@ func TestOpeningHoldsNobodyUp(t *testing.T) {
 	<-opening
 	go func() { _, _ = io.WriteString(far, "\x81\x81\x00\x00\x00\x00a") }()
 	if n, err := app.Read(make([]byte, 100)); n != 7 || err != nil {
-		t.Errorf("read %d, %v", n, err)
+		t.Errorf("Read returned %d, %v; want 7 bytes", n, err)
 	}
 	close(proceed)
 	<-opened
@@ -104,13 +104,13 @@ func TestOpeningHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// A deadline that passes while the response goes out refuses nothing.
+// A deadline that passes before the response does not refuse the handshake.
 func TestDeadlineBeforeTheResponse(t *testing.T) {
 	f, c := newFacts(), new(Conn)
 	app := c.Watch(&failing{err: os.ErrDeadlineExceeded}, true, f, nil)
 	_, err := app.Read(make([]byte, 1))
 	if !errors.Is(err, os.ErrDeadlineExceeded) || !c.watching() {
-		t.Errorf("%v, watching %v", err, c.watching())
+		t.Errorf("Read returned %v; watching %v", err, c.watching())
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 // everything else there are locks. They are held only while headers are read, never during I/O. The
 // order of locking is inbound, outbound, verdict.
 type session struct {
-	// The fields that each Read and Write needs come first. Their order is the one that needs the
-	// fewest cache lines in a server with many connections.
+	// The fields that each Read and Write needs come first. In this order they take the fewest
+	// cache lines in a server with many connections.
 	conn     *Conn
 	shard    *count.Shard
 	speaker  atomic.Pointer[speaker] // nil until the tap must send a frame

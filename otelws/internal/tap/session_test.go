@@ -17,7 +17,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
-// A stream counts the same, in whatever pieces it is written and read.
+// The counts of a stream do not depend on the pieces in which it is written and read.
 func TestCountsDoNotDependOnPieces(t *testing.T) {
 	frames := [][]byte{
 		[]byte("\x81\x01a"), []byte("\x89\x01p"), []byte("\x01\x01a"), []byte("\x89\x01p"), []byte("\x80\x01b"),
@@ -55,11 +55,12 @@ func TestCountsDoNotDependOnPieces(t *testing.T) {
 		}
 	}
 	if n := want.Frames[count.Transmit]; fmt.Sprint(n) != "[1 2 3 1 2 1]" {
-		t.Errorf("frames %v", n)
+		t.Errorf("frames by opcode are %v", n)
 	}
 }
 
-// As many frames as a proxy copies at once take bounded memory, and are counted.
+// A Write may hold as many frames as a proxy copies at once. They all count, with
+// bounded memory.
 func TestManyFramesInAWrite(t *testing.T) {
 	n := int64(3 * len(events{}.many))
 	_, app, f := open(t, new(scripted))
@@ -71,7 +72,7 @@ func TestManyFramesInAWrite(t *testing.T) {
 	}
 }
 
-// odd is a transport that breaks the contract of io.Reader and io.Writer.
+// odd is a transport that violates the contracts of io.Reader and io.Writer.
 type odd struct {
 	n   int
 	err error
@@ -81,10 +82,10 @@ func (o odd) Read([]byte) (int, error)  { return o.n, o.err }
 func (o odd) Write([]byte) (int, error) { return o.n, o.err }
 func (odd) Close() error                { return nil }
 
-// nilError is an error that is not nil, and whose methods panic.
+// nilError is a nil pointer in an error that is not nil, so its methods panic.
 var nilError error = (*net.OpError)(nil)
 
-// What a transport returns is passed on as it is, whatever it is.
+// The tap returns the results of the transport unchanged, even if they are invalid.
 func TestOddTransport(t *testing.T) {
 	for _, n := range []int{-1, math.MinInt, 0, 11, math.MaxInt} {
 		for _, err := range []error{nil, errors.New("EAGAIN"), io.EOF, os.ErrDeadlineExceeded, nilError} {
@@ -111,7 +112,7 @@ func TestOddTransport(t *testing.T) {
 	}
 }
 
-// The same holds before the response.
+// The tap also returns the results unchanged before the response.
 func TestOddTransportBeforeTheResponse(t *testing.T) {
 	for _, accepted := range []bool{true, false} {
 		c := new(Conn)
@@ -130,7 +131,7 @@ func TestOddTransportBeforeTheResponse(t *testing.T) {
 	}
 }
 
-// A fault of the Recorder costs the counts of the connection, and no more.
+// A panic of the Recorder ends the counts of its connection, and nothing else.
 func TestFaultIsContained(t *testing.T) {
 	fault := func() { panic("no") }
 	t.Run("at the opening", func(t *testing.T) {
@@ -140,7 +141,7 @@ func TestFaultIsContained(t *testing.T) {
 		c.Open(switching)
 		b, err := io.ReadAll(app)
 		if string(b) != "abc" || err != nil || len(f.faults) != 1 || f.opened != 0 {
-			t.Errorf("read %q, %v; faults %v, opened %d", b, err, f.faults, f.opened)
+			t.Errorf("read %q, %v with faults %v and %d openings; want abc, one fault and no opening", b, err, f.faults, f.opened)
 		}
 	})
 	t.Run("at a pong", func(t *testing.T) {
@@ -150,32 +151,33 @@ func TestFaultIsContained(t *testing.T) {
 		_, _ = app.Write([]byte("\x89\x01p"))
 		b, err := io.ReadAll(app)
 		if string(b) != in+in || err != nil {
-			t.Errorf("read %q, %v", b, err)
+			t.Errorf("the application read %q, %v", b, err)
 		}
 		if e := <-f.ended; e.Code != 1006 || len(f.faults) != 1 {
-			t.Errorf("ended %+v, faults %v", e, f.faults)
+			t.Errorf("the connection ended as %+v with faults %v; want code 1006 and one fault", e, f.faults)
 		}
 		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
-			t.Errorf("wrote %d, %v", n, err)
+			t.Errorf("Write after the fault returned %d, %v; want 3", n, err)
 		}
 	})
 }
 
-// A transport that panics does as without the tap, and its writes end.
+// A panic of the transport reaches the application. The Write in progress still ends
+// for the tap.
 func TestTransportPanics(t *testing.T) {
 	c, app, _ := open(t, panics{})
 	for _, b := range []string{"\x81\x01a", "\x89\x01a"} {
 		func() {
 			defer func() {
 				if v := recover(); v != "transport" {
-					t.Errorf("recovered %v", v)
+					t.Errorf("Write panicked with %v, want the transport's panic", v)
 				}
 			}()
 			_, _ = app.Write([]byte(b))
 		}()
 	}
 	if n := c.session.Load().writing.Load().Number(); n != 0 {
-		t.Errorf("%d writes are in progress", n)
+		t.Errorf("%d writes are still in progress", n)
 	}
 }
 
@@ -185,8 +187,8 @@ func (panics) Write([]byte) (int, error) { panic("transport") }
 func (panics) Read([]byte) (int, error)  { return 0, io.EOF }
 func (panics) Close() error              { return nil }
 
-// A transport that panics when it is closed does so to the library, and not on a
-// goroutine of the tap's own. The connection ends.
+// A panic in the transport's Close reaches the library if the library called Close. It
+// must not end a goroutine of the tap. In each case the connection ends.
 func TestClosePanics(t *testing.T) {
 	for name, ends := range map[string]func(*Conn){
 		"CutOff": (*Conn).CutOff,
@@ -194,7 +196,7 @@ func TestClosePanics(t *testing.T) {
 		"Close": func(c *Conn) {
 			defer func() {
 				if v := recover(); v != "transport" {
-					t.Errorf("recovered %v", v)
+					t.Errorf("Close panicked with %v, want the transport's panic", v)
 				}
 			}()
 			_ = c.Close()
@@ -208,10 +210,10 @@ func TestClosePanics(t *testing.T) {
 		}()
 		<-done
 		if e := <-f.ended; e.Code != 1006 {
-			t.Errorf("%s: ended %+v", name, e)
+			t.Errorf("%s: the connection ended as %+v, want code 1006", name, e)
 		}
 		if faults := map[string]int{"CutOff": 1, "GiveUp": 1}[name]; len(f.faults) != faults {
-			t.Errorf("%s: faults %v", name, f.faults)
+			t.Errorf("%s: the faults are %v", name, f.faults)
 		}
 	}
 }
@@ -222,8 +224,8 @@ func (closePanics) Read([]byte) (int, error)    { return 0, io.EOF }
 func (closePanics) Write(p []byte) (int, error) { return len(p), nil }
 func (closePanics) Close() error                { panic("transport") }
 
-// A write is stuck that has gone on for a second, and several that together have
-// are not.
+// A single Write is stuck after a second. Several short ones are not, although they
+// take longer in total.
 func TestWriteStuck(t *testing.T) {
 	eight := make([]time.Duration, 8)
 	for i := range eight {
@@ -246,7 +248,7 @@ func TestWriteStuck(t *testing.T) {
 			s.writing.Begin(clock.Now() - age)
 		}
 		if got := s.writeStuck(); got != tt.stuck {
-			t.Errorf("%s: stuck %v, want %v", tt.name, got, tt.stuck)
+			t.Errorf("%s: writeStuck is %v, want %v", tt.name, got, tt.stuck)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	reads := g.Reading || g.Bytes != before.Bytes || g.Failed != before.Failed
 	if !g.HasKernel || !before.HasKernel {
 		if sent {
-			return !reads // nobody would have read the answer
+			return !reads // without a Read, the answer stays unread
 		}
 		return !g.Held && g.Writing < d // this side holds the ping back: half a frame, or CloseWrite
 	}

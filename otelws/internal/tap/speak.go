@@ -109,7 +109,7 @@ func (s *session) say(sp *speaker, behind bool) (more bool) {
 		wanted = 0
 	case sp.rest != nil: // an earlier frame is in progress
 		return s.sayRest(sp, behind)
-	case stopped: // nobody knows where a frame ends
+	case stopped: // the tap no longer knows the ends of frames
 		wanted = 0
 	case !frames: // the end of a Write calls speak
 		return false

@@ -18,7 +18,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/frame"
 )
 
-// client returns a frame as a client sends it.
+// client returns a frame as a client sends it, masked.
 func client(first byte, payload []byte) []byte {
 	key := [4]byte{1, 2, 3, 4}
 	b := []byte{first, 0x80 | byte(len(payload))}
@@ -32,13 +32,13 @@ func client(first byte, payload []byte) []byte {
 	return b
 }
 
-// ownPong is the pong that answers a ping of the tap's.
+// ownPong returns the pong to a ping of the tap.
 func ownPong(number uint32) []byte {
 	return client(0x8a, binary.BigEndian.AppendUint32(slices.Clone(nonce[:]), number))
 }
 
-// The pongs that answer the tap's pings are taken out of what the library reads,
-// and nothing else is, whatever the pieces that come and the room there is.
+// The library does not read the pongs to the tap's pings. It reads everything else,
+// whatever the sizes of the pieces and of its buffer.
 func TestOwnPongsAreSwallowed(t *testing.T) {
 	almost := ownPong(1)
 	almost[8] ^= 1
@@ -58,7 +58,7 @@ func TestOwnPongsAreSwallowed(t *testing.T) {
 		for _, room := range []int{1, 2, 3, 7, 17, 18, 19, 64, 4096} {
 			transport := &pieces{b: whole, size: piece}
 			c, app, f := open(t, transport)
-			c.session.Load().speaking().pinged.Store(6) // one is never answered
+			c.session.Load().speaking().pinged.Store(6) // the sixth ping is never answered
 			var got []byte
 			buf := make([]byte, room)
 			for {
@@ -72,16 +72,16 @@ func TestOwnPongsAreSwallowed(t *testing.T) {
 				}
 			}
 			if !bytes.Equal(got, want) {
-				t.Fatalf("in pieces of %d, with room for %d, read\n%x, want\n%x", piece, room, got, want)
+				t.Fatalf("in pieces of %d and buffers of %d, read\n%x, want\n%x", piece, room, got, want)
 			}
 			if e := <-f.ended; e.Received.Bytes() != int64(len(whole)) || e.Received.Messages() != 2 || len(f.errors) > 0 {
-				t.Fatalf("%d bytes and %d messages received, errors %v", e.Received.Bytes(), e.Received.Messages(), f.errors)
+				t.Fatalf("%d bytes and %d messages were counted, with errors %v", e.Received.Bytes(), e.Received.Messages(), f.errors)
 			}
 		}
 	}
 }
 
-// pieces is a transport that reads b in pieces.
+// pieces is a transport whose Reads return at most size bytes of b.
 type pieces struct {
 	scripted
 	b    []byte
@@ -97,8 +97,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// The beginning of a frame that is held back when a deadline passes, or at the
-// end, is passed on.
+// The tap holds back the beginning of a frame that may be a pong to its ping. It passes
+// those bytes on at a deadline or at the end.
 func TestHeldBackBytesAreNotLost(t *testing.T) {
 	begun := ownPong(1)[:9]
 	near, far := net.Pipe()
@@ -109,16 +109,16 @@ func TestHeldBackBytesAreNotLost(t *testing.T) {
 	nc := app.(net.Conn)
 	_ = nc.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := app.Read(make([]byte, 100)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read %d, %v", n, err)
+		t.Errorf("Read returned %d, %v; want an exceeded deadline", n, err)
 	}
 	_ = nc.SetReadDeadline(time.Time{})
 	go far.Close()
 	if b, err := io.ReadAll(iotest.OneByteReader(app)); !bytes.Equal(b, begun) || err != nil {
-		t.Errorf("read %x, %v; want %x", b, err, begun)
+		t.Errorf("the library read %x, %v; want %x", b, err, begun)
 	}
 }
 
-// choked is a transport that takes so many bytes, and then times out.
+// choked is a transport that accepts takes bytes, and then times out.
 type choked struct {
 	scripted
 	mu    sync.Mutex
@@ -147,15 +147,15 @@ func (c *choked) take(n int) (got []byte) {
 	return got
 }
 
-// opcodes returns the opcodes of the frames that a server has sent, which must be
-// whole, and what is behind them.
+// opcodes returns the opcodes of the complete frames that a server has sent, and the
+// bytes after them.
 func opcodes(t *testing.T, b []byte) (all string, rest []byte) {
 	t.Helper()
 	p := frame.New(false, 0)
 	for len(b) > 0 {
 		f, n, ok, err := p.Next(b)
 		if err != frame.None {
-			t.Fatalf("torn: %v in %x", err, b)
+			t.Fatalf("invalid frame: %v in %x", err, b)
 		}
 		if !ok {
 			return all, b
@@ -166,8 +166,8 @@ func opcodes(t *testing.T, b []byte) (all string, rest []byte) {
 	return all, nil
 }
 
-// impatient is a transport that reads its pieces one by one, and times out when there is none. A Read
-// into an empty buffer returns at once, as a socket's does.
+// impatient is a transport whose Reads return its pieces one by one, and time out if there is none.
+// A Read into an empty buffer returns at once, as with a socket.
 type impatient struct {
 	scripted
 	next [][]byte
@@ -185,8 +185,8 @@ func (s *impatient) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A Read into an empty buffer waits for nothing and loses nothing, while a pong is awaited and while
-// its beginning is held back.
+// A Read into an empty buffer returns at once and loses no bytes, while the tap waits for a pong and
+// while it holds back the beginning of one.
 func TestEmptyRead(t *testing.T) {
 	transport := new(impatient)
 	c, app, _ := open(t, transport)
@@ -198,21 +198,21 @@ func TestEmptyRead(t *testing.T) {
 			transport.next = append(transport.next, piece)
 		}
 		if n, err := app.Read(nil); n != 0 || err != nil {
-			t.Errorf("read %d, %v", n, err)
+			t.Errorf("the empty Read returned %d, %v", n, err)
 		}
 		if len(piece) == 7 {
 			if n, err := app.Read(make([]byte, 20)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("read %d, %v", n, err)
+				t.Errorf("Read returned %d, %v; want an exceeded deadline", n, err)
 			}
 		}
 	}
 	b := make([]byte, 100)
 	if n, err := app.Read(b); err != nil || !bytes.Equal(b[:n], message) {
-		t.Errorf("read %x, %v, want %x", b[:n], err, message)
+		t.Errorf("the library read %x, %v; want %x", b[:n], err, message)
 	}
 }
 
-// A ping of the tap's own that the transport has taken in part is finished before
+// If the transport accepts only a part of the tap's ping, the rest goes out before
 // anything else.
 func TestOwnFrameInParts(t *testing.T) {
 	for taken := range 2 + pingPayload {
@@ -221,18 +221,18 @@ func TestOwnFrameInParts(t *testing.T) {
 		c.Ping()
 		first := transport.take(1 << 20)
 		if len(first) != taken {
-			t.Fatalf("%d bytes taken, want %d", len(first), taken)
+			t.Fatalf("the transport accepted %d bytes, want %d", len(first), taken)
 		}
 		if n, err := app.Write([]byte("\x82\x02ab")); n != 4 || err != nil {
-			t.Fatalf("wrote %d, %v", n, err)
+			t.Fatalf("Write returned %d, %v; want 4", n, err)
 		}
 		if got, rest := opcodes(t, append(first, transport.take(0)...)); got != "92" || rest != nil {
-			t.Errorf("after %d bytes: frames %q and %x", taken, got, rest)
+			t.Errorf("after %d bytes, the peer has frames %q and the rest %x", taken, got, rest)
 		}
 	}
 }
 
-// A Write that has frames which end within it gives way to a ping after the first.
+// If a Write holds several frames, a ping goes out after the first one.
 func TestPingWithinAWrite(t *testing.T) {
 	for name, tt := range map[string]struct{ writes, want string }{
 		"between messages":            {"\x81\x01a", "91"},
@@ -250,7 +250,7 @@ func TestPingWithinAWrite(t *testing.T) {
 			}
 			write := func(s string) {
 				if n, err := io.WriteString(app, s); n != len(s) || err != nil {
-					t.Fatalf("wrote %d, %v", n, err)
+					t.Fatalf("Write returned %d, %v", n, err)
 				}
 			}
 			if before != "" {
@@ -259,13 +259,13 @@ func TestPingWithinAWrite(t *testing.T) {
 			c.Ping()
 			write(after)
 			if got, rest := opcodes(t, transport.take(0)); got != tt.want || rest != nil {
-				t.Errorf("frames %q and %x, want %q", got, rest, tt.want)
+				t.Errorf("the peer has frames %q and the rest %x, want %q", got, rest, tt.want)
 			}
 		})
 	}
 }
 
-// While a Write is in progress a ping waits, and goes out when that ends.
+// A ping waits while a Write is in progress, and goes out after it.
 func TestPingWaitsForAWrite(t *testing.T) {
 	transport := &racing{read: make(chan struct{}), write: make(chan struct{}), err: io.EOF}
 	c, app, _ := open(t, transport)
@@ -277,7 +277,7 @@ func TestPingWaitsForAWrite(t *testing.T) {
 	}
 	c.Ping()
 	if n := c.Signs().Pings; n != 0 {
-		t.Error("the ping did not wait")
+		t.Error("the ping did not wait for the Write")
 	}
 	close(transport.write)
 	<-done
@@ -286,7 +286,7 @@ func TestPingWaitsForAWrite(t *testing.T) {
 	}
 }
 
-// deadlines is a transport that knows its write deadline.
+// deadlines is a transport that records its write deadline.
 type deadlines struct {
 	net.Conn
 	mu   sync.Mutex
@@ -308,7 +308,7 @@ func (d *deadlines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A write deadline is the application's to set, to see and to find again.
+// The tap restores the application's write deadline after a ping.
 func TestDeadlinesAreKeptApart(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
@@ -323,12 +323,12 @@ func TestDeadlinesAreKeptApart(t *testing.T) {
 		c.Ping()
 		_, _ = app.Write([]byte("\x81\x01a"))
 		if fmt.Sprint(transport.seen) != "[true false true]" || !transport.last.Equal(mine) {
-			t.Errorf("writes under the application's deadline: %v; left behind %v, want %v", transport.seen, transport.last, mine)
+			t.Errorf("Writes with the application's deadline: %v; the deadline is now %v, want %v", transport.seen, transport.last, mine)
 		}
 	}
 }
 
-// noDeadlines is a transport whose SetWriteDeadline panics a number of times, as that of a nil
+// noDeadlines is a transport whose SetWriteDeadline panics the first times, as the method of a nil
 // embedded net.Conn does.
 type noDeadlines struct {
 	deadlines
@@ -342,8 +342,8 @@ func (d *noDeadlines) SetWriteDeadline(t time.Time) error {
 	return d.deadlines.SetWriteDeadline(t)
 }
 
-// A transport that panics while a ping is written costs the pings. The application can still set
-// its deadlines, write and close.
+// If the transport panics while the tap writes a ping, the pings are lost. The application can still
+// set its deadlines, write and close.
 func TestDeadlinePanics(t *testing.T) {
 	for panics := range 3 {
 		near, far := net.Pipe()
@@ -358,7 +358,7 @@ func TestDeadlinePanics(t *testing.T) {
 			t.Errorf("%d panics: the deadline is %v, %v", panics, transport.last, err)
 		}
 		if n, err := app.Write([]byte("\x81\x01a")); n != 3 || err != nil {
-			t.Errorf("%d panics: wrote %d, %v", panics, n, err)
+			t.Errorf("%d panics: Write returned %d, %v", panics, n, err)
 		}
 		_ = app.Close()
 		<-f.ended
@@ -368,20 +368,21 @@ func TestDeadlinePanics(t *testing.T) {
 	}
 }
 
-// After the goodbye no data follows, and control frames are dropped.
+// After Goodbye, the tap refuses the application's data frames and drops its control
+// frames.
 func TestGoodbye(t *testing.T) {
 	transport := &choked{takes: 1 << 20}
 	c, app, f := open(t, transport)
 	_, _ = app.Write([]byte("\x02\x01a"))
 	c.Goodbye(1012, "restart", false)
 	if got, _ := opcodes(t, transport.take(1<<20)); got != "2" {
-		t.Errorf("frames %q: the goodbye did not wait for the message", got)
+		t.Errorf("frames %q: the close frame did not wait for the message", got)
 	}
 	_, _ = app.Write([]byte("\x80\x01b"))
 	c.Goodbye(1001, "again", true)
 	got := transport.take(1 << 20)
 	if !bytes.Equal(got, []byte("\x80\x01b\x88\x09\x03\xf4restart")) {
-		t.Errorf("sent %q", got)
+		t.Errorf("the peer has %q", got)
 	}
 	for _, tt := range []struct {
 		write string
@@ -389,20 +390,21 @@ func TestGoodbye(t *testing.T) {
 	}{{"\x8a\x01p", true}, {"\x88\x02\x03\xe8", true}, {"\x81\x01a", false}, {"\x8a", false}} {
 		n, err := io.WriteString(app, tt.write)
 		if ok := n == len(tt.write) && err == nil; ok != tt.ok || !ok && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("wrote %q: %d, %v", tt.write, n, err)
+			t.Errorf("Write of %q returned %d, %v", tt.write, n, err)
 		}
 	}
 	if got := transport.take(0); len(got) > 0 {
-		t.Errorf("%q follows the goodbye", got)
+		t.Errorf("%q follows the close frame", got)
 	}
 	_ = app.Close()
 	if e := <-f.ended; e.Code != 1012 || e.Reason != "restart" || e.Initiator != Local {
-		t.Errorf("ended %+v", e)
+		t.Errorf("the connection ended as %+v, want 1012 by this side", e)
 	}
 }
 
-// A connection that the library closes after the goodbye, with bytes unread, stays
-// open until the peer has answered: the peer reads the goodbye, and no reset.
+// The library may close the connection after Goodbye, with unread bytes. The connection
+// stays open until the peer has answered, so that the peer reads the close frame and
+// not a reset.
 func TestGoodbyeIsNotOvertaken(t *testing.T) {
 	for range 20 {
 		near, far := tcp(t)
@@ -430,10 +432,10 @@ func TestGoodbyeIsNotOvertaken(t *testing.T) {
 			t.Fatalf("the peer read %q, %v", rest, err)
 		}
 		if e := <-f.ended; e.Code != 1001 || e.Initiator != Local {
-			t.Fatalf("ended %+v", e)
+			t.Fatalf("the connection ended as %+v, want 1001 by this side", e)
 		}
 		if err := <-reading; !errors.Is(err, net.ErrClosed) && err != io.EOF {
-			t.Fatalf("the library read %v", err)
+			t.Fatalf("the library's Read returned %v", err)
 		}
 	}
 }

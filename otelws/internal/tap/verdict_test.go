@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	goingAway = "\x88\x82\x00\x00\x00\x00\x03\xe9" // of a client
+	goingAway = "\x88\x82\x00\x00\x00\x00\x03\xe9" // a client's close frame
 	tick      = "\x81\x04tick"
 )
 
-// tcp returns the ends of a connection over loopback.
+// tcp returns the two ends of a connection over loopback.
 func tcp(t testing.TB) (near, far *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -43,7 +43,7 @@ func tcp(t testing.TB) (near, far *net.TCPConn) {
 	return near, far
 }
 
-// writeUntilFails writes until the peer's reset has come back.
+// writeUntilFails writes until the peer's reset has arrived.
 func writeUntilFails(t *testing.T, app io.Writer) error {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -55,8 +55,8 @@ func writeUntilFails(t *testing.T, app io.Writer) error {
 	return nil
 }
 
-// A peer says goodbye and is gone while this side writes. Its close frame is the
-// verdict, whatever this side does after the Write that failed.
+// A peer sends a close frame and is gone while this side writes. The close frame
+// decides the verdict, whatever this side does after the failed Write.
 func TestCloseFrameBehindFailedWrite(t *testing.T) {
 	for name, after := range map[string]func(app io.ReadWriteCloser){
 		"read": func(app io.ReadWriteCloser) {
@@ -80,19 +80,19 @@ func TestCloseFrameBehindFailedWrite(t *testing.T) {
 				writeUntilFails(t, app)
 				select {
 				case e := <-f.ended:
-					t.Fatalf("a Write ended it: %+v", e)
+					t.Fatalf("a Write ended the connection: %+v", e)
 				default:
 				}
 				after(app)
 				if e := <-f.ended; e.Code != websocket.StatusGoingAway || e.Initiator != Peer {
-					t.Fatalf("ended %+v", e)
+					t.Fatalf("the connection ended as %+v, want 1001 by the peer", e)
 				}
 			}
 		})
 	}
 }
 
-// What a verdict is made of, in each order that matters.
+// TestVerdict has the events that decide a verdict, in each order that matters.
 func TestVerdict(t *testing.T) {
 	reset := &net.OpError{Op: "write", Err: syscall.ECONNRESET}
 	for _, tt := range []struct {
@@ -170,19 +170,19 @@ func TestVerdict(t *testing.T) {
 			c, app, f := open(t, s)
 			tt.do(c, s, app)
 			if e := <-f.ended; e.Code != tt.code || e.Initiator != tt.by || e.Cause != tt.cause {
-				t.Errorf("ended with %d by %d, %v; want %d by %d, %v", e.Code, e.Initiator, e.Cause, tt.code, tt.by, tt.cause)
+				t.Errorf("code %d, initiator %d, cause %v; want %d, %d, %v", e.Code, e.Initiator, e.Cause, tt.code, tt.by, tt.cause)
 			}
 			_ = app.Close()
 			select {
 			case e := <-f.ended:
-				t.Errorf("ended again: %+v", e)
+				t.Errorf("the connection ended twice: %+v", e)
 			default:
 			}
 		})
 	}
 }
 
-// steps is a transport whose next result is given.
+// steps is a transport whose next result the test sets.
 type steps struct {
 	read string
 	n    int
@@ -209,7 +209,7 @@ func (errDeadline) Error() string   { return "deadline" }
 func (errDeadline) Timeout() bool   { return true }
 func (errDeadline) Temporary() bool { return true }
 
-// Close ends a connection whose transport leaves a Read in progress, if late.
+// Close ends a connection even if the transport's Read returns only later.
 func TestReadThatNeverReturns(t *testing.T) {
 	transport := &racing{read: make(chan struct{}), err: errors.New("late")}
 	_, app, f := open(t, transport)
@@ -223,14 +223,14 @@ func TestReadThatNeverReturns(t *testing.T) {
 	}
 	_ = app.Close()
 	if e := <-f.ended; e.Code != 1006 || e.Initiator != Local {
-		t.Errorf("ended %+v", e)
+		t.Errorf("the connection ended as %+v, want 1006 by this side", e)
 	}
 	close(transport.read)
 	<-reading
 }
 
-// What the kernel holds at Close is looked at over TCP and Unix sockets, with data
-// before the close frame. Beneath TLS it is ciphertext.
+// At Close, the tap finds a close frame in the kernel's buffer, behind other frames.
+// That works over TCP and Unix sockets. With TLS, the buffer holds ciphertext.
 func TestPeek(t *testing.T) {
 	unixNear, unixFar := unixPair(t)
 	tcpNear, tcpFar := tcp(t)
@@ -247,7 +247,7 @@ func TestPeek(t *testing.T) {
 			want = websocket.StatusAbnormalClosure
 		}
 		if e.Code != want {
-			t.Errorf("%s: ended %+v", name, e)
+			t.Errorf("%s: the connection ended as %+v", name, e)
 		}
 	}
 	near, far := tcp(t)
@@ -255,7 +255,7 @@ func TestPeek(t *testing.T) {
 	_, _ = io.WriteString(far, goingAway)
 	_ = app.Close()
 	if e := <-f.ended; e.Code != websocket.StatusAbnormalClosure || len(f.errors) > 0 {
-		t.Errorf("TLS: ended %+v, %v", e, f.errors)
+		t.Errorf("TLS: the connection ended as %+v, with errors %v; want 1006", e, f.errors)
 	}
 }
 

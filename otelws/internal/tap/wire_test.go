@@ -14,13 +14,13 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
-// gate is a Door that keeps what it is asked, and watches all.
+// gate is a Door that watches every connection and keeps the calls.
 type gate struct {
 	facts  *facts
 	panics bool
 
 	mu         sync.Mutex
-	asked      []string // their URIs
+	asked      []string // URIs of the requests
 	conns      []*Conn
 	unreadable []upgrade.Protocol
 	faults     []any
@@ -51,8 +51,8 @@ func (g *gate) Unreadable(p upgrade.Protocol) {
 }
 func (g *gate) Fault(v any) { g.locked(func() { g.faults = append(g.faults, v) }) }
 
-// script is a net.Conn that reads what it is given, in pieces of a size, and keeps
-// what is written.
+// script is a net.Conn whose Reads return at most piece bytes of read. It keeps all
+// written bytes.
 type script struct {
 	net.Conn
 	read    []byte
@@ -73,8 +73,8 @@ func (s *script) Close() error                { return nil }
 
 const asks = "GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-// FuzzWire holds a Wire to passing all bytes on as they are, whatever they are, in
-// both directions, and to no fault.
+// FuzzWire checks that a Wire passes any bytes unchanged in both directions, without a
+// fault.
 func FuzzWire(f *testing.F) {
 	for i, head := range []string{"", "\r\n\r\n", "GET /\r\r\n\r\n", "GET / HTTP/1.1\nUpgrade: websocket\n\n", "GET / HTTP/1.1\r\nUpgrade\r\n\r\n"} {
 		f.Add([]byte(head+asks), []byte(response+"\x81\x01x"), byte(i), i%2 == 0)
@@ -89,7 +89,7 @@ func FuzzWire(f *testing.F) {
 		for rest, b := out, make([]byte, 1+int(piece)); ; {
 			n := min(1+int(piece), len(rest))
 			if k, err := w.Write(rest[:n]); k != n || err != nil {
-				t.Fatal(k, err)
+				t.Fatalf("Write returned %d, %v", k, err)
 			}
 			rest = rest[n:]
 			k, err := w.Read(b)
@@ -100,10 +100,10 @@ func FuzzWire(f *testing.F) {
 		}
 		_ = w.Close()
 		if !bytes.Equal(got, in) || !bytes.Equal(s.written.Bytes(), out) {
-			t.Fatalf("read %q, written %q", got, s.written.Bytes())
+			t.Fatalf("the application read %q, and the peer %q", got, s.written.Bytes())
 		}
 		if len(g.faults)+len(g.facts.faults) > 0 {
-			t.Fatal(g.faults, g.facts.faults)
+			t.Fatalf("faults %v and %v", g.faults, g.facts.faults)
 		}
 		if g.facts.opened+len(g.facts.refused) != len(g.asked) {
 			t.Fatalf("asked %q, opened %d, refused %v", g.asked, g.facts.opened, g.facts.refused)
@@ -111,35 +111,35 @@ func FuzzWire(f *testing.F) {
 	})
 }
 
-// A head is kept up to a bound, and so is its memory.
+// The Wire keeps a head only up to a limit.
 func TestWireBoundsTheHead(t *testing.T) {
 	g := newGate()
 	long := strings.TrimSuffix(asks, "\r\n") + "X: " + strings.Repeat("x", 2*maxHead) + "\r\n\r\n"
 	s := &script{read: []byte(long), piece: 1000}
 	w := NewWire(s, true, g).(*Wire)
 	if b, err := io.ReadAll(w); string(b) != long || err != nil {
-		t.Errorf("read %d bytes, %v", len(b), err)
+		t.Errorf("the application read %d bytes, %v", len(b), err)
 	}
 	if w.head != nil || len(g.asked) > 0 {
-		t.Errorf("%v is kept, asked %v", w.head != nil, g.asked)
+		t.Errorf("head kept: %v; asked %v", w.head != nil, g.asked)
 	}
 }
 
-// A fault costs the watching of that one connection.
+// A panic of the Door ends the watching of that connection, and nothing else.
 func TestWireFault(t *testing.T) {
 	g := newGate()
 	g.panics = true
 	w := NewWire(&script{read: []byte(asks + asks), piece: len(asks)}, true, g)
 	if b, err := io.ReadAll(w); string(b) != asks+asks || err != nil {
-		t.Errorf("read %q, %v", b, err)
+		t.Errorf("the application read %q, %v", b, err)
 	}
 	if len(g.faults) != 1 {
 		t.Errorf("faults %v", g.faults)
 	}
 }
 
-// A handshake that was sent before the request before it was answered is missed, and
-// nothing of the WebSocket is taken for another.
+// A handshake is missed if it comes before the response to an earlier request. The
+// payloads of its connection must not count as handshakes.
 func TestWirePipelined(t *testing.T) {
 	g := newGate()
 	s := &script{read: []byte("GET / HTTP/1.1\r\n\r\n" + asks), piece: 4096}
@@ -153,7 +153,7 @@ func TestWirePipelined(t *testing.T) {
 	for _, out := range []string{"HTTP/1.1 200 OK\r\n\r\n", response} {
 		_, _ = io.WriteString(w, out)
 	}
-	for range 3 { // payloads, masked with a key of zeros
+	for range 3 { // payloads that look like a handshake
 		s.read = []byte(asks)
 		read()
 		_, _ = io.WriteString(w, "\x81\x01x")
@@ -163,7 +163,7 @@ func TestWirePipelined(t *testing.T) {
 	}
 }
 
-// net/http reads a byte ahead while a handler runs, which may be the first of the
+// While a handler runs, net/http reads one byte ahead. It may be the first byte of the
 // next request.
 func TestWireReadsAhead(t *testing.T) {
 	for _, discarded := range []bool{false, true} {
@@ -204,15 +204,14 @@ func TestWireReadsAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(g.asked) != 2 {
-			t.Errorf("discarded %v: asked %q", discarded, g.asked)
+			t.Errorf("discarded %v: asked %q, want two requests", discarded, g.asked)
 		}
 		_ = there.Close()
 		_ = w.Close()
 	}
 }
 
-// A connection that the application has let go of ends, though a Wire is what it
-// had.
+// A connection ends when the application drops its Wire.
 func TestWireDropped(t *testing.T) {
 	g := newGate()
 	func() {
@@ -228,7 +227,7 @@ func TestWireDropped(t *testing.T) {
 	}
 }
 
-// steady is a transport that reads the same again and again.
+// steady is a transport whose Reads return the same bytes in a loop.
 type steady struct {
 	net.Conn
 	in []byte
@@ -244,7 +243,7 @@ const browserHead = "GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-
 	"Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nSec-Fetch-Dest: document\r\n" +
 	"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nCookie: id=0123456789abcdef0123456789abcdef\r\n\r\n"
 
-// BenchmarkWire is a request and its response, or a message each way, in memory.
+// BenchmarkWire measures a request and its response, and a message each way, in memory.
 func BenchmarkWire(b *testing.B) {
 	answer := []byte("HTTP/1.1 200 OK\r\nDate: Thu, 26 Nov 2026 08:22:20 GMT\r\nContent-Length: 11\r\n\r\nhello world")
 	message := append([]byte{0x82, 0x80 | 64, 0, 0, 0, 0}, make([]byte, 64)...)

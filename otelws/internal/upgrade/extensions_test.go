@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The parameters of permessage-deflate (RFC 7692 section 7.1).
+// The test covers the parameters of permessage-deflate (RFC 7692 section 7.1).
 func TestExtensions(t *testing.T) {
 	for header, want := range map[string]string{
 		"":                   "{0 {false 15} {false 15}}",
@@ -17,7 +17,7 @@ func TestExtensions(t *testing.T) {
 		"x-other": "{112 {false 15} {false 15}}",
 	} {
 		if got := fmt.Sprint(ExtensionsOf(http.Header{"Sec-Websocket-Extensions": {header}})); got != want {
-			t.Errorf("%q: %s, want %s", header, got, want)
+			t.Errorf("extensions of %q: %s, want %s", header, got, want)
 		}
 	}
 }

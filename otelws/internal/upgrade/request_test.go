@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// heads are requests as clients send them, and what is none.
+// heads are requests that clients send, and bytes that look similar.
 var heads = []string{
 	"GET / HTTP/1.1\r\nHost: test\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
@@ -19,15 +19,15 @@ var heads = []string{
 	"\r\n\r\n",
 }
 
-// whole returns what find finds in b at once.
+// whole returns the result of Find for all of b at once.
 func whole(b []byte) (end int, upgrade bool) {
 	var h RequestHead
 	end = h.Find(b)
 	return end, h.Upgrade
 }
 
-// FuzzRequestHead holds find to the same in pieces as at once, and to what net/http
-// takes for a head: none that asks for an upgrade is missed.
+// FuzzRequestHead checks that Find has the same result in pieces as at once. Whenever
+// net/http sees a header Upgrade, Find must see it, too.
 func FuzzRequestHead(f *testing.F) {
 	for i, head := range heads {
 		f.Add([]byte(head), byte(i))
@@ -40,7 +40,7 @@ func FuzzRequestHead(f *testing.F) {
 			got := h.Find(b[:n])
 			if got > 0 || n == len(b) {
 				if got != end || got > 0 && h.Upgrade != upgrade {
-					t.Fatalf("in pieces %d, %v, at once %d, %v", got, h.Upgrade, end, upgrade)
+					t.Fatalf("Find in pieces: %d, %v; at once: %d, %v", got, h.Upgrade, end, upgrade)
 				}
 				break
 			}
@@ -49,7 +49,7 @@ func FuzzRequestHead(f *testing.F) {
 			return
 		}
 		if r := ParseRequest(b[:end]); r != nil && r.Header.Get("Upgrade") != "" && !upgrade {
-			t.Fatalf("the header Upgrade of %q is not found", b[:end])
+			t.Fatalf("Find missed the header Upgrade of %q", b[:end])
 		}
 	})
 }
@@ -59,12 +59,12 @@ func TestRequestHead(t *testing.T) {
 	for _, head := range heads[:len(heads)-1] {
 		end, upgrade := whole([]byte(head))
 		if want := strings.TrimSuffix(head, "early"); end != len(want) {
-			t.Errorf("%q ends at %d", head, end)
+			t.Errorf("the head of %q ends at %d", head, end)
 		}
 		got = append(got, upgrade)
 	}
 	if want := []bool{false, true, true, true, false, false, false, false}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+		t.Errorf("the heads ask for an upgrade: %v, want %v", got, want)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestStatus(t *testing.T) {
 		"HTTP/1.1 4": 0, "HTTP/2 200 OK": 0, "": 0, "SSH-2.0-OpenSSH_9.9": 0,
 	} {
 		if got := Status([]byte(response)); got != want {
-			t.Errorf("%q is %d, want %d", response, got, want)
+			t.Errorf("the status of %q is %d, want %d", response, got, want)
 		}
 	}
 }
@@ -87,12 +87,12 @@ func TestProtocolOf(t *testing.T) {
 		"PRI * HTTP/2.0\r\n\r\nSM":     HTTP2,
 	} {
 		if got, ok := ProtocolOf([]byte(first)); !ok || got != want {
-			t.Errorf("%q is %d, %v", first, got, ok)
+			t.Errorf("the protocol of %q is %d, %v", first, got, ok)
 		}
 	}
 	for _, first := range []string{"GET / HTTP/1.1\r\n", "PROPFIND / HTTP/1.1\r\n", "\r\nGET /", "\x16", ""} {
 		if got, ok := ProtocolOf([]byte(first)); ok {
-			t.Errorf("%q is %d", first, got)
+			t.Errorf("%q is not another protocol, but was taken for %d", first, got)
 		}
 	}
 }
