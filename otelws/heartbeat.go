@@ -107,6 +107,9 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 // count as missed while the kernel still receives data. On other systems, the tap splits writes of
 // more than 64 KiB, to see whether they make progress.
 //
+// After a violation of the protocol by the peer that the library tolerates, the tap cannot read the
+// peer's frames any more, and sends no more pings.
+//
 // Heartbeat returns an error in these cases:
 //
 //   - An option is invalid, or does not fit the connection, such as [AcceptedOnly] for a dialed

@@ -189,3 +189,36 @@ func TestHeartbeatSparesUnaskedPeer(t *testing.T) {
 		})
 	}
 }
+
+// A client that violates the protocol, which the server tolerates, is not dead: the tap sees no pongs
+// any more. It sends no more pings either, because their pongs would reach the server.
+func TestHeartbeatSparesViolator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ws, m := newInstrumentation(t, otelws.WithHeartbeat(otelws.Every(30*time.Second), otelws.Misses(1)))
+		near, far := net.Pipe()
+		got := make(chan int64)
+		go ws.Handler(hijackFirst(t, func(c net.Conn, _ *bufio.ReadWriter) {
+			_, _ = io.WriteString(c, switchingHead)
+			n, _ := io.Copy(io.Discard, c)
+			got <- n
+		})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
+		client := &wire{Conn: far, t: t, br: bufio.NewReader(far)}
+		client.response()
+		_, ping := client.next()
+		violation := masked(fin|rsv1|opText, "")
+		client.send(violation)
+		pong := masked(fin|opPong, ping) // nobody knows that it is one
+		client.send(pong)
+		go io.Copy(io.Discard, client.br)
+		time.Sleep(time.Hour)
+		expectOpen(t, m, 1)
+		if n, _ := m.Value(pings); n != 1 {
+			t.Errorf("%v pings sent, want 1", n)
+		}
+		_ = far.Close()
+		if n := <-got; n != int64(len(violation)+len(pong)) {
+			t.Errorf("the server got %d bytes", n)
+		}
+		time.Sleep(time.Second) // the clock of what is received stands still again
+	})
+}

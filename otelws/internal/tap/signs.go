@@ -21,6 +21,7 @@ type Signs struct {
 
 	Writing time.Duration // average time of the Writes in progress so far, or 0
 	Held    bool          // a frame of the tap is being written
+	Deaf    bool          // no pong can be seen any more
 
 	// The kernel's values, if HasKernel is true.
 	Kernel    socket.Progress
@@ -46,7 +47,7 @@ func (c *Conn) Signs() (g Signs) {
 	g.Parts = s.parts.Load()
 	g.Failed, g.Reading = s.failed.Load(), c.reading()
 	w := s.writing.Load()
-	g.Writing, g.Held = w.Average(clock.Now()), w.Has(count.FlagHeld)
+	g.Writing, g.Held, g.Deaf = w.Average(clock.Now()), w.Has(count.FlagHeld), s.deaf()
 	g.Kernel, g.HasKernel = socket.ProgressOf(c.kernel())
 	if !g.HasKernel && g.Open {
 		s.flags.set(inParts)
@@ -67,7 +68,7 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	if g.Frames != before.Frames || g.Bytes-before.Bytes >= least || g.Parts-before.Parts >= least {
 		return true
 	}
-	sent := g.Pings != before.Pings
+	sent := g.Pings != before.Pings && !g.Deaf
 	reads := g.Reading || g.Bytes != before.Bytes || g.Failed != before.Failed
 	if !g.HasKernel || !before.HasKernel {
 		if sent {
@@ -84,6 +85,15 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	}
 	// After the ping has arrived, progress of later bytes does not count.
 	return gotOn && g.Kernel.Acked < before.Kernel.Written
+}
+
+// deaf reports whether the frames of the peer are not read any more, although it may still send some:
+// after a violation of the protocol that the library tolerates, or after a fault.
+func (s *session) deaf() bool {
+	s.inbound.mu.Lock()
+	stopped := s.inbound.parser.Stopped()
+	s.inbound.mu.Unlock()
+	return stopped && !s.answered()
 }
 
 // kernel returns the access to the socket.

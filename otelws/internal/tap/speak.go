@@ -102,6 +102,9 @@ func (s *session) say(sp *speaker, behind bool) (more bool) {
 	out.mu.Lock()
 	stopped, frames, messages := out.parser.Stopped(), out.parser.BetweenFrames(), out.parser.BetweenMessages()
 	out.mu.Unlock()
+	if s.deaf() { // the pong would reach the library
+		sp.wanted.And(^uint32(wantPing))
+	}
 	wanted := sp.wanted.Load()
 	bye := sp.goodbye.Load()
 	switch {
