@@ -114,7 +114,9 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 		attrs = append(attrs, slog.String("error", s.Err.Error()))
 	}
 	if r := s.Request; r != nil {
-		attrs = append(attrs, slog.String("path", logged(r.URL.Path)))
+		if r.URL != nil {
+			attrs = append(attrs, slog.String("path", logged(r.URL.Path)))
+		}
 		if r.RemoteAddr != "" {
 			attrs = append(attrs, slog.String("remote_addr", r.RemoteAddr))
 		}
