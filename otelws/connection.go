@@ -169,10 +169,11 @@ func (c *connection) Ended(e tap.End) {
 func (c *connection) closed(e tap.End) {
 	c.in.closed[c.side.codes.fold(e.Code)].Add(1)
 	switch told(c.told.Load()) {
-	case goodbye, answered:
-		c.side.drained[drainClosed].Add(1)
+	case notTold:
 	case cut:
 		c.side.drained[drainCut].Add(1)
+	default:
+		c.side.drained[drainClosed].Add(1)
 	}
 	c.side.in.ended.Add(c.ended(e))
 	c.side.in.table.Remove(c)

@@ -130,8 +130,8 @@ type told uint32
 const (
 	notTold  told = iota
 	goodbye       // the close frame has been sent
-	answered      // the peer has answered
 	cut           // the transport is being closed
+	answered      // the peer has answered; greater values count the looks since then
 )
 
 // drain is one call of Drain.
@@ -260,21 +260,34 @@ func (c *connection) leave(cfg *drainConfig) {
 	}
 	c.sayGoodbye(cfg)
 	end := time.Now().Add(lateLimit)
-	for tick := time.NewTicker(drainTick); ; <-tick.C {
-		if !c.Signs().Open || time.Now().After(end) {
+	for tick := time.NewTicker(drainTick * drainLooks); ; <-tick.C {
+		if !c.Signs().Open || time.Now().After(end) || c.passedOn() {
 			tick.Stop()
 			c.CutOff()
 			return
 		}
-		if c.Answered() && c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
-			end = time.Now().Add(drainTick * drainLooks)
-		}
 	}
 }
 
+// passedOn reports at a look whether the peer has answered, and the library has passed the answer on
+// if it is a proxy's. Such a library then reads again. For one that does not read, passedOn waits.
+func (c *connection) passedOn() bool {
+	if !c.Answered() {
+		return false
+	}
+	if c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
+		return false // the Read that received the answer may still be in progress
+	}
+	t := c.told.Load()
+	if told(t) < answered || !c.told.CompareAndSwap(t, t+1) {
+		return false // it is being cut
+	}
+	looks := time.Duration(t - uint32(answered) + 1)
+	return looks*drainLooks*drainTick >= drainPatience || c.Reading()
+}
+
 // look closes the transports of connections whose peer has answered, and after some time interrupts
-// messages to send the close frame. After an answer it waits until the next look, because the
-// library of a proxy still has to pass the answer on.
+// messages to send the close frame.
 func (d *drain) look() {
 	hurry := time.Since(d.begun) > d.config.spread+drainPatience
 	opening, accepted := d.in.opening.Load() > 0, false
@@ -283,7 +296,7 @@ func (d *drain) look() {
 		switch {
 		case told(c.told.Load()) == notTold:
 		case c.Answered():
-			if !c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
+			if c.passedOn() {
 				go c.CutOff()
 			}
 		case hurry:

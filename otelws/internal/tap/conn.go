@@ -220,15 +220,15 @@ func (c *Conn) closedTransport() {
 	c.closed.Store(true)
 	switch {
 	case s == nil:
-	case c.reading():
+	case c.Reading():
 		s.endLater(closeLimit)
 	default:
 		s.end(nil)
 	}
 }
 
-// reading reports whether a Read is in progress.
-func (c *Conn) reading() bool { return c.opened.inbound.passed.reading() }
+// Reading reports whether a Read is in progress.
+func (c *Conn) Reading() bool { return c.opened.inbound.passed.reading() }
 
 // readEnded records a Read that returned an error, or that was the last one after Close.
 func (c *Conn) readEnded(err error) {
@@ -242,7 +242,7 @@ func (c *Conn) readEnded(err error) {
 	s := c.session.Load()
 	switch {
 	case s == nil:
-	case c.closed.Load() && !c.reading():
+	case c.closed.Load() && !c.Reading():
 		s.end(nil)
 	case err != nil:
 		s.readFailed(err)

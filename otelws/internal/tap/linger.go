@@ -62,7 +62,7 @@ func (s *session) awaitAnswer(nc net.Conn) {
 	defer c.CutOff()
 	defer c.contain()
 	_ = nc.SetReadDeadline(time.Unix(1, 0)) // ends the library's Read
-	for end := time.Now().Add(closeLimit); c.reading(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(closeLimit); c.Reading(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			return
 		}
@@ -94,7 +94,7 @@ func (c *Conn) Answered() bool {
 	if sp := s.speaker.Load(); sp == nil || !sp.said() {
 		return false
 	}
-	if !s.answered() && !c.reading() {
+	if !s.answered() && !c.Reading() {
 		s.peek()
 		s.verdict.mu.Lock()
 		defer s.verdict.mu.Unlock()

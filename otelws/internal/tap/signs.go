@@ -45,7 +45,7 @@ func (c *Conn) Signs() (g Signs) {
 	g.Frames = s.inbound.passed.Messages() + int64(s.controls.Load())
 	g.Bytes = s.inbound.passed.Bytes()
 	g.Parts = s.parts.Load()
-	g.Failed, g.Reading = s.failed.Load(), c.reading()
+	g.Failed, g.Reading = s.failed.Load(), c.Reading()
 	w := s.writing.Load()
 	g.Writing, g.Held, g.Deaf = w.Average(clock.Now()), w.Has(count.FlagHeld), s.deaf()
 	g.Kernel, g.HasKernel = socket.ProgressOf(c.kernel())

@@ -218,7 +218,7 @@ func TestReadThatNeverReturns(t *testing.T) {
 		_, _ = app.Read(make([]byte, 1))
 		close(reading)
 	}()
-	for !app.(*held).conn.reading() {
+	for !app.(*held).conn.Reading() {
 		runtime.Gosched()
 	}
 	_ = app.Close()

@@ -184,7 +184,7 @@ func TestWireReadsAhead(t *testing.T) {
 			_, err := w.Read(make([]byte, 1))
 			ahead <- err
 		}()
-		for !g.conns[0].reading() {
+		for !g.conns[0].Reading() {
 			runtime.Gosched()
 		}
 		if discarded {
