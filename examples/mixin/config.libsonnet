@@ -1,53 +1,54 @@
-// Whatever differs from one installation to another. Override it like this:
+// The settings of an installation. Override them like this:
 //
 //   (import 'mixin.libsonnet') + { _config+:: { selector: 'environment="production"' } }
 {
   _config+:: {
-    // Matchers that every query has, such as 'environment="production"'.
+    // Matchers of every query, such as 'environment="production"'.
     selector: '',
 
-    // The labels of a service, and those that tell its instances apart. A label
-    // that your series do not have does no harm. Add region or environment where
-    // two of your services differ in nothing else.
+    // The labels of a service, and the labels of an instance. A label that your
+    // series do not have does no harm. If two of your services differ only in another
+    // label, such as region, add it.
     serviceLabels: ['cluster', 'namespace', 'job'],
     instanceLabels: self.serviceLabels + ['pod', 'instance'],
 
-    // A target that has never answered has shown no metric by which to know it. It
-    // counts as a WebSocket server where most targets of its job are, or where its
-    // job has a name like ws-server, websocket or prod/ws. Set '' to go by the
-    // metrics alone.
+    // A target that has never answered has no metrics. It counts as a WebSocket server
+    // if most targets of its job are WebSocket servers, or if its job has a name like
+    // ws-server, websocket or prod/ws. Set '' to use the metrics only.
     jobNames: '(?i).*websocket.*|(.*[^a-z0-9])?(ws|otelws)([^a-z0-9].*)?',
 
-    // Jobs that must be there from the first day on, such as ['prod/chat'].
+    // Jobs that must always have metrics, such as ['prod/chat'].
     requiredJobs: [],
 
-    // Native histograms, to which exponential histograms of OpenTelemetry become.
-    // Set it to false for vmalert, which has not got their functions.
+    // Read native histograms as well. Prometheus stores OpenTelemetry's exponential
+    // histograms as native ones. Set it to false for vmalert, which does not have
+    // their functions.
     nativeHistograms: true,
 
-    // Where the runbook is. Its sections have the names of the alerts.
+    // The address of the runbook, which has a section for each alert.
     runbookURL: 'https://github.com/otelws/otelws-go/blob/main/examples/mixin/runbook.md',
 
-    // The kind of data source that the dashboard's link to traces looks for.
+    // The type of the data source that the dashboard's link to traces opens.
     tracesDatasource: 'jaeger',
 
-    // Close codes of connections that did not end well: nothing said goodbye, or
-    // the server gave up.
+    // Close codes of connections that ended abnormally: without a close frame, or
+    // because the server failed.
     abnormalCodes: '1006|1011|1014|1015',
 
-    // Bucket bounds that alerts compare with, among those of otelws.
+    // Bucket bounds that alerts compare with. otelws must have these bounds.
     oversizedBytes: 262144,
     slowHeartbeatSeconds: 1,
     shortConnectionSeconds: 1,
 
-    // Shares are of 1, rates are a second.
+    // A share is a part of 1. A rate is per second.
     thresholds: {
-      // What a share is made of must come at this rate: 15 in five minutes.
+      // The events of a share must occur at this rate: 15 in five minutes.
       floor: 0.05,
 
-      targetsDown: 0.05,  // of a service; below it TargetDown is a warning
-      vanishedFor: '2h',  // how far back an instance that pushes is looked for
-      missingFor: '6h',  // how far back a service is looked for
+      targetsDown: 0.05,  // of a service; with fewer, TargetDown is a warning
+      scrapesAnswered: 0.5,  // by a target that fails now and then
+      vanishedFor: '2h',  // how long an instance that stopped pushing is missed
+      missingFor: '6h',  // how long a service is missed
       restarts: 3,  // in 30 minutes
 
       connectionsLost: 0.5,
@@ -56,11 +57,12 @@
       abnormal: 0.2,
       abnormalOfInstance: 0.5,
 
-      // Connections that are to end well, over 30 days, and how many times as fast
-      // as that allows they may end badly.
+      // The share of the connections that must end well, over 30 days. A burn of n uses
+      // up the error budget n times as fast.
       objective: 0.95,
-      fastBurn: 14.4,  // over an hour: 2 % of what 30 days allow
-      slowBurn: 4,  // over a day: 13 %
+      fastBurn: 14.4,  // over an hour, which uses 2 % of the budget
+      fastBurnFloor: 0.2,  // more than one client that retries every 5 s
+      slowBurn: 4,  // over a day, which uses 13 %
 
       apart: 0.1,
       apartFactor: 4,  // times its peers
@@ -71,6 +73,7 @@
 
       heartbeatsMissed: 0.1,
       heartbeatsSlow: 0.5,
+      slowConnections: 5,  // with slow heartbeats; fewer have a poor network
       silentConnections: 5,
 
       descriptors: 0.8,

@@ -1,5 +1,5 @@
-// Command mixin renders the mixin: without arguments the rules and the dashboard of
-// examples/stack, with a configuration of your own to wherever you say.
+// Command mixin renders the rules and the dashboard. Without arguments, it renders the
+// files of examples/stack. With a configuration of your own, it needs a directory.
 //
 //	go run . -config "nativeHistograms: false, thresholds+: { abnormal: 0.5 }" -o /etc/prometheus
 package main
@@ -13,14 +13,14 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	config := flag.String("config", "", "`fields` of config.libsonnet that are to be others, in jsonnet")
+	config := flag.String("config", "", "`fields` of config.libsonnet to override, in jsonnet")
 	out := flag.String("o", rendered, "`directory` to write rules.yml and grafana/dashboards to")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("%q is not a flag: give fields by -config and a directory by -o", flag.Arg(0))
 	}
 	if *config != "" && *out == rendered {
-		log.Fatalf("-config wants -o: %s has what the mixin renders without", rendered)
+		log.Fatalf("-config needs -o: %s has the files of the default configuration", rendered)
 	}
 	files, err := Render(*config)
 	if err != nil {

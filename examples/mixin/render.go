@@ -10,13 +10,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// rendered is where those who only import find rules and dashboards.
+// rendered is the directory of the committed rules and dashboard.
 const rendered = "../stack/config"
 
 const head = `# Made by examples/mixin (go run .): thresholds and labels are in its config.libsonnet.
 `
 
-// mixin is what monitoring mixins have.
+// mixin has the fields of a monitoring mixin.
 type mixin struct {
 	Rules      ruleFile                   `json:"prometheusRules"`
 	Alerts     ruleFile                   `json:"prometheusAlerts"`

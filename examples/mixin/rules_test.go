@@ -24,11 +24,37 @@ var promtool = sync.OnceValues(func() (string, error) {
 // readTest returns a file of tests, to be run beside rules.yml.
 func readTest(t *testing.T, path string) string {
 	t.Helper()
+	if filepath.Ext(path) == ".jsonnet" {
+		var test map[string]any
+		evaluateTest(t, path, &test)
+		return toTest(t, test)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return strings.Replace(string(text), "../../stack/config/rules.yml", "rules.yml", 1)
+}
+
+func evaluateTest(t *testing.T, path string, tests any) {
+	t.Helper()
+	text, err := jsonnet.MakeVM().EvaluateFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text), tests); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func toTest(t *testing.T, test map[string]any) string {
+	t.Helper()
+	test["rule_files"] = []string{"rules.yml"}
+	file, err := json.Marshal(test) // which is YAML
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(file)
 }
 
 // runTests runs one of promtool's files of tests against rules, and returns what
@@ -54,23 +80,11 @@ func runTests(t *testing.T, rules []byte, test string) (output string, ok bool) 
 // matrix returns the tests of tests/matrix.jsonnet by alert.
 func matrix(t *testing.T) map[string]string {
 	t.Helper()
-	vm := jsonnet.MakeVM()
-	text, err := vm.EvaluateFile("tests/matrix.jsonnet")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var tests map[string]map[string]any
-	if err := json.Unmarshal([]byte(text), &tests); err != nil {
-		t.Fatal(err)
-	}
+	evaluateTest(t, "tests/matrix.jsonnet", &tests)
 	files := make(map[string]string)
 	for name, test := range tests {
-		test["rule_files"] = []string{"rules.yml"}
-		file, err := json.Marshal(test) // which is YAML
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = string(file)
+		files[name] = toTest(t, test)
 	}
 	return files
 }
@@ -89,11 +103,14 @@ func TestEachAlert(t *testing.T) {
 
 func TestSituations(t *testing.T) {
 	rules := render(t, "")["rules.yml"]
-	paths, err := filepath.Glob("tests/*.yml")
+	paths, err := filepath.Glob("tests/*.*")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no tests", err)
 	}
 	for _, path := range paths {
+		if filepath.Ext(path) == ".libsonnet" || path == "tests/matrix.jsonnet" {
+			continue
+		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			if output, ok := runTests(t, rules, readTest(t, path)); !ok {

@@ -51,7 +51,8 @@ func (tr *trial) output(t *testing.T, groups []group) string {
 // trials returns the tests that are to notice a change of r, the quickest first: those
 // of the matrix, by alert, that are of r or of what comes of it, and those in files.
 func trials(t *testing.T, tests map[string]string, groups []group, r rule) (all []*trial) {
-	files := []string{"details", "hostile"}
+	files := []string{"details.yml", "hostile.yml", "crowds.yml", "scrapes.yml", "deploys.yml"}
+	more := []string{"targets.yml", "missing.yml", "fleet.jsonnet"}
 	concerned := make(map[string]bool)
 	for _, g := range groups {
 		for _, other := range g.Rules {
@@ -67,32 +68,50 @@ func trials(t *testing.T, tests map[string]string, groups []group, r rule) (all 
 					all = append(all, newTrial(t, groups, test, needs))
 				}
 			} else if other.Alert != "" {
-				files = []string{"details", "hostile", "missing", "targets"}
+				files, more = slices.Concat(more, files), nil
 			}
 		}
 	}
+	if r.Record != "" {
+		files = slices.Insert(files, 0, "records.jsonnet")
+	}
 	for _, name := range files {
-		for _, test := range split(t, readTest(t, filepath.Join("tests", name+".yml"))) {
+		for _, test := range split(t, readTest(t, filepath.Join("tests", name))) {
 			all = append(all, newTrial(t, groups, test, concerned))
 		}
 	}
 	return all
 }
 
+// testFile is a file of promtool's tests.
+type testFile struct {
+	Tests []test         `yaml:"tests"`
+	Other map[string]any `yaml:",inline"`
+}
+
+// test has its series in a type of their own, because 0x20 is no number there, but
+// twenty times 0.
+type test struct {
+	Series []struct {
+		Series string `yaml:"series"`
+		Values string `yaml:"values"`
+	} `yaml:"input_series"`
+	Other map[string]any `yaml:",inline"`
+}
+
 // split returns the tests of a file, each as a file of its own.
 func split(t *testing.T, text string) (files []string) {
 	t.Helper()
-	var file map[string]any
+	var file testFile
 	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range file["tests"].([]any) {
-		file["tests"] = []any{test}
-		one, err := yaml.Marshal(file)
+	for _, one := range file.Tests {
+		text, err := yaml.Marshal(testFile{Tests: []test{one}, Other: file.Other})
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, string(one))
+		files = append(files, string(text))
 	}
 	return files
 }

@@ -1,4 +1,4 @@
-// The alerts, by what they look at. Each file has those of one subject.
+// The alerts. Each file has the alerts of one subject.
 {
   local alerts = (import 'lib.libsonnet')($._config),
 

@@ -6,6 +6,8 @@ function(a)
     before: 'quantile_over_time(0.5, job:ws_connections_active:sum[10m])',
     low: 'min_over_time(job:ws_connections_active:sum[2m])',
     usual: 'quantile_over_time(0.5, job:ws_connections_active:sum[30m])',
+    hours: 'quantile_over_time(0.5, job:ws_connections_active:sum[6h])',
+    unseen: 'sum by (%s) (last_over_time(instance:ws_connections_active:sum[10m]) and on (%s) %s == 0)' % [a.service, a.instance, a.metric('up')],
     left: a.number(1 - a.t.connectionsLost),
     lost: a.number(a.t.connectionsLost),
     atLeast: a.t.connectionsLostAtLeast,
@@ -15,9 +17,10 @@ function(a)
     all: 'job:ws_connections_closed:rate5m',
     floor: a.number(a.t.floor),
     fast: a.number(a.t.fastBurn * (1 - a.t.objective)),
+    fastFloor: a.number(a.t.fastBurnFloor),
     slow: a.number(a.t.slowBurn * (1 - a.t.objective)),
   };
-  // An instance whose share is far above what its peers have together.
+  // An instance whose share is far above the share of all its peers.
   local apart(signal, bad, all) = |||
     label_replace(
       %(share)s > %(least)s
@@ -39,10 +42,16 @@ function(a)
   };
 
   [
-    // Half within minutes, of what there was and of what there usually is: not those
-    // who leave one after the other when a match is over. Medians, so that a new
-    // deployment that is counted beside the old one for a while is no fall. And none
-    // while clients come back.
+    // A service must lose half of its connections within minutes. The conditions, line
+    // by line:
+    // - At least so many are lost. Medians, because a deployment may count its
+    //   connections twice for a while.
+    // - Half of the connections of the last minutes are lost.
+    // - The fall is quick: clients who leave one by one after a match are no loss.
+    // - The service has fewer than it usually has: a crowd that leaves is no loss.
+    // - A target that does not answer its scrape may still have its connections. If
+    //   it stays so, WebSocketTargetDown fires.
+    // - Clients do not come back.
     a.alert(
       'WebSocketMassDisconnect',
       'critical',
@@ -50,20 +59,24 @@ function(a)
         %(before)s - %(now)s > %(atLeast)d
         and %(now)s < %(left)s * %(before)s
         and %(before)s - %(now)s > %(lost)s * %(usual)s
+        and (%(now)s < %(left)s * %(usual)s or %(now)s < %(left)s * %(hours)s)
+        unless %(now)s + %(unseen)s >= %(left)s * %(before)s
         unless %(now)s - %(low)s > 0.05 * %(before)s
       ||| % fall,
       '{{ $labels.job }} has lost {{ $value | humanize }} connections within minutes, and they do not come back.',
       |||
-        More than half of its connections are gone. The codes of ws_connections_closed_total say who ended them: 1001 a
-        balancer, a proxy or a deploy, 1006 a network or a process that died, 1012 a restart. Can new clients connect:
-        is ws_handshake_duration_seconds_count with status 101 growing? If not, look at DNS, the balancer and its
-        certificate, from outside.
+        More than half of the connections are gone. The codes of ws_connections_closed_total say who ended them:
+        1001 is a balancer, a proxy or a deploy, 1006 a network or a process that died, 1012 a restart. If no
+        closes were counted, compare the number of instances with an hour ago. Check whether new clients can
+        connect: ws_handshake_duration_seconds_count with status 101 grows. If it does not, check DNS, the
+        balancer and its certificate from outside.
       |||,
       duration='1m',
       keep='10m',
     ),
 
-    // One instance of twenty that ends all of its connections so is 5 % of the service.
+    // If one instance of twenty ends all of its connections like this, the share of the
+    // service is 5 %.
     a.alert(
       'WebSocketAbnormalClosures',
       'warning',
@@ -80,33 +93,33 @@ function(a)
       ],
       '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }}, or of one of its instances, end abnormally.',
       |||
-        They end without a close frame (1006) or because the server failed (1011). %s Compare the initiators in
-        ws_connection_duration_seconds_count{code="1006"}: peer is clients or a proxy that cut off, timeout a network
-        that lost them, local a server that hangs up. If lifetimes gather at 60 s or another round figure, a proxy cuts
-        connections that are idle: ping more often.
+        These connections end without a close frame (1006), or because the server failed (1011). %s Compare the
+        initiators in ws_connection_duration_seconds_count{code="1006"}: peer means that clients or a proxy cut
+        the connection, timeout that a network lost it, local that this server hung up. If many connections live
+        for 60 s or another round time, a proxy cuts idle connections: send pings more often.
       ||| % a.worst('ws_connections_closed_abnormal', 'ws_connections_closed'),
-      duration='5m',
+      duration=a.burst,
     ),
 
-    // For longer than the burst of a network that fails once.
+    // Ten minutes are longer than the burst of a network that fails once.
     a.alert(
       'WebSocketErrorBudgetFastBurn',
       'critical',
       |||
         %(bad)s / %(all)s > %(fast)s
         and sum_over_time(%(bad)s[1h]) / sum_over_time(%(all)s[1h]) > %(fast)s
-        and %(bad)s > %(floor)s
+        and %(bad)s > %(fastFloor)s
       ||| % burn,
-      '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} end abnormally: the error budget of a month is gone in two days.',
+      '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} end abnormally: the error budget of a month lasts two days.',
       |||
-        This is %s times what the objective allows, over an hour and now. What changed within the last hour: a release,
-        a balancer, a certificate, a network? Roll it back first. See the runbook of WebSocketAbnormalClosures for
-        where to look.
+        This is %s times as many as the objective allows, over an hour and now. Find what changed within the
+        last hour: a release, a balancer, a certificate or a network. Roll the change back first. The runbook of
+        WebSocketAbnormalClosures says where to look.
       ||| % a.number(a.t.fastBurn),
       duration='10m',
     ),
 
-    // What comes in waves, each too short for WebSocketAbnormalClosures.
+    // Waves, each too short for WebSocketAbnormalClosures.
     a.alert(
       'WebSocketErrorBudgetSlowBurn',
       'warning',
@@ -115,10 +128,10 @@ function(a)
         and sum_over_time(%(bad)s[2h]) / sum_over_time(%(all)s[2h]) > %(slow)s
         and avg_over_time(%(bad)s[2h]) > %(floor)s
       ||| % burn,
-      '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} ended abnormally over a day: the error budget of a month is gone in a week.',
+      '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} ended abnormally over a day: the error budget of a month lasts a week.',
       |||
-        Nobody need get up for it. Look at closes by code over a day for waves: a job that restarts something, a network
-        at its busy hours, a client version that spreads.
+        This can wait until working hours. Look at the closes by code over a day, and look for waves: a job that
+        restarts something, a network at its busy hours, or a client version that spreads.
       |||,
       duration='1h',
     ),
@@ -131,16 +144,16 @@ function(a)
         apart('failed handshakes', 'ws_handshakes_failed', 'ws_handshakes'),
         apart('missed heartbeats', 'ws_heartbeats_missed', 'ws_heartbeats'),
       ]),
-      '{{ $labels.instance }} of {{ $labels.job }} has {{ $value | humanizePercentage }} {{ $labels.signal }}, its peers far fewer.',
+      '{{ $labels.instance }} of {{ $labels.job }} has {{ $value | humanizePercentage }} {{ $labels.signal }}, and its peers have far fewer.',
       |||
-        What its peers do well under the same traffic, this instance does not: its host, its network, its version or its
-        configuration. Compare CPU, scheduler latency and descriptors on the dashboard, then drain and replace it.
+        The peers of this instance do well under the same traffic. The cause is its host, its network, its
+        version or its configuration. Compare CPU, scheduler latency and descriptors on the dashboard. Then
+        drain and replace the instance.
       |||,
       duration='15m',
     ),
 
-    // A service of short connections by design lives longer than the mean lifetime, or
-    // sets it in _config.
+    // A service with even shorter connections by design sets meanLifetimeSeconds.
     a.alert(
       'WebSocketChurn',
       'warning',
@@ -156,13 +169,13 @@ function(a)
         life: a.number(a.t.meanLifetimeSeconds),
         short: a.number(a.t.shortConnections),
       },
-      'Clients of {{ $labels.job }} reconnect in a loop: {{ $value | humanize }} connections a second are opened, and do not last.',
+      'Clients of {{ $labels.job }} reconnect in a loop: {{ $value | humanize }} connections open each second and do not last.',
       |||
-        They live less than five seconds on average, or half of them end within a second. The codes of
-        ws_connections_closed_total say why they end: 1008 and 4xxx a server that refuses them, for one an expired
-        token; 1002 and 1009 a client that sends what it must not; 1011 a server that fails. If the code is 1000, 1001
-        or 1005, a client version closes and opens at once: see User-Agent in the access log. Have clients back off
-        with jitter.
+        Connections last less than five seconds on average, or half of them end within a second. The codes of
+        ws_connections_closed_total say why. 1008 and 4xxx: the server rejects clients, for example because of
+        an expired token. 1002 and 1009: a client sends invalid or too large messages. 1011: the server fails.
+        1000, 1001 and 1005: a client version closes and reconnects at once; the access log has its User-Agent.
+        Let clients back off with jitter.
       |||,
       duration='10m',
     ),
@@ -181,9 +194,9 @@ function(a)
       },
       '{{ $labels.instance }} of {{ $labels.job }} uses {{ $value | humanizePercentage }} of its file descriptors.',
       |||
-        It refuses connections when there are no more. Raise its limit (LimitNOFILE, ulimit -n) or add instances. If
-        ws_connections_active is far below process_open_fds, something else leaks them; if it is as high and there are
-        not so many clients, handlers do not end: a goroutine profile shows where they wait.
+        At the limit, the instance cannot accept connections. Raise the limit (LimitNOFILE, ulimit -n) or add
+        instances. If ws_connections_active is far below process_open_fds, other files or sockets leak. If both
+        are high and there are fewer clients, handlers do not end: a goroutine profile shows where they wait.
       |||,
       duration='2m',
     ),

@@ -1,4 +1,4 @@
-// What the files of alerts share.
+// Helpers of the files of alerts.
 function(config)
   (import '../rules/promql.libsonnet')(config) {
     config: config,
@@ -17,11 +17,16 @@ function(config)
       },
     },
 
-    // share is the part of the rate all that is bad, at level job or instance.
+    // burst is how long a rate over five minutes must be above its threshold. A burst of
+    // up to three minutes fires nothing, such as a proxy that reloads, or clients that
+    // all come back.
+    burst:: '8m',
+
+    // share is the rate bad as a part of the rate all, at level job or instance.
     share(level, bad, all):: '%s:%s:rate5m / %s:%s:rate5m' % [level, bad, level, all],
 
-    // shareAbove has the share where it is above a threshold, and enough is bad for
-    // the share to say something.
+    // shareAbove is the share, if it is above a threshold and the rate bad is above the
+    // floor.
     shareAbove(level, bad, all, threshold)::
       |||
         %s > %s

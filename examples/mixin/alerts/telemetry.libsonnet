@@ -1,4 +1,4 @@
-// Metrics and traces that do not arrive.
+// Metrics and traces that get lost.
 function(a)
   [
     a.alert(
@@ -24,9 +24,9 @@ function(a)
       },
       '{{ $labels.instance }} of {{ $labels.job }} loses {{ $labels.signal }} on the way to their backend.',
       |||
-        Connections do not suffer, but what happens to them is not seen. Its log has the error of the export. Does the
-        Collector run at OTEL_EXPORTER_OTLP_ENDPOINT, and take what comes? Dropped spans with reason queue_full want a
-        larger OTEL_BSP_MAX_QUEUE_SIZE or a sampler.
+        Connections are not affected, but you cannot see what happens to them. The log of the instance has the
+        error of the export. Check that the Collector runs at OTEL_EXPORTER_OTLP_ENDPOINT and accepts data. If
+        spans are dropped with reason queue_full, raise OTEL_BSP_MAX_QUEUE_SIZE or use a sampler.
       |||,
       duration='15m',
     ),
@@ -37,8 +37,8 @@ function(a)
       '%s / %s > %s' % [a.metric('otelcol_exporter_queue_size'), a.metric('otelcol_exporter_queue_capacity'), a.number(a.t.collectorQueue)],
       'The queue of {{ $labels.exporter }} in the Collector {{ $labels.instance }} is {{ $value | humanizePercentage }} full.',
       |||
-        When it is full, data is dropped, or senders are told to wait. Its backend is away or too slow: look at
-        otelcol_exporter_send_failed_* and at the backend. A longer queue buys time only.
+        When the queue is full, the Collector drops data or tells senders to wait. Its backend is down or too
+        slow: check otelcol_exporter_send_failed_* and the backend. A longer queue only gives you time.
       |||,
       duration='5m',
     ),
@@ -69,8 +69,8 @@ function(a)
       ]),
       'The Collector {{ $labels.instance }} loses {{ $value | humanize }} spans or points a second (otelcol_{{ $labels.signal }}).',
       |||
-        The labels receiver and exporter say where: a receiver refuses when memory_limiter is at its limit, an exporter gives up
-        when its backend refuses or is away. The Collector's log has the error.
+        The labels receiver and exporter say where. A receiver refuses data when memory_limiter is at its limit.
+        An exporter gives up when its backend refuses data or is down. The log of the Collector has the error.
       |||,
       duration='10m',
     ),
@@ -81,8 +81,8 @@ function(a)
       'count by (%s) ({%s}) > 0' % [a.instance, a.join(['__name__=~"ws_.+"', 'otel_metric_overflow="true"', a.config.selector])],
       '{{ $labels.instance }} of {{ $labels.job }} has {{ $value }} metrics with more attribute sets than the SDK keeps.',
       |||
-        What is beyond is lumped together, and sums by label are wrong. Declare fewer values, or raise the limit with
-        sdkmetric.WithCardinalityLimit.
+        All further sets share one series, so sums by label are wrong. Declare fewer values, or raise the limit
+        with sdkmetric.WithCardinalityLimit.
       |||,
       duration='1m',
     ),

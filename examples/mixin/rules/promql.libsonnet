@@ -1,4 +1,4 @@
-// What the queries of rules and dashboards are built of.
+// Parts of the queries of rules and dashboards.
 function(config) {
   local quoted = function(labels) std.join(', ', labels),
 
@@ -13,20 +13,19 @@ function(config) {
 
   number(n):: '%.6g' % n,
 
-  // le matches a bucket's bound as a process writes it, and as Prometheus 3 stores
-  // a scrape.
+  // le matches a bucket's bound in both forms: 5 as a process writes it, and 5.0 as
+  // Prometheus 3 stores it.
   le(bound):: 'le=~"%s(\\\\.0)?"' % self.number(bound),
 
-  // either is a query of classic histograms, or else of native ones.
+  // either is the query of classic histograms, or else the query of native ones.
   either(classic, native)::
     if config.nativeHistograms then '%s\nor\n%s' % [classic, native] else classic,
 
   local this = self,
 
-  // observations is the rate of what a histogram has observed, by the given labels:
-  // all, or those above low and up to high, where these are bounds of its buckets.
-  // Native histograms have no fraction while they observe nothing, hence the last
-  // line.
+  // observations is the rate of a histogram's observations, by the given labels. Two
+  // bucket bounds select the observations above low and up to high. The last line is
+  // for a native histogram that observes nothing: it has no fraction.
   observations(name, labels, low=null, high=null, matchers='')::
     local rate(name, matcher='') = 'sum by (%s) (rate(%s[5m]))' % [labels, this.metric(name, this.join([matchers, matcher]))];
     local native = rate(name);

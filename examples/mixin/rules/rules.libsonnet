@@ -1,5 +1,5 @@
-// Recording rules. They are of an instance or of a service, which is what job
-// stands for in their names: the labels of each are configuration.
+// Recording rules. In their names, instance stands for the labels of an instance, and
+// job for the labels of a service. Both are configuration.
 {
   local config = $._config,
   local promql = (import 'promql.libsonnet')(config),
@@ -12,7 +12,7 @@
   },
 
   local record(name, expr) = { record: name, expr: std.rstripChars(expr, '\n') },
-  // A rate of each instance, and the sum of them.
+  // A rate of each instance, and its sum for each service.
   local rates(name, expr) = [
     record('instance:%s:rate5m' % name, expr),
     record('job:%s:rate5m' % name, 'sum by (%s) (instance:%s:rate5m)' % [labels.S, name]),
@@ -20,7 +20,7 @@
   local counter(name, metricName, matchers='') =
     rates(name, 'sum by (%s) (rate(%s[5m]))' % [labels.I, metric(metricName, matchers)]),
 
-  // Of accepted connections (ws_) and of dialed ones (ws_client_).
+  // The rules of accepted connections (ws_) and of dialed connections (ws_client_).
   local side(ws) =
     [
       record('instance:%sconnections_active:sum' % ws, 'sum by (%s) (%s)' % [labels.I, metric(ws + 'connections_active')]),
@@ -39,22 +39,21 @@
       {
         name: 'websocket-servers',
         rules: [
-          // Targets with WebSocket metrics. The second line remembers one for as long as it
-          // is a target, when it is down and shows nothing.
+          // Targets with WebSocket metrics. The last line remembers a target that is down
+          // and has no metrics.
           record('instance:ws_server:seen', |||
             group by (%(I)s) (%(server)s or %(client)s)
             or
             (instance:ws_server:seen and on (%(I)s) %(up)s)
           ||| % (labels + series)),
 
-          // Those that show metrics now, and their share of the targets that answer.
-          record('job:ws_server:count', 'count by (%(S)s) (group by (%(I)s) (%(server)s or %(client)s))' % (labels + series)),
+          // The share of these servers among the targets that answer.
           record('job:ws_server:ratio', |||
             count by (%(S)s) (%(up)s == 1 and on (%(I)s) instance:ws_server:seen)
               / count by (%(S)s) (%(up)s == 1)
           ||| % (labels + series)),
 
-          // And targets that have not answered yet, and by their job must be servers too.
+          // These servers, and targets that have not answered yet in a job of servers.
           record('instance:ws_server:info', |||
             instance:ws_server:seen
             or
@@ -68,20 +67,29 @@
               / count by (%(S)s) (%(up)s and on (%(I)s) instance:ws_server:info)
           ||| % (labels + series)),
 
-          // The connections of instances that push: nobody scrapes them.
+          // Connections of instances that push: they have no up.
           record('instance:ws_pushed_connections_active:sum', |||
-            sum by (%(I)s) (%(server)s)
+            sum by (%(I)s) (%(server)s or %(client)s)
               unless on (%(I)s) %(up)s
           ||| % (labels + series)),
           record('job:ws_pushed:count', 'count by (%s) (instance:ws_pushed_connections_active:sum)' % labels.S),
-          // Those of instances that fell silent before they had ended their connections,
-          // as a drain does, and whose place nobody took. A target is none of them: its
-          // up may come later than its metrics, and end earlier.
+          // Connections of instances that stopped pushing before they had ended their
+          // connections, as a drain does. The second line remembers an instance. If a
+          // service has as many instances as before, another instance took the place.
+          // A target is none of them: its up may come later than its metrics, and end
+          // earlier.
           record('instance:ws_vanished_connections_active:sum', |||
-            last_over_time(instance:ws_pushed_connections_active:sum[%(window)s]) > 0
-              unless on (%(I)s) %(server)s
+            (
+              last_over_time(instance:ws_pushed_connections_active:sum[10m]) > 0
+              or
+              (instance:ws_vanished_connections_active:sum and last_over_time(instance:ws_pushed_connections_active:sum[%(window)s]))
+            )
+              unless on (%(I)s) (%(server)s or %(client)s)
               unless on (%(I)s) last_over_time(%(up)s[%(window)s])
-              unless on (%(S)s) job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed:count[%(window)s])
+              unless on (%(S)s) (
+                job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed:count[%(window)s])
+                and job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed:count[30m])
+              )
           ||| % (labels + series { window: config.thresholds.vanishedFor })),
         ],
       },
@@ -95,7 +103,7 @@
           + counter('ws_heartbeats_missed', 'ws_heartbeat_missed_total')
           + counter('ws_protocol_errors', 'ws_protocol_errors_total')
           + rates('ws_pongs', promql.observations('ws_heartbeat_rtt_seconds', labels.I))
-          // Whoever answers nothing has no pongs, and not 0 of them.
+          // An instance has no series of pongs until a client answers.
           + rates('ws_heartbeats', |||
             instance:ws_pongs:rate5m + instance:ws_heartbeats_missed:rate5m
             or
@@ -111,7 +119,7 @@
             record('job:ws_connections_ended:rate5m', promql.observations('ws_connection_duration_seconds', labels.S)),
             record('job:ws_connections_short:rate5m', promql.observations('ws_connection_duration_seconds', labels.S, high=config.shortConnectionSeconds)),
           ]
-          // Cut by the other side or by a hop, and for how long nothing had passed before.
+          // Connections that the peer or a hop cut, by the silence before.
           + [
             record('job:ws_connections_cut:rate5m', cut()),
           ] + [

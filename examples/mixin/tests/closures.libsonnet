@@ -38,17 +38,17 @@ local every = values.every, level = values.level;
   },
   WebSocketErrorBudgetFastBurn: {
     severity: 'critical',
-    fires: closes(4.5, 1),
+    fires: closes(13, 3),
     quiet: {
       below: closes(14, 6),
-      night: closes(2.4, 0),
+      night: closes(11, 0),
       'not over an hour': {
-        'ws_connections_closed_total{code="1000"}': '0+100x60 6000x140',
-        'ws_connections_closed_total{code="1006"}': '0x60 0+100x140',
+        'ws_connections_closed_total{code="1000"}': '0+50x60 3000x140',
+        'ws_connections_closed_total{code="1006"}': '0+50x60 3100+100x140',
       },
       'not any more': {
-        'ws_connections_closed_total{code="1000"}': '0x4 0+100x190',
-        'ws_connections_closed_total{code="1006"}': '0+1000x4 4000x190',
+        'ws_connections_closed_total{code="1000"}': '0x4 0+50x190',
+        'ws_connections_closed_total{code="1006"}': '0+1000x4 4050+50x190',
       },
     },
     silentAt: ['11m'],
@@ -60,12 +60,12 @@ local every = values.every, level = values.level;
       below: closes(8, 40),
       night: closes(2.4, 0),
       'not over a day': {
-        'ws_connections_closed_total{code="1000"}': '0+1000x60 60000+10x200',
-        'ws_connections_closed_total{code="1006"}': '0x60 0+10x200',
+        'ws_connections_closed_total{code="1000"}': '0+100x60 6000+12x200',
+        'ws_connections_closed_total{code="1006"}': '0x60 0+12x200',
       },
       'not any more': {
-        'ws_connections_closed_total{code="1000"}': '0x20 0+10x200',
-        'ws_connections_closed_total{code="1006"}': '0+1000x20 20000x200',
+        'ws_connections_closed_total{code="1000"}': '0x20 0+34x200',
+        'ws_connections_closed_total{code="1006"}': '0+1000x20 20000+6x200',
       },
     },
     silentAt: ['60m'],
@@ -112,6 +112,7 @@ local every = values.every, level = values.level;
       night: opens(48, 0),
       'two minutes by design': opens(300, 600),
       'some are short': durations(600, 240),
+      'native, and some are short': opens(300, 100000) { ws_connection_duration_seconds: values.native(0, 30, 270) },
     },
     native: opens(90, 100000) { ws_connection_duration_seconds: values.native(0, 10, 4) },
     silentAt: ['11m'],
