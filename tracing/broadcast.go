@@ -85,15 +85,23 @@ func (i *Instrumentation) Broadcast(ctx context.Context, typ websocket.MessageTy
 	}
 	workers.Wait()
 
-	if s.span != nil {
-		s.span.SetAttributes(keyDelivered.Int(len(to)-len(failed)), keyFailed.Int(len(failed)))
-		if len(failed) == len(to) && len(to) > 0 {
-			s.span.SetStatus(codes.Error, first.Error())
-			s.span.SetAttributes(errorType(first))
-		}
-		s.span.End()
-	}
+	s.endBroadcast(len(to), len(failed), first)
 	return failed
+}
+
+// endBroadcast ends the span of a message that was sent to several connections. first is the first
+// error, if there was one.
+func (s Sending) endBroadcast(to, failed int, first error) {
+	if s.span == nil {
+		return
+	}
+	defer end(s.span)
+	defer contain(nil)
+	s.span.SetAttributes(keyDelivered.Int(to-failed), keyFailed.Int(failed))
+	if failed == to && to > 0 {
+		s.span.SetStatus(codes.Error, first.Error())
+		s.span.SetAttributes(errorType(first))
+	}
 }
 
 func (i *Instrumentation) startBroadcast(ctx context.Context, typ websocket.MessageType, data []byte, to []*Conn, destination string) (context.Context, trace.SpanContext, Sending) {

@@ -37,9 +37,8 @@ func (p Processing) panicked(v any) {
 }
 
 func (p Processing) end(o outcome) {
-	if p.span != nil {
-		p.span.End()
-	}
+	end(p.span)
+	defer contain(nil)
 	in := p.messages.in.instruments
 	in.process[p.messages.role].Record(p.ctx, time.Since(p.start).Seconds(), p.options(o)...)
 }
@@ -50,16 +49,22 @@ type Sending struct{ span trace.Span }
 // End ends the span of the message. If err is not nil, the span has an error. Call End exactly
 // once.
 func (s Sending) End(err error) {
-	if s.span == nil {
-		return
-	}
 	if err != nil {
 		fail(s.span, err, errorType)
 	}
-	s.span.End()
+	end(s.span)
+}
+
+// end ends s, unless it is nil.
+func end(s trace.Span) {
+	defer contain(nil)
+	if s != nil {
+		s.End()
+	}
 }
 
 func fail(s trace.Span, err error, typ func(error) attribute.KeyValue) {
+	defer contain(nil)
 	if s == nil || !s.IsRecording() {
 		return
 	}

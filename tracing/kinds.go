@@ -62,9 +62,7 @@ func SetMessageKind(ctx context.Context, kind string) error {
 	}
 	place := m.in.kinds.Place(kind)
 	m.kind.Store(int32(place))
-	if m.span != nil {
-		m.span.SetAttributes(m.in.kindAttrs[place])
-	}
+	m.in.setKind(m.span, place)
 	return nil
 }
 
@@ -106,10 +104,16 @@ func newKinded(p *Processing, typ websocket.MessageType, payload []byte) *kinded
 	k := &kinded{Context: p.ctx, in: in, span: p.span}
 	place := p.messages.kindOf(typ, payload, true)
 	k.kind.Store(int32(place))
-	if k.span != nil {
-		k.span.SetAttributes(in.kindAttrs[place])
-	}
+	in.setKind(k.span, place)
 	return k
+}
+
+// setKind sets the kind on the span of a message, unless s is nil.
+func (i *Instrumentation) setKind(s trace.Span, place int) {
+	defer contain(nil)
+	if s != nil && s.IsRecording() {
+		s.SetAttributes(i.kindAttrs[place])
+	}
 }
 
 // context returns the context for the handler.

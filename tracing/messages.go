@@ -82,8 +82,17 @@ func newOperation(name string, kind trace.SpanKind, attrs []attribute.KeyValue, 
 	return operation{name, append(opts, trace.WithNewRoot())}
 }
 
-// start starts a span, either as a root or as a child of the span in ctx.
-func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra ...trace.SpanStartOption) (context.Context, trace.Span) {
+// start starts a span, either as a root or as a child of the span in ctx. If the tracer panics, the
+// message has no span, and its context is not sampled.
+func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra ...trace.SpanStartOption) (started context.Context, span trace.Span) {
+	defer contain(func() {
+		var parent trace.SpanContext
+		if !root {
+			parent = trace.SpanContextFromContext(ctx)
+		}
+		started = trace.ContextWithSpanContext(ctx, unsampled(parent))
+		span = trace.SpanFromContext(started)
+	})
 	opts := o.root
 	if !root {
 		opts = opts[:len(opts)-1]
@@ -91,7 +100,11 @@ func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra 
 	if len(extra) > 0 {
 		opts = append(slices.Clip(opts), extra...)
 	}
-	return t.Start(ctx, o.name, opts...)
+	started, span = t.Start(ctx, o.name, opts...)
+	if span == nil {
+		panic("the tracer returned no span")
+	}
+	return started, span
 }
 
 // StartReceive starts the span of a received message. It returns the context for the message's
@@ -166,13 +179,14 @@ func (m *Messages) startSend(ctx context.Context, typ websocket.MessageType, pay
 	}
 	ctx, span := m.send.start(ctx, m.in.tracer, !parent.IsValid())
 	describe(span, typ, payload != nil, len(payload))
-	if m.in.kinds != nil && span.IsRecording() {
-		span.SetAttributes(m.in.kindAttrs[m.kindOf(typ, payload, false)])
+	if m.in.kinds != nil {
+		m.in.setKind(span, m.kindOf(typ, payload, false))
 	}
 	return ctx, span.SpanContext(), Sending{span}
 }
 
 func describe(s trace.Span, typ websocket.MessageType, sized bool, size int) {
+	defer contain(nil)
 	if !s.IsRecording() {
 		return
 	}

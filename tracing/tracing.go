@@ -29,15 +29,20 @@ type Instrumentation struct {
 	processed [][outcomes][]metric.RecordOption // by place in kinds, one without these
 }
 
-// New returns an Instrumentation. It returns an error if an option is invalid, or if an instrument
-// cannot be created.
-func New(opts ...Option) (*Instrumentation, error) {
+// New returns an Instrumentation. It returns an error if an option is invalid, if an instrument
+// cannot be created, or if a provider panics.
+func New(opts ...Option) (in *Instrumentation, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			in, err = nil, fmt.Errorf("tracing: a provider panicked: %v", v)
+		}
+	}()
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	meter := cfg.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(schemaURL))
-	in, err := newInstruments(meter)
+	instruments, err := newInstruments(meter)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
@@ -45,7 +50,7 @@ func New(opts ...Option) (*Instrumentation, error) {
 		tracer: cfg.tracerProvider.Tracer(ScopeName,
 			trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(schemaURL)),
 		policy:      cfg.policy,
-		instruments: in,
+		instruments: instruments,
 	}
 	i.declare(cfg.kinds)
 	i.broadcast = newMessages(i, trace.SpanContext{}, &connConfig{})
