@@ -37,12 +37,12 @@ func TestOneSpanForEachRequest(t *testing.T) {
 		},
 		{
 			"WebSocket", converse,
-			[]string{"tracing: GET /echo"},
+			[]string{"otelws: GET /echo"},
 			map[string]float64{handshakes: 1},
 		},
 		{
 			"refused WebSocket", get("/echo", http.Header{"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"WebSocket"}}),
-			[]string{"tracing: GET /echo"},
+			[]string{"otelws: GET /echo"},
 			map[string]float64{handshakes: 1},
 		},
 		{
