@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-jsonnet"
+	"go.yaml.in/yaml/v3"
 )
 
 // promtool returns the path of the stack's promtool, which is built once.
@@ -66,7 +67,7 @@ func runTests(t *testing.T, rules []byte, test string) (output string, ok bool) 
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for name, text := range map[string][]byte{"rules.yml": rules, "test.yml": []byte(test)} {
+	for name, text := range map[string][]byte{"rules.yml": rules, "test.yml": inOrder(t, rules, test)} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -75,6 +76,25 @@ func runTests(t *testing.T, rules []byte, test string) (output string, ok bool) 
 	cmd.Dir = dir // whose name is in no output
 	out, err := cmd.CombinedOutput()
 	return string(out), err == nil
+}
+
+// inOrder returns test with the order of the groups in rules. Without an order, promtool evaluates the
+// groups in a random one, and an alert may come one evaluation later.
+func inOrder(t *testing.T, rules []byte, test string) []byte {
+	t.Helper()
+	var file ruleFile
+	if err := yaml.Unmarshal(rules, &file); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, g := range file.Groups {
+		names = append(names, g.Name)
+	}
+	order := "group_eval_order: [" + strings.Join(names, ", ") + "]"
+	if json, ok := strings.CutPrefix(test, "{"); ok {
+		return []byte("{" + order + ", " + json)
+	}
+	return []byte(order + "\n" + test)
 }
 
 // matrix returns the tests of tests/matrix.jsonnet by alert.

@@ -1,6 +1,5 @@
 // A promtool test for each alert: what fires it, under five names and ways, and
-// what does not, though it comes close. mixin_test.go runs them.
-local mixin = import '../mixin.libsonnet';
+// what does not, though it comes close. rules_test.go runs them.
 local alerts = (import 'closures.libsonnet') + (import 'others.libsonnet');
 
 // The labels of what fires: a job of any name, a PodMonitor's, an instance that
@@ -61,7 +60,6 @@ local sample(labels) = {
       also: [],  // tests of its own
     } + alerts[name],
     evaluation_interval: '1m',
-    group_eval_order: [group.name for group in mixin.prometheusRules.groups + mixin.prometheusAlerts.groups],
     tests: [{
       name: name,
       interval: '1m',
