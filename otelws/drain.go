@@ -39,6 +39,9 @@ func DrainCode(code websocket.StatusCode, reason string) DrainOption {
 // DrainSpread spreads the close frames over the duration d, so that clients do not all reconnect at
 // the same time. The oldest connection gets its close frame first, without delay. By default, all
 // connections get it at once.
+//
+// The last connections need time to answer. If d is longer than three quarters of the time until the
+// deadline of Drain's ctx, the close frames are spread over these three quarters instead.
 func DrainSpread(d time.Duration) DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.spread = d })
 }
@@ -107,6 +110,9 @@ func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error 
 	cfg, err := newDrainConfig(i.config.drain, opts)
 	if err != nil {
 		return fmt.Errorf("otelws: %w", err)
+	}
+	if end, ok := ctx.Deadline(); ok {
+		cfg.spread = min(cfg.spread, max(time.Until(end), 0)*3/4)
 	}
 	i.draining.Store(cfg)
 	d := &drain{in: i, config: cfg, begun: time.Now(), closedBefore: i.drained(drainClosed)}
@@ -270,9 +276,11 @@ func (c *connection) leave(cfg *drainConfig) {
 }
 
 // passedOn reports at a look whether the peer has answered, and the library has passed the answer on
-// if it is a proxy's. Such a library then reads again. For one that does not read, passedOn waits.
+// if it is a proxy's. Such a library then reads again. passedOn waits a second for a library that has
+// read the answer and does not read again.
 func (c *connection) passedOn() bool {
-	if !c.Answered() {
+	hasAnswered, unread := c.Answered()
+	if !hasAnswered {
 		return false
 	}
 	if c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
@@ -283,7 +291,7 @@ func (c *connection) passedOn() bool {
 		return false // it is being cut
 	}
 	looks := time.Duration(t - uint32(answered) + 1)
-	return looks*drainLooks*drainTick >= drainPatience || c.Reading()
+	return looks*drainLooks*drainTick >= drainPatience || unread || c.Reading()
 }
 
 // look closes the transports of connections whose peer has answered, and after some time interrupts
@@ -295,10 +303,8 @@ func (d *drain) look() {
 		accepted = accepted || c.isAccepted()
 		switch {
 		case told(c.told.Load()) == notTold:
-		case c.Answered():
-			if c.passedOn() {
-				go c.CutOff()
-			}
+		case c.passedOn():
+			go c.CutOff()
 		case hurry:
 			go c.Goodbye(d.config.code, d.config.reason, true)
 		}

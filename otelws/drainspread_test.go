@@ -101,6 +101,21 @@ func TestDrainSpread(t *testing.T) {
 	}
 }
 
+// A spread longer than the time until the deadline cuts nobody.
+func TestDrainSpreadWithinDeadline(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithDrain(otelws.DrainSpread(time.Hour)))
+	for range 20 {
+		_, client := connect(t, ws)
+		client.CloseRead(context.Background())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := ws.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 20)
+}
+
 // BenchmarkDrain measures how many handshakes a second the next server gets at most, if
 // drained clients reconnect at once.
 func BenchmarkDrain(b *testing.B) {

@@ -84,24 +84,27 @@ func (s *session) awaitAnswer(nc net.Conn) {
 }
 
 // Answered reports whether the tap has sent a close frame and the peer has answered. If nobody
-// reads, it looks for the answer in the kernel.
-func (c *Conn) Answered() bool {
+// reads, it looks for the answer in the kernel; unread means that it is still there.
+func (c *Conn) Answered() (answered, unread bool) {
 	defer c.contain()
 	s := c.session.Load()
 	if s == nil {
-		return false
+		return false, false
 	}
 	if sp := s.speaker.Load(); sp == nil || !sp.said() {
-		return false
+		return false, false
 	}
-	if !s.answered() && !c.Reading() {
+	looks := !s.answered() && !c.Reading()
+	if looks {
 		s.peek()
-		s.verdict.mu.Lock()
-		defer s.verdict.mu.Unlock()
-		s.takePeeked()
-		return s.verdict.closeReceived
 	}
-	return s.answered()
+	v := &s.verdict
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if looks {
+		s.takePeeked()
+	}
+	return v.hasAnswered(), v.peeked != nil && v.peekedAt == s.inbound.passed.Bytes()
 }
 
 // answered reports whether nothing more can be expected from the peer: it has sent a close frame,
@@ -110,8 +113,10 @@ func (s *session) answered() bool {
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.closeReceived || v.ended || v.gaveUp
+	return v.hasAnswered()
 }
+
+func (v *verdict) hasAnswered() bool { return v.closeReceived || v.ended || v.gaveUp }
 
 // isOver reports whether the connection has ended.
 func (s *session) isOver() bool {
