@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,3 +183,53 @@ func pages(t *testing.T) (texts []string) {
 }
 
 var _ = []any{shutDown, instrument, speaking, ownProvider, ownRegistry, trace, kinds, push}
+
+// boundsMeter keeps the bucket bounds of each histogram.
+type boundsMeter struct {
+	noop.Meter
+	bounds map[string][]float64
+}
+
+func (m boundsMeter) Int64Histogram(name string, opts ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	m.bounds[name] = metric.NewInt64HistogramConfig(opts...).ExplicitBucketBoundaries()
+	return noop.Int64Histogram{}, nil
+}
+
+func (m boundsMeter) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	m.bounds[name] = metric.NewFloat64HistogramConfig(opts...).ExplicitBucketBoundaries()
+	return noop.Float64Histogram{}, nil
+}
+
+type boundsProvider struct {
+	noop.MeterProvider
+	meter boundsMeter
+}
+
+func (p boundsProvider) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter }
+
+// The guide has the buckets of every histogram.
+func TestGuideHasBuckets(t *testing.T) {
+	guide, err := os.ReadFile("guide/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := boundsProvider{meter: boundsMeter{bounds: make(map[string][]float64)}}
+	if _, err := otelws.New(otelws.WithMeterProvider(p), otelws.WithTCPMetrics()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tracing.New(tracing.WithMeterProvider(p)); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.meter.bounds) < 8 {
+		t.Fatalf("only %d histograms", len(p.meter.bounds))
+	}
+	for name, bounds := range p.meter.bounds {
+		var text []string
+		for _, b := range bounds {
+			text = append(text, strings.TrimPrefix(strconv.FormatFloat(b, 'f', -1, 64), "0"))
+		}
+		if list := strings.Join(text, ", "); !strings.Contains(string(guide), "| "+list) {
+			t.Errorf("%s: the guide does not have %s", name, list)
+		}
+	}
+}
