@@ -60,8 +60,8 @@ local every = values.every, level = values.level;
       below: closes(8, 40),
       night: closes(2.4, 0),
       'not over a day': {
-        'ws_connections_closed_total{code="1000"}': '0+100x60 6000+12x200',
-        'ws_connections_closed_total{code="1006"}': '0x60 0+12x200',
+        'ws_connections_closed_total{code="1000"}': '0+2250x4 9000+12x250',
+        'ws_connections_closed_total{code="1006"}': '0x4 0+12x250',
       },
       'not any more': {
         'ws_connections_closed_total{code="1000"}': '0x20 0+34x200',
