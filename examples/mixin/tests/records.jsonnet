@@ -18,7 +18,7 @@ local tiers = { free: 1, pro: 2 };
 
 local selector(labels) = '{%s}' % std.join(', ', ['%s="%s"' % [l, labels[l]] for l in std.objectFields(labels)]);
 // What a weight of one is a second. It is small, so that some rates are below one.
-local unit = 1 / 8;
+local unit = 1 / 16;
 
 // A counter that grows by so many a second for each part of the weight, with labels
 // of its own.
