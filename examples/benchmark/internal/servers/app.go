@@ -74,12 +74,11 @@ type room struct {
 }
 
 func (m *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, err := m.accept(w, r)
+	c, err := m.enter(w, r)
 	if err != nil {
 		return
 	}
 	defer c.CloseNow()
-	m.enter(c)
 	defer m.leave(c)
 	for {
 		typ, message, err := c.Read(r.Context())
@@ -90,10 +89,16 @@ func (m *room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (m *room) enter(c Conn) {
+// enter accepts a member. It holds the lock, so that no message to all can pass between the member's
+// handshake and its entry.
+func (m *room) enter(w http.ResponseWriter, r *http.Request) (Conn, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.members[c] = struct{}{}
+	c, err := m.accept(w, r)
+	if err == nil {
+		m.members[c] = struct{}{}
+	}
+	return c, err
 }
 
 func (m *room) leave(c Conn) {
