@@ -27,7 +27,7 @@ const (
 
 // fast and steady soon end a peer that does not answer. patient never ends a peer,
 // however busy the machine is. Tests that depend on times are in
-// heartbeat_time_test.go.
+// times_test.go.
 var (
 	fast    = []otelws.HeartbeatOption{otelws.Every(10 * time.Millisecond)}
 	patient = []otelws.HeartbeatOption{otelws.Every(250 * time.Millisecond), otelws.Misses(1 << 20)}

@@ -222,3 +222,52 @@ func TestHeartbeatSparesViolator(t *testing.T) {
 		time.Sleep(time.Second) // the clock of what is received stands still again
 	})
 }
+
+// Drain leaves a proxy time to pass the answer of a client on. A proxy that has done so reads again.
+func TestDrainWaitsForProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ws, m := newInstrumentation(t)
+		near, far := net.Pipe()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Upgrade", "websocket")
+				w.WriteHeader(http.StatusSwitchingProtocols)
+				nc, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer nc.Close()
+				b := make([]byte, 100)
+				if _, err := nc.Read(b); err != nil {
+					t.Errorf("the proxy did not get the answer: %v", err)
+				}
+				time.Sleep(700 * time.Millisecond) // it passes the answer on
+				expectOpen(t, m, 1)
+				if n, err := nc.Read(b); err == nil {
+					t.Errorf("the proxy got %d bytes after the answer", n)
+				}
+			})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
+		}()
+		synctest.Wait()
+		begun := time.Now()
+		drained := make(chan error)
+		go func() { drained <- ws.Drain(context.Background()) }()
+		client := &wire{Conn: far, t: t, br: bufio.NewReader(far)}
+		if first, _ := client.next(); first != fin|opClose {
+			t.Errorf("the client got a frame that begins with %#x", first)
+		}
+		client.send(masked(fin|opClose, closePayload(1001, "")))
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(begun); d > 900*time.Millisecond {
+			t.Errorf("the drain took %v: it waits after the proxy has read on", d)
+		}
+		_ = far.Close()
+		<-served
+		time.Sleep(time.Second) // until the tap's coarse clock stands still
+	})
+}
