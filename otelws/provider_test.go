@@ -104,3 +104,26 @@ func TestMeasurementsPanic(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A New that failed leaves the budget as it was.
+func TestPanicLeavesBudget(t *testing.T) {
+	panics := true
+	p := &ownProvider{meter: func() metric.Meter {
+		return ownMeter{register: func() (metric.Registration, error) {
+			if panics {
+				panic("no")
+			}
+			return noop.Registration{}, nil
+		}}
+	}}
+	most := otelws.WithSeriesBudget(budget(t, tenants(0)))
+	if _, err := otelws.New(tenants(0), most, otelws.WithMeterProvider(p)); err == nil {
+		t.Fatal("New accepted a MeterProvider that panics")
+	}
+	panics = false
+	ws, err := otelws.New(tenants(1), most, otelws.WithMeterProvider(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ws.Close()
+}
