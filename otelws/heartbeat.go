@@ -152,33 +152,11 @@ func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []H
 	if cfg.spared[c.side.role] {
 		return fmt.Errorf("otelws: failed to start heartbeat: its options exclude %s connections", c.side.role)
 	}
-	cfg.wheel = i.wheels.of(cfg)
+	cfg.wheel = i.wheels.For(cfg.timeout)
 	if err := c.beat(ctx, cfg); err != nil {
 		return fmt.Errorf("otelws: failed to start heartbeat: %w", err)
 	}
 	return nil
-}
-
-// wheels holds the timers of all heartbeats, one wheel for each tick.
-type wheels struct {
-	mu  sync.Mutex
-	all map[time.Duration]*wheel.Wheel
-}
-
-// of returns the wheel for heartbeats with config c. Slow heartbeats share a wheel with a coarse
-// tick.
-func (w *wheels) of(c *heartbeatConfig) *wheel.Wheel {
-	tick := max(min(c.every, c.timeout)/20, time.Millisecond).Round(time.Millisecond)
-	tick = min(tick, 250*time.Millisecond)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.all[tick] == nil {
-		if w.all == nil {
-			w.all = make(map[time.Duration]*wheel.Wheel)
-		}
-		w.all[tick] = wheel.New(tick)
-	}
-	return w.all[tick]
 }
 
 // heartbeat is the heartbeat of one connection. While idle, it takes only a few words of memory.

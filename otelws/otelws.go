@@ -12,6 +12,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/table"
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
+	"github.com/otelws/otelws-go/otelws/internal/wheel"
 	"github.com/otelws/otelws-go/tracing"
 )
 
@@ -43,7 +44,7 @@ type Instrumentation struct {
 	opening  atomic.Int64                // connections whose 101 response is being written
 	ending   atomic.Int64                // connections whose WithOnClose functions are running
 	draining atomic.Pointer[drainConfig]
-	wheels   wheels
+	wheels   wheel.Set
 
 	unreadable [upgrade.Protocols]atomic.Bool // protocols that have been reported
 }
@@ -73,7 +74,7 @@ func New(opts ...Option) (in *Instrumentation, err error) {
 	}
 	for _, h := range cfg.heartbeats {
 		if h != nil {
-			h.wheel = i.wheels.of(h)
+			h.wheel = i.wheels.For(h.timeout)
 		}
 	}
 	i.server.use()

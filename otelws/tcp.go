@@ -45,7 +45,7 @@ type tcpSamples struct {
 }
 
 func newTCPSamples(c *connection) *tcpSamples {
-	return &tcpSamples{conn: c, wheel: c.side.in.wheels.of(&heartbeatConfig{every: tcpEvery, timeout: tcpEvery})}
+	return &tcpSamples{conn: c, wheel: c.side.in.wheels.For(tcpEvery)}
 }
 
 // begin schedules the first sample at a random time, so that connections that opened together are

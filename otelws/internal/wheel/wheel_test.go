@@ -98,3 +98,26 @@ func TestWheelStops(t *testing.T) {
 		}
 	})
 }
+
+// The Wheels of a Set have a tick that suits their timers, and slow timers share one.
+func TestSet(t *testing.T) {
+	var s Set
+	for _, tt := range []struct{ shortest, tick time.Duration }{
+		{0, time.Millisecond},
+		{time.Millisecond, time.Millisecond},
+		{time.Second, 50 * time.Millisecond},
+		{5 * time.Second, maxTick},
+		{time.Hour, maxTick},
+	} {
+		w := s.For(tt.shortest)
+		if w.tick != tt.tick {
+			t.Errorf("timers of at least %v: a tick of %v, want %v", tt.shortest, w.tick, tt.tick)
+		}
+		if s.For(tt.shortest) != w {
+			t.Errorf("timers of at least %v: two Wheels", tt.shortest)
+		}
+	}
+	if s.For(5*time.Second) != s.For(time.Hour) {
+		t.Error("slow timers do not share a Wheel")
+	}
+}
