@@ -17,36 +17,6 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
-// Initiator is the side that ended a connection.
-type Initiator uint8
-
-// The initiators.
-const (
-	Peer Initiator = iota
-	Local
-	Timeout
-)
-
-// End describes the end of a connection.
-type End struct {
-	// Code is the code of the first close frame in either direction. It is 1005 if that frame has
-	// no code, InvalidCode if it has a code that must not be sent, and 1006 if there was no close
-	// frame (RFC 6455 section 7.1.5).
-	Code      websocket.StatusCode
-	Reason    string
-	Initiator Initiator
-	Cause     error // the error of the transport; nil if this side closed it
-	Duration  time.Duration
-	// Silence is the time without a byte in either direction before the end, or before the close
-	// frame that led to it.
-	Silence time.Duration
-
-	Received, Sent *Passed
-}
-
-// InvalidCode stands for a code, in a close frame, that must not be sent.
-const InvalidCode websocket.StatusCode = -1
-
 // verdict is the knowledge about the end of a connection.
 //
 // A connection ends by EOF or an error of a Read, which has read everything that the peer sent; by
