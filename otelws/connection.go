@@ -62,7 +62,7 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 	h.subprotocol = response.Get("Sec-WebSocket-Protocol")
 	h.finish()
 	h.startLate()
-	c.in = h.side.combinationOf(h)
+	c.in = h.combination()
 	ctx := spanContextOnly(h.request.Context())
 	if ctx != context.Background() {
 		c.sampled = ctx
@@ -131,7 +131,7 @@ func (c *connection) Refused(status int) {
 	defer c.endOpening()
 	if c.handshake.finish() || c.in != nil {
 		c.startLate()
-		c.handshake.record(c.side.combinationOf(&c.handshake), status)
+		c.handshake.record(c.handshake.combination(), status)
 	}
 }
 

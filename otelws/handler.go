@@ -73,5 +73,3 @@ func (i *Instrumentation) watching(r *http.Request) *connection {
 	}
 	return nil
 }
-
-func sameProvider(a, b *Instrumentation) bool { return a.identity() == b.identity() }

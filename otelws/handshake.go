@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 
@@ -208,17 +207,25 @@ func (h *handshake) finish() bool {
 	return !was
 }
 
-// listen lets a Handler inside the Listener find the handshake.
-func (c *connection) listen(local net.Addr) {
-	k := handshakeKeyOf(c.request)
-	c.forget = func() { listened.remove(k, c) }
-	listened.add(k, listening{c, textOf(local), c.request.RemoteAddr})
-}
-
 func (h *handshake) isOver() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.over
+}
+
+// combination returns the combination of the application's attributes. It calls the application's
+// functions.
+func (h *handshake) combination() *combination {
+	i := 0
+	for _, e := range h.side.enums {
+		i *= len(e.values)
+		if v, ok := h.values[e.key]; ok {
+			i += e.fold(v)
+		} else {
+			i += e.evaluate(h.request, h.subprotocol)
+		}
+	}
+	return h.side.combinations[i]
 }
 
 // record records the metrics of a finished handshake, and ends its span.

@@ -4,14 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
-	"github.com/otelws/otelws-go/otelws/internal/count"
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
-
-const keyKind = attribute.Key("kind")
 
 // WithMessageKinds adds the counters ws.messages and ws.messages.size. They count messages, and the
 // bytes of their payloads, by direction and kind. reader reads the kind from the first bytes of a
@@ -53,44 +47,4 @@ func WithMessageKinds(reader messagekind.Reader, kinds ...string) Option {
 // kind then has its own histogram: about ten time series in each direction.
 func WithSizesByKind() Option {
 	return optionFunc(func(c *config) { c.sizesByKind = true })
-}
-
-// checkKinds returns an error if the options for kinds do not fit each other.
-func (c *config) checkKinds() error {
-	if c.sizesByKind && c.kinds == nil {
-		return errors.New("WithSizesByKind has no kinds: declare them with WithMessageKinds")
-	}
-	return nil
-}
-
-// kindNames returns the names of all kinds, or nil if none are declared.
-func (c *config) kindNames() []string {
-	if c.kinds == nil {
-		return nil
-	}
-	return c.kinds.Names()
-}
-
-// newKindOptions returns the options of the counters by kind, for a series of messages with attrs.
-func newKindOptions(attrs []attribute.KeyValue, kinds []string) (all [count.Directions][]options) {
-	for d, direction := range directionNames {
-		for _, kind := range kinds {
-			all[d] = append(all[d], newOptions(append(attrs[:len(attrs):len(attrs)],
-				keyDirection.String(direction), keyKind.String(kind))...))
-		}
-	}
-	return all
-}
-
-// observeKinds reports the counters by kind.
-func (s *side) observeKinds(o metric.Observer, m *messageSeries) {
-	for d, kinds := range m.kinds {
-		if len(kinds) == 0 {
-			return
-		}
-		for k, sum := range count.KindsOf(m.counts, count.Direction(d), len(kinds)) {
-			o.ObserveInt64(s.instruments.messagesByKind, sum.Messages, kinds[k].observe...)
-			o.ObserveInt64(s.instruments.messagesSizeByKind, sum.Bytes, kinds[k].observe...)
-		}
-	}
 }

@@ -78,6 +78,13 @@ func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	return nil
 }
 
+// listen lets a Handler inside the Listener find the handshake.
+func (c *connection) listen(local net.Addr) {
+	k := handshakeKeyOf(c.request)
+	c.forget = func() { listened.remove(k, c) }
+	listened.add(k, listening{c, textOf(local), c.request.RemoteAddr})
+}
+
 // takeOver makes a Listener that watches r leave it to a Handler, because the Handler knows more
 // about it.
 func (i *Instrumentation) takeOver(r *http.Request) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
@@ -25,27 +26,6 @@ type Option interface{ apply(*config) }
 type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
-
-// InstrumentGroup names instruments that have your attributes only if you ask for it with
-// [WithAttributesOn].
-type InstrumentGroup uint8
-
-// The groups of instruments. Attributes on MessageInstruments cost about 50 ns per message.
-// Attributes on the other groups only add time series.
-const (
-	// MessageInstruments are ws.message and ws.message.sent and, with [WithMessageKinds],
-	// ws.messages and ws.messages.size.
-	MessageInstruments InstrumentGroup = 1 << iota
-	// HeartbeatInstruments are ws.heartbeat.rtt and ws.heartbeat.missed.
-	HeartbeatInstruments
-	// DurationInstruments is ws.connection.duration.
-	DurationInstruments
-	// TrafficInstruments are ws.frames, ws.io, ws.write.time and, with [WithDecodedSizes],
-	// ws.compression.wire and ws.compression.decoded.
-	TrafficInstruments
-
-	everywhere = MessageInstruments | HeartbeatInstruments | DurationInstruments | TrafficInstruments
-)
 
 type config struct {
 	provider   metric.MeterProvider
@@ -84,7 +64,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	var err error
 	c.codes, err = newCloseCodes(c.closeCodes)
-	c.errs = append(c.errs, err, c.checkLabels(), c.checkKinds())
+	c.errs = append(c.errs, err, checkLabels(c.enums, c.kinds != nil), c.checkKinds())
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
@@ -94,7 +74,23 @@ func newConfig(opts []Option) (*config, error) {
 	return c, nil
 }
 
-func (c *config) addEnum(key attribute.Key, of func(*handshake) string, values []string) *enum {
+// kindNames returns the names of all kinds, or nil if none are declared.
+func (c *config) kindNames() []string {
+	if c.kinds == nil {
+		return nil
+	}
+	return c.kinds.Names()
+}
+
+// checkKinds returns an error if the options for kinds do not fit each other.
+func (c *config) checkKinds() error {
+	if c.sizesByKind && c.kinds == nil {
+		return errors.New("WithSizesByKind has no kinds: declare them with WithMessageKinds")
+	}
+	return nil
+}
+
+func (c *config) addEnum(key attribute.Key, of func(*http.Request, string) string, values []string) *enum {
 	e, err := newEnum(key, of, values)
 	if err != nil {
 		c.errs = append(c.errs, err)
@@ -176,9 +172,9 @@ func WithPublicEndpoint(public func(*http.Request) bool) Option {
 // name.
 func WithEnum(name string, valueOf func(*http.Request) string, values ...string) Option {
 	return optionFunc(func(c *config) {
-		var get func(*handshake) string
+		var get func(*http.Request, string) string
 		if valueOf != nil {
-			get = func(h *handshake) string { return valueOf(h.request) }
+			get = func(r *http.Request, _ string) string { return valueOf(r) }
 		}
 		e := c.addEnum(attribute.Key(name), get, values)
 		if e != nil {
@@ -208,11 +204,18 @@ func WithRoutes(patterns ...string) Option {
 		for i, p := range patterns {
 			routes[i] = routeOf(p)
 		}
-		e := c.addEnum(keyRoute, func(h *handshake) string { return routeOf(h.request.Pattern) }, routes)
+		e := c.addEnum(keyRoute, func(r *http.Request, _ string) string { return routeOf(r.Pattern) }, routes)
 		if e != nil {
 			e.server = true
 		}
 	})
+}
+
+func routeOf(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return pattern
 }
 
 // WithSubprotocols adds the attribute subprotocol. Its value is the negotiated subprotocol if it is
@@ -220,11 +223,11 @@ func WithRoutes(patterns ...string) Option {
 // that [tracing.Subprotocols] made from a name counts as that name.
 func WithSubprotocols(names ...string) Option {
 	return optionFunc(func(c *config) {
-		c.addEnum(keySubprotocol, func(h *handshake) string {
-			if slices.Contains(names, h.subprotocol) {
-				return h.subprotocol
+		c.addEnum(keySubprotocol, func(_ *http.Request, subprotocol string) string {
+			if slices.Contains(names, subprotocol) {
+				return subprotocol
 			}
-			return cmp.Or(tracing.ApplicationSubprotocol(h.subprotocol), NoSubprotocol)
+			return cmp.Or(tracing.ApplicationSubprotocol(subprotocol), NoSubprotocol)
 		}, append([]string{NoSubprotocol}, names...))
 	})
 }
@@ -265,6 +268,10 @@ func WithCloseCodes(codes ...websocket.StatusCode) Option {
 func WithDecodedSizes() Option {
 	return optionFunc(func(c *config) { c.decoded = true })
 }
+
+// DefaultSeriesBudget is the default of [WithSeriesBudget]. If the scrape configuration has a
+// sample_limit, set it higher than the budget.
+const DefaultSeriesBudget = 20_000
 
 // WithSeriesBudget sets the maximum number of time series, including buckets, that [New] accepts as
 // the worst case. The number includes the series of all other Instrumentations on the same

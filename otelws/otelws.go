@@ -105,3 +105,6 @@ func (i *Instrumentation) identity() any {
 func isStandIn(mp metric.MeterProvider) bool {
 	return reflect.TypeOf(mp).String() == "*global.meterProvider"
 }
+
+// sameProvider reports whether a and b have the same MeterProvider.
+func sameProvider(a, b *Instrumentation) bool { return a.identity() == b.identity() }

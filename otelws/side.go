@@ -13,22 +13,6 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/count"
 )
 
-// role is the end of a connection that this process has.
-type role uint8
-
-const (
-	server role = iota
-	client
-)
-
-// String returns the adjective for connections of the role.
-func (r role) String() string {
-	if r == server {
-		return "accepted"
-	}
-	return "dialed"
-}
-
 // side records all connections of one role: accepted or dialed.
 type side struct {
 	in          *Instrumentation
@@ -57,69 +41,6 @@ type side struct {
 	messages  []*messageSeries
 	heartbeat []*heartbeatSeries
 	protocol  []protocolSeries // index: as in errorTypes
-}
-
-// combination records the connections with one combination of the application's attributes.
-// Instruments without these attributes share one series.
-type combination struct {
-	opened atomic.Int64
-	closed []atomic.Int64 // index: as in closeCodes.values
-
-	attrs      []attribute.KeyValue
-	lifecycle  options
-	closedOpts []lazyOptions // index: as in closeCodes.values
-	handshakes []lazyOptions // index: as in statuses
-
-	durations     []lazyOptions // index: closeCodes.values, then Initiator
-	durationAttrs []attribute.KeyValue
-	counts        *count.Traffic
-	messages      *messageSeries
-	traffic       *trafficSeries
-	heartbeat     *heartbeatSeries
-}
-
-// trafficSeries is the series of traffic for one attribute set.
-type trafficSeries struct {
-	counts     []*count.Traffic
-	writeTimer count.WriteTimer
-
-	frames [count.Directions][len(opcodes)]options
-	io     [count.Directions]options
-	write  options
-}
-
-type heartbeatSeries struct {
-	missed atomic.Int64
-	options
-}
-
-type protocolSeries struct {
-	count atomic.Int64
-	options
-}
-
-// options holds the API's options for one attribute set. They are slices, because the API's methods
-// are variadic: a slice is passed on, and a single option would be allocated.
-type options struct {
-	observe []metric.ObserveOption
-	record  []metric.RecordOption
-}
-
-func newOptions(attrs ...attribute.KeyValue) options {
-	o := metric.WithAttributeSet(attribute.NewSet(attrs...))
-	return options{observe: []metric.ObserveOption{o}, record: []metric.RecordOption{o}}
-}
-
-// lazyOptions are created at first use, because most combinations never occur.
-type lazyOptions struct{ atomic.Pointer[options] }
-
-func (l *lazyOptions) get(attrs []attribute.KeyValue, more ...attribute.KeyValue) *options {
-	if o := l.Load(); o != nil {
-		return o
-	}
-	o := newOptions(slices.Concat(attrs, more)...)
-	l.Store(&o)
-	return &o
 }
 
 func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
@@ -221,18 +142,6 @@ func (s *side) newCombination(attrs []attribute.KeyValue, groups InstrumentGroup
 	return t
 }
 
-func newTrafficSeries(attrs []attribute.KeyValue) *trafficSeries {
-	t := &trafficSeries{write: newOptions(attrs...)}
-	for d, name := range directionNames {
-		with := append(slices.Clip(attrs), keyDirection.String(name))
-		t.io[d] = newOptions(with...)
-		for i, o := range opcodes {
-			t.frames[d][i] = newOptions(append(slices.Clip(with), keyOpcode.String(o))...)
-		}
-	}
-	return t
-}
-
 // attributes returns the attributes of the combination with index i. The last enumeration varies
 // fastest.
 func (s *side) attributes(i int) []attribute.KeyValue {
@@ -243,15 +152,6 @@ func (s *side) attributes(i int) []attribute.KeyValue {
 		i /= len(e.values)
 	}
 	return attrs
-}
-
-// combinationOf returns the combination for h.
-func (s *side) combinationOf(h *handshake) *combination {
-	i := 0
-	for _, e := range s.enums {
-		i = i*len(e.values) + e.evaluate(h)
-	}
-	return s.combinations[i]
 }
 
 // observe reports all observable instruments of the side.

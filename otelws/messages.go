@@ -21,30 +21,6 @@ type histogramObserver interface {
 	) (exemplars func(attribute.Set) func(ctx context.Context, value int64), registration metric.Registration)
 }
 
-// messageSeries is the series of messages of one attribute set.
-type messageSeries struct {
-	counts []*count.Traffic
-	sizes  []sizeSeries // one, or one for each kind
-	kinds  [count.Directions][]options
-}
-
-// sizeSeries is the series of message sizes of one attribute set.
-type sizeSeries struct {
-	attrs  attribute.Set
-	record []metric.RecordOption
-
-	// Nil if an instrument records the messages.
-	exemplars [count.Directions]func(context.Context, int64)
-}
-
-// ofKind returns the series that messages of a kind are recorded in.
-func (m *messageSeries) ofKind(kind int) *sizeSeries {
-	if len(m.sizes) == 1 {
-		return &m.sizes[0]
-	}
-	return &m.sizes[kind]
-}
-
 func (s *side) newMessageSeries(attrs []attribute.KeyValue) *messageSeries {
 	cfg := s.in.config
 	m := &messageSeries{kinds: newKindOptions(attrs, cfg.kindNames())}
@@ -108,10 +84,26 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 	return true
 }
 
-// histogram returns the counts of the series with index k in sizes.
-func (m *messageSeries) histogram(d count.Direction, k int) *count.Histogram {
-	if len(m.sizes) == 1 {
-		return count.Messages(m.counts, d)
+// newKindOptions returns the options of the counters by kind, for a series of messages with attrs.
+func newKindOptions(attrs []attribute.KeyValue, kinds []string) (all [count.Directions][]options) {
+	for d, direction := range directionNames {
+		for _, kind := range kinds {
+			all[d] = append(all[d], newOptions(append(attrs[:len(attrs):len(attrs)],
+				keyDirection.String(direction), keyKind.String(kind))...))
+		}
 	}
-	return count.MessagesOfKind(m.counts, d, k)
+	return all
+}
+
+// observeKinds reports the counters by kind.
+func (s *side) observeKinds(o metric.Observer, m *messageSeries) {
+	for d, kinds := range m.kinds {
+		if len(kinds) == 0 {
+			return
+		}
+		for k, sum := range count.KindsOf(m.counts, count.Direction(d), len(kinds)) {
+			o.ObserveInt64(s.instruments.messagesByKind, sum.Messages, kinds[k].observe...)
+			o.ObserveInt64(s.instruments.messagesSizeByKind, sum.Bytes, kinds[k].observe...)
+		}
+	}
 }
