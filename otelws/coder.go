@@ -18,10 +18,9 @@ func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *w
 		return websocket.Accept(w, r, opts)
 	}
 	rw, r := i.watch(w, r)
-	panicked := true
-	defer func() { rw.finish(panicked) }()
+	defer rw.finish()
 	ws, err := websocket.Accept(rw.withOptional(), r, opts)
-	panicked = false
+	rw.returned = true
 	return ws, err
 }
 

@@ -32,18 +32,24 @@ import (
 // treats it as abandoned, and the garbage collector closes it.
 //
 // A Handler inside another Handler of the same MeterProvider does nothing.
-func (i *Instrumentation) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !i.watches(r) || i.watching(r) != nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		rw, r := i.watch(w, r)
-		returned := false
-		defer func() { rw.finish(!returned) }()
-		next.ServeHTTP(rw.withOptional(), r)
-		returned = true
-	})
+func (i *Instrumentation) Handler(next http.Handler) http.Handler { return &handler{i, next} }
+
+type handler struct {
+	in   *Instrumentation
+	next http.Handler
+}
+
+// ServeHTTP stays on the stack of every connection. The garbage collector scans each such frame, so
+// there is only this one, and it is small.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.in.watches(r) || h.in.watching(r) != nil {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	rw, r := h.in.watch(w, r)
+	defer rw.finish()
+	h.next.ServeHTTP(rw.withOptional(), r)
+	rw.returned = true
 }
 
 // watches reports whether i watches r: a request for a WebSocket over HTTP/1, while i is not

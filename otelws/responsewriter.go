@@ -21,6 +21,7 @@ type responseWriter struct {
 	committed  bool // the inner writer has probably sent the status
 	failed     bool // Hijack returned an error
 	hijacked   bool
+	returned   bool     // the handler has returned, and has not panicked
 	tapped     net.Conn // the watched connection that Hijack returned, or nil
 }
 
@@ -63,15 +64,16 @@ func (w *responseWriter) answered() int {
 	return 0
 }
 
-// finish records a handshake that did not become a connection.
-func (w *responseWriter) finish(panicked bool) {
+// finish records a handshake that did not become a connection. It is deferred by the caller of the
+// handler.
+func (w *responseWriter) finish() {
 	if w.hijacked {
 		return
 	}
 	status := w.status
 	switch {
 	case status != 0:
-	case panicked, w.failed:
+	case !w.returned, w.failed:
 		status = http.StatusInternalServerError
 	default:
 		status = http.StatusOK
