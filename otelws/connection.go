@@ -18,6 +18,7 @@ import (
 	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/otelws/internal/table"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 	"github.com/otelws/otelws-go/tracing"
 )
 
@@ -59,7 +60,7 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 	h := &c.handshake
 	c.opening.Store(true)
 	h.side.in.opening.Add(1)
-	h.subprotocol = response.Get("Sec-WebSocket-Protocol")
+	h.subprotocol = response.Get(upgrade.ProtocolField)
 	h.finish()
 	h.startLate()
 	c.in = h.combination()

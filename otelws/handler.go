@@ -58,9 +58,9 @@ func (i *Instrumentation) watches(r *http.Request) bool {
 	return r.ProtoMajor == 1 && upgrade.IsAskedFor(r.Header) && !i.closed.Load()
 }
 
-func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*responseWriter, *http.Request) {
+func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*fullWriter, *http.Request) {
 	i.takeOver(r)
-	rw := &responseWriter{inner: w, connection: new(connection)}
+	rw := &fullWriter{responseWriter{inner: w, connection: new(connection)}}
 	r = rw.connection.begin(i.server, r)
 	if hasBody(r) {
 		rw.body = &requestBody{ReadCloser: r.Body}

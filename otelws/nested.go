@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/otelws/otelws-go/otelws/internal/upgrade"
 )
 
 // handshakeKey identifies a handshake in progress, of which a Listener sees the bytes and a Handler
@@ -13,7 +15,7 @@ import (
 type handshakeKey struct{ uri, sent string } // RequestURI, and the client's random key
 
 func handshakeKeyOf(r *http.Request) handshakeKey {
-	return handshakeKey{r.RequestURI, r.Header.Get("Sec-WebSocket-Key")}
+	return handshakeKey{r.RequestURI, r.Header.Get(upgrade.KeyField)}
 }
 
 // textOf returns the text of an address, which a transport may not have.

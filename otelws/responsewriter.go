@@ -81,76 +81,72 @@ func (w *responseWriter) finish() {
 	w.connection.Refused(status)
 }
 
-// withOptional returns w with the optional methods of the inner writer.
-//
-// The result of Unwrap also has Hijack if unwrapping would find it. Otherwise a library that
-// unwraps, like [http.ResponseController], would bypass the tap.
-func (w *responseWriter) withOptional() http.ResponseWriter {
-	var beneath http.ResponseWriter = w
-	if hijackerOf(w.inner) != nil {
-		beneath = hijackWriter{w}
-	}
-	return writer.Narrow(fullWriter{w, beneath}, w.inner)
-}
+// withOptional returns w with the optional methods of the inner writer, and no others.
+func (w *fullWriter) withOptional() http.ResponseWriter { return writer.Narrow(w, w.inner) }
 
 type hijackWriter struct{ *responseWriter }
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-// fullWriter is w with all optional methods. A method is called only if the inner writer has it.
-type fullWriter struct {
-	*responseWriter
-	beneath http.ResponseWriter
+// fullWriter is a responseWriter with all optional methods. A method is called only if the inner
+// writer has it.
+type fullWriter struct{ responseWriter }
+
+// Unwrap returns the writer without optional methods, but with Hijack if unwrapping would find it.
+// Otherwise a library that unwraps, like [http.ResponseController], would bypass the tap.
+func (w *fullWriter) Unwrap() http.ResponseWriter {
+	if hijackerOf(w.inner) != nil {
+		return hijackWriter{&w.responseWriter}
+	}
+	return &w.responseWriter
 }
 
-func (w fullWriter) Unwrap() http.ResponseWriter { return w.beneath }
-
-func (w fullWriter) Flush() {
+func (w *fullWriter) Flush() {
 	w.commit()
 	w.inner.(http.Flusher).Flush()
 }
 
-func (w fullWriter) FlushError() error {
+func (w *fullWriter) FlushError() error {
 	w.commit()
 	return w.inner.(interface{ FlushError() error }).FlushError()
 }
 
-func (w fullWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+func (w *fullWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-func (w fullWriter) CloseNotify() <-chan bool {
+func (w *fullWriter) CloseNotify() <-chan bool {
 	return w.inner.(interface{ CloseNotify() <-chan bool }).CloseNotify()
 }
 
-func (w fullWriter) ReadFrom(r io.Reader) (int64, error) {
+func (w *fullWriter) ReadFrom(r io.Reader) (int64, error) {
 	w.commit()
 	return w.inner.(io.ReaderFrom).ReadFrom(r)
 }
 
-func (w fullWriter) WriteString(s string) (int, error) {
+func (w *fullWriter) WriteString(s string) (int, error) {
 	w.commit()
 	return w.inner.(io.StringWriter).WriteString(s)
 }
 
-func (w fullWriter) Push(target string, opts *http.PushOptions) error {
+func (w *fullWriter) Push(target string, opts *http.PushOptions) error {
 	return w.inner.(http.Pusher).Push(target, opts)
 }
 
-func (w fullWriter) WriteHeaderNow() {
+func (w *fullWriter) WriteHeaderNow() {
 	w.commit()
 	w.inner.(writer.HeaderNow).WriteHeaderNow()
 }
 
-func (w fullWriter) SetReadDeadline(deadline time.Time) error {
+func (w *fullWriter) SetReadDeadline(deadline time.Time) error {
 	return w.controller().SetReadDeadline(deadline)
 }
 
-func (w fullWriter) SetWriteDeadline(deadline time.Time) error {
+func (w *fullWriter) SetWriteDeadline(deadline time.Time) error {
 	return w.controller().SetWriteDeadline(deadline)
 }
 
-func (w fullWriter) EnableFullDuplex() error { return w.controller().EnableFullDuplex() }
+func (w *fullWriter) EnableFullDuplex() error { return w.controller().EnableFullDuplex() }
 
-func (w fullWriter) controller() *http.ResponseController {
+func (w *fullWriter) controller() *http.ResponseController {
 	return http.NewResponseController(w.inner)
 }
 

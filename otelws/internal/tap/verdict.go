@@ -61,21 +61,21 @@ func (s *session) closeFrame(f *frame.Frame, by Initiator) {
 	v.took(c)
 }
 
-func (s *session) readCloseFrame(f *frame.Frame, by Initiator) (*closeFrame, frame.Error) {
+func (s *session) readCloseFrame(f *frame.Frame, by Initiator) (closeFrame, frame.Error) {
 	var buf [frame.MaxControlPayload]byte
 	code, reason, err := parseClose(f.AppendPayload(buf[:0]))
-	return &closeFrame{code, reason, by, s.silence(clock.Now())}, err
+	return closeFrame{code, reason, by, s.silence(clock.Now())}, err
 }
 
 // took records a close frame. The caller holds the lock.
-func (v *verdict) took(c *closeFrame) {
+func (v *verdict) took(c closeFrame) {
 	if c.initiator == Peer {
 		v.closeReceived = true
 	}
 	// A close frame from the peer says more than this side's frame that is stuck here.
 	stuck := v.close != nil && c.initiator == Peer && v.close.initiator == Local && !v.closeSent && c.code != v.close.code
 	if v.close == nil || stuck {
-		v.close = c
+		v.close = new(c)
 	}
 }
 
@@ -160,7 +160,8 @@ func (s *session) peek() {
 			if f.Opcode == frame.Close {
 				v.mu.Lock()
 				defer v.mu.Unlock()
-				v.peeked, _ = s.readCloseFrame(&f, Peer)
+				peeked, _ := s.readCloseFrame(&f, Peer)
+				v.peeked = &peeked
 				v.peekedAt = passed
 				return
 			}
@@ -173,7 +174,7 @@ func (s *session) peek() {
 func (s *session) takePeeked() {
 	v := &s.verdict
 	if v.peeked != nil && !v.closeReceived && v.peekedAt == s.inbound.passed.Bytes() {
-		v.took(v.peeked)
+		v.took(*v.peeked)
 	}
 }
 

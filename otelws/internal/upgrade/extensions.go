@@ -26,7 +26,7 @@ const MaxWindowBits = 15
 // ExtensionsOf returns the extensions of a response with this header.
 func ExtensionsOf(response http.Header) Extensions {
 	e := Extensions{Client: Compression{WindowBits: MaxWindowBits}, Server: Compression{WindowBits: MaxWindowBits}}
-	for extension := range tokens(response, "Sec-WebSocket-Extensions") {
+	for extension := range tokens(response, extensionsField) {
 		name, parameters, _ := strings.Cut(extension, ";")
 		if strings.TrimSpace(name) != "permessage-deflate" {
 			e.RSV |= frame.RSV1 | frame.RSV2 | frame.RSV3

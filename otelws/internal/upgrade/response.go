@@ -62,6 +62,15 @@ func IsInterim(status int) bool {
 	return status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
 }
 
+// The names of the header fields of RFC 6455 section 11.3, in the form of [http.CanonicalHeaderKey].
+// [http.Header.Get] allocates for any other form.
+const (
+	KeyField        = "Sec-Websocket-Key"
+	acceptField     = "Sec-Websocket-Accept"
+	ProtocolField   = "Sec-Websocket-Protocol"
+	extensionsField = "Sec-Websocket-Extensions"
+)
+
 // Switches reports whether a response switches to WebSocket.
 func Switches(status int, header http.Header) bool {
 	return status == http.StatusSwitchingProtocols && hasToken(header, "Upgrade", "websocket")
@@ -70,8 +79,8 @@ func Switches(status int, header http.Header) bool {
 // AcceptsKey reports whether a response proves that the server understood the request (RFC 6455
 // section 4.2.2). Otherwise a client ends the connection.
 func AcceptsKey(request, response http.Header) bool {
-	sum := sha1.Sum([]byte(request.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return response.Get("Sec-WebSocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
+	sum := sha1.Sum([]byte(request.Get(KeyField) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return response.Get(acceptField) == base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // IsAskedFor reports whether a request with this header asks for a WebSocket (RFC 6455 section 4.1).
