@@ -3,6 +3,7 @@ package otelws_test
 import (
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +24,10 @@ func TestConnSpeaks(t *testing.T) {
 	}
 	if err := ws.HeartbeatOn(t.Context(), c.NetConn()); err == nil {
 		t.Error("a second Heartbeat on the connection returned no error")
+	}
+	other, _ := newInstrumentation(t)
+	if err := other.HeartbeatOn(t.Context(), c.NetConn()); err == nil || !strings.Contains(err.Error(), "is not watched") {
+		t.Errorf("HeartbeatOn of another Instrumentation returned %v", err)
 	}
 	read := make(chan error, 1)
 	go func() {

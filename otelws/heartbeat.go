@@ -128,20 +128,17 @@ func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption
 	return i.heartbeat(ctx, c, opts)
 }
 
-// HeartbeatOn is like [Instrumentation.Heartbeat], for a connection instead of a request's context.
-// nc must be watched: a connection that Hijack returned, or a connection of a WebSocket library on
-// top of it.
+// HeartbeatOn is like [Instrumentation.Heartbeat]. Use it if you have the [net.Conn], but not the
+// context of the request. i must watch nc: a connection of [Instrumentation.Listener],
+// [Instrumentation.Conn] or [Instrumentation.DialContext], a connection that Hijack returned, or a
+// connection of a WebSocket library on top of these.
 func (i *Instrumentation) HeartbeatOn(ctx context.Context, nc net.Conn, opts ...HeartbeatOption) error {
-	var c *connection
 	for recorder := range tap.Of(nc) {
-		if c = recorder.(*connection); sameProvider(c.side.in, i) {
-			break
+		if c := recorder.(*connection); sameProvider(c.side.in, i) {
+			return i.heartbeat(ctx, c, opts)
 		}
 	}
-	if c == nil {
-		return errors.New("otelws: failed to start heartbeat: the connection is not watched")
-	}
-	return i.heartbeat(ctx, c, opts)
+	return errors.New("otelws: failed to start heartbeat: the connection is not watched by this Instrumentation: pass a connection of Listener, Conn, DialContext or Hijack")
 }
 
 func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []HeartbeatOption) error {
