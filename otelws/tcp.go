@@ -89,8 +89,11 @@ func (s *tcpSamples) sample(last bool) (more bool) {
 }
 
 // unsent returns the sum over all open connections of the side. Collections within one second share
-// the result.
+// the result. Without connections, it is 0 at once, because leftBehind keeps it for good.
 func (s *side) unsent() (sum int64) {
+	if s.in.table.Len() == 0 {
+		return 0
+	}
 	u := &s.tcp.unsent
 	u.mu.Lock()
 	defer u.mu.Unlock()

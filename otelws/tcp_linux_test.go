@@ -97,9 +97,12 @@ func TestTCPMetricsAreInTheBudget(t *testing.T) {
 	}
 }
 
-// The unsent bytes show a reader while it stalls.
+// The unsent bytes show a reader while it stalls. A closed Instrumentation leaves none behind.
 func TestTCPUnsent(t *testing.T) {
 	ws, m := newInstrumentation(t, otelws.WithTCPMetrics())
+	if _, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider()), otelws.WithTCPMetrics()); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	url := serve(t, ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +126,12 @@ func TestTCPUnsent(t *testing.T) {
 	_ = c.CloseNow()
 	cancel()
 	m.Wait(t, "ws_connections_active", 0)
-	m.Wait(t, "ws_tcp_unsent_bytes", 0)
+	if err := ws.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := m.Value("ws_tcp_unsent_bytes"); !ok || v != 0 {
+		t.Errorf("after the end of the connection, unsent bytes are %v, %v", v, ok)
+	}
 }
 
 // The network delays each packet, and loses one in twenty.
