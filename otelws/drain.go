@@ -51,10 +51,10 @@ func DrainRandom() DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.random = true })
 }
 
-// DrainProgress is the progress of a drain.
+// DrainProgress is the progress of a drain. Closed and Cut are counts since the call of Drain.
 type DrainProgress struct {
 	Open   int // connections that are still open
-	Closed int // connections that have ended since the drain began, without being cut
+	Closed int // connections that the drain asked to close, and that have ended without being cut
 	Cut    int // connections whose transport the drain has closed at its deadline
 }
 
@@ -115,7 +115,7 @@ func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error 
 		cfg.spread = min(cfg.spread, max(time.Until(end), 0)*3/4)
 	}
 	i.draining.Store(cfg)
-	d := &drain{in: i, config: cfg, begun: time.Now(), closedBefore: i.drained(drainClosed)}
+	d := &drain{in: i, config: cfg, begun: time.Now(), before: i.drained()}
 	return d.run(ctx)
 }
 
@@ -125,9 +125,12 @@ const (
 	drainCut           // the drain closed its transport
 )
 
-// drained returns the number of connections with the given outcome.
-func (i *Instrumentation) drained(outcome int) int {
-	return int(i.server.drained[outcome].Load() + i.client.drained[outcome].Load())
+// drained returns the number of connections with each outcome, of all drains so far.
+func (i *Instrumentation) drained() (n [len(drainOutcomes)]int) {
+	for outcome := range n {
+		n[outcome] = int(i.server.drained[outcome].Load() + i.client.drained[outcome].Load())
+	}
+	return n
 }
 
 // told is the state of one connection in a drain.
@@ -142,17 +145,17 @@ const (
 
 // drain is one call of Drain.
 type drain struct {
-	in           *Instrumentation
-	config       *drainConfig
-	begun        time.Time
-	all          []*connection // the open connections, in the order of their close frames
-	told         int           // number of connections in all that have been told
-	open         int           // number of connections at the beginning
-	dialed       bool          // dialed connections are in all, or have been told
-	dialedAt     time.Time     // latest time to tell dialed connections
-	alone        int           // consecutive looks without an accepted connection
-	closedBefore int
-	reported     DrainProgress
+	in       *Instrumentation
+	config   *drainConfig
+	begun    time.Time
+	before   [len(drainOutcomes)]int // outcomes of earlier drains
+	all      []*connection           // the open connections, in the order of their close frames
+	told     int                     // number of connections in all that have been told
+	open     int                     // number of connections at the beginning
+	dialed   bool                    // dialed connections are in all, or have been told
+	dialedAt time.Time               // latest time to tell dialed connections
+	alone    int                     // consecutive looks without an accepted connection
+	reported DrainProgress
 }
 
 const (
@@ -345,10 +348,11 @@ func (d *drain) report() {
 	if d.config.progress == nil {
 		return
 	}
+	drained := d.in.drained()
 	now := DrainProgress{
 		Open:   d.in.table.Len(),
-		Closed: d.in.drained(drainClosed) - d.closedBefore,
-		Cut:    d.in.drained(drainCut),
+		Closed: drained[drainClosed] - d.before[drainClosed],
+		Cut:    drained[drainCut] - d.before[drainCut],
 	}
 	if now != d.reported {
 		d.reported = now

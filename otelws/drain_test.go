@@ -74,6 +74,12 @@ func TestDrainCutsOff(t *testing.T) {
 	}
 	m.Wait(t, "ws_connections_active", 0)
 	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1) // 1001, because Drain had sent its close frame
+	again := otelws.OnDrainProgress(func(p otelws.DrainProgress) {
+		t.Errorf("a second drain reports the outcome of the first: %+v", p)
+	})
+	if err := ws.Drain(t.Context(), again); err != nil {
+		t.Error(err)
+	}
 }
 
 // A connection that opens after the drain has begun is closed as well.
