@@ -28,13 +28,13 @@ type connection struct {
 	tap.Conn
 	handshake
 	table.Entry
-	in      *combination    // set when the connection opens
-	sampled context.Context // has the span context; nil if it is not sampled
-	summary *summaryRequest // nil without WithOnClose
-	beats   atomic.Pointer[heartbeat]
-	told    atomic.Uint32 // state of the drain
-	opening atomic.Bool   // the response is being written
-	tcp     *tcpSamples   // nil without WithTCPMetrics
+	combination *combination    // set when the connection opens
+	sampled     context.Context // has the span context; nil if it is not sampled
+	summary     *summaryRequest // nil without WithOnClose
+	beats       atomic.Pointer[heartbeat]
+	told        atomic.Uint32 // state of the drain
+	opening     atomic.Bool   // the response is being written
+	tcp         *tcpSamples   // nil without WithTCPMetrics
 }
 
 // summaryRequest is the request of a Summary. As long as the application has the connection, it is
@@ -57,14 +57,13 @@ func (c *connection) kept() *http.Request {
 }
 
 func (c *connection) Opening(response http.Header) tap.Opening {
-	h := &c.handshake
 	c.opening.Store(true)
-	h.side.in.opening.Add(1)
-	h.subprotocol = response.Get(upgrade.ProtocolField)
-	h.finish()
-	h.startLate()
-	c.in = h.combination()
-	ctx := spanContextOnly(h.request.Context())
+	c.side.in.opening.Add(1)
+	c.subprotocol = response.Get(upgrade.ProtocolField)
+	c.finish()
+	c.startLate()
+	c.combination = c.findCombination()
+	ctx := spanContextOnly(c.request.Context())
 	if ctx != context.Background() {
 		c.sampled = ctx
 	}
@@ -72,16 +71,16 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 		c.summary = &summaryRequest{weak.Make(kept), kept.WithContext(ctx)}
 	}
 	o := tap.Opening{
-		Shard:     c.in.counts.Shard(),
+		Shard:     c.combination.counts.Shard(),
 		Messages:  c.side.recordsMessages || c.sampled != nil && c.side.hasExemplars(),
 		Decode:    c.side.in.config.decoded,
 		Kinds:     c.side.in.kinds,
-		KindShard: c.in.counts.KindShard(),
-		Payload:   payloadOf(h.subprotocol),
+		KindShard: c.combination.counts.KindShard(),
+		Payload:   payloadOf(c.subprotocol),
 		// net/http reads ahead until the hijack, and cancels the request at an EOF.
-		PeerLeft: h.side.role == server && errors.Is(h.request.Context().Err(), context.Canceled),
+		PeerLeft: c.side.role == server && errors.Is(c.request.Context().Err(), context.Canceled),
 	}
-	if h.side.in.config.tcp {
+	if c.side.in.config.tcp {
 		c.tcp = newTCPSamples(c)
 		o.Closing = c.tcp.end
 	}
@@ -99,9 +98,9 @@ func payloadOf(subprotocol string) func([]byte) []byte {
 
 func (c *connection) Opened() {
 	i := c.side.in
-	c.handshake.record(c.in, http.StatusSwitchingProtocols)
+	c.record(c.combination, http.StatusSwitchingProtocols)
 	i.table.Add(c)
-	c.in.opened.Add(1)
+	c.combination.opened.Add(1)
 }
 
 // Begun starts the features that the options request.
@@ -130,9 +129,9 @@ func (c *connection) endOpening() {
 func (c *connection) Refused(status int) {
 	defer c.contain()
 	defer c.endOpening()
-	if c.handshake.finish() || c.in != nil {
+	if c.finish() || c.combination != nil {
 		c.startLate()
-		c.handshake.record(c.handshake.combination(), status)
+		c.record(c.findCombination(), status)
 	}
 }
 
@@ -140,14 +139,14 @@ func (c *connection) Refused(status int) {
 // exemplar.
 func (c *connection) Message(d count.Direction, size int64, kind int) {
 	if instrument := c.side.instruments.messages[d]; instrument != nil {
-		instrument.Record(c.context(), size, c.in.messages.ofKind(kind).record...)
+		instrument.Record(c.context(), size, c.combination.messages.ofKind(kind).record...)
 	} else if c.sampled != nil {
-		c.in.messages.ofKind(kind).exemplars[d](c.sampled, size)
+		c.combination.messages.ofKind(kind).exemplars[d](c.sampled, size)
 	}
 }
 
 func (c *connection) RoundTrip(d time.Duration) {
-	c.side.instruments.rtt.Record(c.context(), d.Seconds(), c.in.heartbeat.record...)
+	c.side.instruments.rtt.Record(c.context(), d.Seconds(), c.combination.heartbeat.record...)
 }
 
 func (c *connection) ProtocolError(err frame.Error) { c.side.protocol[errorType(err)].count.Add(1) }
@@ -168,7 +167,7 @@ func (c *connection) Ended(e tap.End) {
 
 // closed counts the connection as closed.
 func (c *connection) closed(e tap.End) {
-	c.in.closed[c.side.codes.fold(e.Code)].Add(1)
+	c.combination.closed[c.side.codes.fold(e.Code)].Add(1)
 	switch told(c.told.Load()) {
 	case notTold:
 	case cut:
@@ -185,7 +184,7 @@ func (c *connection) closed(e tap.End) {
 
 func (c *connection) recordDuration(e tap.End) {
 	code, by := c.side.codes.fold(e.Code), Initiator(e.Initiator)
-	opts := c.in.durations[code*len(initiators)+int(by)].get(c.in.durationAttrs,
+	opts := c.combination.durations[code*len(initiators)+int(by)].get(c.combination.durationAttrs,
 		keyCode.String(c.side.codes.values[code]), keyInitiator.String(by.String()))
 	c.side.instruments.duration.Record(c.context(), e.Duration.Seconds(), opts.record...)
 	idle := foldIdle(e.Code)

@@ -163,7 +163,7 @@ func (c *connection) identify() Connection {
 		Client:      c.side.role == client,
 		RemoteAddr:  c.RemoteAddr(),
 		Subprotocol: c.subprotocol,
-		attrs:       c.in.attrs,
+		attrs:       c.combination.attrs,
 	}
 	if c.sampled != nil {
 		id.TraceID = trace.SpanContextFromContext(c.sampled).TraceID()

@@ -41,14 +41,13 @@ func connectionFrom(ctx context.Context) *connection {
 // begin begins the handshake of r. It returns a copy of r to pass on, with the connection in its
 // context.
 func (c *connection) begin(s *side, r *http.Request) *http.Request {
-	h := &c.handshake
-	h.side, h.start = s, clock.Now()
+	c.side, c.start = s, clock.Now()
 	if s.role == server {
-		h.outer = underWay(r)
+		c.outer = underWay(r)
 	}
-	h.span, r = s.startSpan(r)
+	c.span, r = s.startSpan(r)
 	r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, c))
-	h.request = r
+	c.request = r
 	return r
 }
 
@@ -92,7 +91,7 @@ func (h *handshake) takeSpan() *span.Handshake {
 // handshake that is over does not count: its request may have been forwarded, as by ReverseProxy.
 func underWay(r *http.Request) *connection {
 	c := connectionFrom(r.Context())
-	if c == nil || c.handshake.side.role != server || c.handshake.isOver() {
+	if c == nil || c.side.role != server || c.isOver() {
 		return nil
 	}
 	return c
@@ -165,10 +164,10 @@ func SetAttribute(ctx context.Context, name, value string) error {
 		return fmt.Errorf("otelws: failed to set %s: the context does not belong to a WebSocket request inside a Handler: put Handler outside the middleware that calls SetAttribute", name)
 	}
 	declared, set := false, false
-	for ; c != nil; c = c.handshake.outer {
+	for ; c != nil; c = c.outer {
 		if c.side.declares(attribute.Key(name)) {
 			declared = true
-			set = c.handshake.setValue(attribute.Key(name), value) || set
+			set = c.setValue(attribute.Key(name), value) || set
 		}
 	}
 	switch {
@@ -213,9 +212,9 @@ func (h *handshake) isOver() bool {
 	return h.over
 }
 
-// combination returns the combination of the application's attributes. It calls the application's
-// functions.
-func (h *handshake) combination() *combination {
+// findCombination returns the combination of the application's attributes. It calls the functions of
+// the application.
+func (h *handshake) findCombination() *combination {
 	i := 0
 	for _, e := range h.side.enums {
 		i *= len(e.values)
@@ -229,10 +228,10 @@ func (h *handshake) combination() *combination {
 }
 
 // record records the metrics of a finished handshake, and ends its span.
-func (h *handshake) record(in *combination, status int) {
+func (h *handshake) record(c *combination, status int) {
 	h.takeSpan().End(h.request, status)
 	at := foldStatus(status)
-	opts := in.handshakes[at].get(in.attrs, keyStatus.Int(statuses[at]))
+	opts := c.handshakes[at].get(c.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())
 	h.side.instruments.handshake.Record(ctx, (clock.Now() - h.start).Seconds(), opts.record...)
 	h.request = nil // its context may refer to the connection

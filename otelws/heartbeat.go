@@ -224,7 +224,7 @@ func (h *heartbeat) next(c *connection) {
 		h.answers, h.misses = after.Answers, 0
 	}
 	if after.Answers == before.Answers && !after.AliveSince(*before, h.config.timeout) {
-		c.in.heartbeat.missed.Add(1)
+		c.combination.heartbeat.missed.Add(1)
 		h.misses = min(h.misses, math.MaxUint16-1) + 1
 	}
 	if int(h.misses) >= h.config.misses && h.conn.Load() != nil {

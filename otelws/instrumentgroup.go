@@ -18,5 +18,5 @@ const (
 	// ws.compression.wire and ws.compression.decoded.
 	TrafficInstruments
 
-	everywhere = MessageInstruments | HeartbeatInstruments | DurationInstruments | TrafficInstruments
+	allGroups = MessageInstruments | HeartbeatInstruments | DurationInstruments | TrafficInstruments
 )

@@ -42,7 +42,7 @@ func membersOf(i *Instrumentation) *members {
 	everybody.mu.Lock()
 	defer everybody.mu.Unlock()
 	everybody.all = slices.DeleteFunc(everybody.all, func(w weak.Pointer[members]) bool { return w.Value() == nil })
-	_, off := i.config.provider.(noop.MeterProvider) // no-op providers are all equal
+	_, off := i.config.meterProvider.(noop.MeterProvider) // no-op providers are all equal
 	for _, w := range everybody.all {
 		if m := w.Value(); m != nil && !off && sameProvider(m.first, i) {
 			return m
@@ -50,7 +50,7 @@ func membersOf(i *Instrumentation) *members {
 	}
 	m := &members{
 		first:    i,
-		meter:    i.config.provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(span.SchemaURL)),
+		meter:    i.config.meterProvider.Meter(ScopeName, metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(span.SchemaURL)),
 		declared: make(map[string]map[string]int),
 	}
 	everybody.all = append(everybody.all, weak.Make(m))

@@ -40,13 +40,13 @@ type listening struct {
 	local, remote string
 }
 
-func (l *handshakes) add(k handshakeKey, in listening) {
+func (l *handshakes) add(k handshakeKey, h listening) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all == nil {
 		l.all = make(map[handshakeKey][]listening)
 	}
-	l.all[k] = append(l.all[k], in)
+	l.all[k] = append(l.all[k], h)
 }
 
 func (l *handshakes) remove(k handshakeKey, c *connection) {
@@ -68,13 +68,13 @@ func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	if len(l.all) == 0 {
 		return nil
 	}
-	for _, in := range l.all[handshakeKeyOf(r)] {
-		same := in.remote == r.RemoteAddr
+	for _, h := range l.all[handshakeKeyOf(r)] {
+		same := h.remote == r.RemoteAddr
 		if ok {
-			same = in.local == textOf(local)
+			same = h.local == textOf(local)
 		}
-		if same && sameProvider(in.c.side.in, i) {
-			return in.c
+		if same && sameProvider(h.c.side.in, i) {
+			return h.c
 		}
 	}
 	return nil

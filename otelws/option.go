@@ -28,27 +28,28 @@ type optionFunc func(*config)
 func (f optionFunc) apply(c *config) { f(c) }
 
 type config struct {
-	provider   metric.MeterProvider
-	enums      []*enum
-	groups     InstrumentGroup
-	closeCodes []websocket.StatusCode
-	budget     int
-	limit      cardinalityLimit
-	onClose    []func(context.Context, Summary)
+	meterProvider  metric.MeterProvider
+	tracerProvider trace.TracerProvider
+	propagator     propagation.TextMapPropagator
+	queryTrace     bool
+	public         func(*http.Request) bool
+
+	enums       []*enum
+	groups      InstrumentGroup
+	closeCodes  []websocket.StatusCode
+	kinds       *messagekind.Kinds // nil if they are not read
+	sizesByKind bool
+	decoded     bool
+	tcp         bool
+	budget      int
+	limit       cardinalityLimit
+
 	heartbeats [2]*heartbeatConfig // index: role; nil means none
 	drain      []DrainOption
-	tracer     trace.TracerProvider
-	propagator propagation.TextMapPropagator
-	queryTrace bool
-	public     func(*http.Request) bool
-	decoded    bool
-	tcp        bool
-	kinds      *messagekind.Kinds // nil if they are not read
-	errs       []error
+	onClose    []func(context.Context, Summary)
 
-	sizesByKind bool
-
-	codes *closeCodes
+	codes *closeCodes // the registered codes, and closeCodes
+	errs  []error     // of the options
 }
 
 func newConfig(opts []Option) (*config, error) {
@@ -59,8 +60,8 @@ func newConfig(opts []Option) (*config, error) {
 		}
 		o.apply(c)
 	}
-	if c.provider == nil {
-		c.provider = otel.GetMeterProvider()
+	if c.meterProvider == nil {
+		c.meterProvider = otel.GetMeterProvider()
 	}
 	var err error
 	c.codes, err = newCloseCodes(c.closeCodes)
@@ -69,7 +70,7 @@ func newConfig(opts []Option) (*config, error) {
 		return nil, err
 	}
 	if c.limit < 0 {
-		c.limit = cardinalityLimitOf(c.provider)
+		c.limit = cardinalityLimitOf(c.meterProvider)
 	}
 	return c, nil
 }
@@ -106,7 +107,7 @@ func (c *config) addEnum(key attribute.Key, of func(*http.Request, string) strin
 // If the global provider is set after New, the counts from before are kept and reported. Histogram
 // observations from before it are lost.
 func WithMeterProvider(mp metric.MeterProvider) Option {
-	return optionFunc(func(c *config) { c.provider = mp })
+	return optionFunc(func(c *config) { c.meterProvider = mp })
 }
 
 // WithTracerProvider sets the provider of the connection spans. The default, also for nil, is the
@@ -119,7 +120,7 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 // The context of the handler's request holds the span context of the handshake. On a client, the
 // context of resp.Request holds it. Package tracing makes spans for messages.
 func WithTracerProvider(tp trace.TracerProvider) Option {
-	return optionFunc(func(c *config) { c.tracer = tp })
+	return optionFunc(func(c *config) { c.tracerProvider = tp })
 }
 
 // WithPropagator sets the propagator for the trace context in handshakes: it is extracted from the
@@ -238,7 +239,7 @@ func WithSubprotocols(names ...string) Option {
 func WithAttributesOn(groups ...InstrumentGroup) Option {
 	return optionFunc(func(c *config) {
 		for _, g := range groups {
-			if g&^everywhere != 0 {
+			if g&^allGroups != 0 {
 				c.errs = append(c.errs, fmt.Errorf("instrument group %d does not exist: use the constants of InstrumentGroup", g))
 			}
 			c.groups |= g

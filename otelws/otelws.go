@@ -64,7 +64,7 @@ func New(opts ...Option) (in *Instrumentation, err error) {
 	}
 	i := &Instrumentation{
 		config: cfg,
-		spans:  span.NewSource(span.Scope{Name: ScopeName, Version: Version}, cfg.tracer, cfg.propagator, cfg.queryTrace, cfg.public),
+		spans:  span.NewSource(span.Scope{Name: ScopeName, Version: Version}, cfg.tracerProvider, cfg.propagator, cfg.queryTrace, cfg.public),
 	}
 	if cfg.kinds != nil {
 		i.kinds = inspect.NewKinds(cfg.kinds)
@@ -84,7 +84,7 @@ func New(opts ...Option) (in *Instrumentation, err error) {
 // identity returns a value that identifies the MeterProvider. For the API's placeholder of the
 // global provider, it is the provider that was set later.
 func (i *Instrumentation) identity() any {
-	provider := i.config.provider
+	provider := i.config.meterProvider
 	if isStandIn(provider) {
 		if set := otel.GetMeterProvider(); !isStandIn(set) {
 			i.delegate.CompareAndSwap(nil, &set)

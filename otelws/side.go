@@ -43,16 +43,16 @@ type side struct {
 	protocol  []protocolSeries // index: as in errorTypes
 }
 
-func newSide(of *Instrumentation, meter metric.Meter, r role) (*side, error) {
-	cfg := of.config
-	in, err := newInstruments(meter, r, cfg)
+func newSide(i *Instrumentation, meter metric.Meter, r role) (*side, error) {
+	cfg := i.config
+	instruments, err := newInstruments(meter, r, cfg)
 	if err != nil {
 		return nil, err
 	}
 	s := &side{
-		in:          of,
+		in:          i,
 		role:        r,
-		instruments: in,
+		instruments: instruments,
 		codes:       cfg.codes,
 		enums:       enumsOf(r, cfg.enums),
 	}
@@ -70,7 +70,7 @@ func (s *side) use() {
 		// If an instrument carries all attributes, a series without attributes would be a phantom,
 		// so it is created only if an instrument uses it.
 		groups := s.in.config.groups
-		shared := s.newCombination(nil, everywhere&^groups, nil)
+		shared := s.newCombination(nil, allGroups&^groups, nil)
 		n := 1
 		for _, e := range s.enums {
 			n *= len(e.values)
@@ -113,7 +113,7 @@ func (s *side) newCounts(shared *combination, groups InstrumentGroup) {
 // attributes have their series in shared.
 func (s *side) newCombination(attrs []attribute.KeyValue, groups InstrumentGroup, shared *combination) *combination {
 	n := len(s.codes.values)
-	t := &combination{
+	c := &combination{
 		closed:     make([]atomic.Int64, n),
 		attrs:      attrs,
 		lifecycle:  newOptions(attrs...),
@@ -121,25 +121,25 @@ func (s *side) newCombination(attrs []attribute.KeyValue, groups InstrumentGroup
 		handshakes: make([]lazyOptions, len(statuses)),
 	}
 	if shared != nil {
-		t.durations, t.durationAttrs = shared.durations, shared.durationAttrs
-		t.messages, t.traffic, t.heartbeat = shared.messages, shared.traffic, shared.heartbeat
+		c.durations, c.durationAttrs = shared.durations, shared.durationAttrs
+		c.messages, c.traffic, c.heartbeat = shared.messages, shared.traffic, shared.heartbeat
 	}
 	if groups&DurationInstruments != 0 {
-		t.durations, t.durationAttrs = make([]lazyOptions, n*len(initiators)), attrs
+		c.durations, c.durationAttrs = make([]lazyOptions, n*len(initiators)), attrs
 	}
 	if groups&MessageInstruments != 0 {
-		t.messages = s.newMessageSeries(attrs)
-		s.messages = append(s.messages, t.messages)
+		c.messages = s.newMessageSeries(attrs)
+		s.messages = append(s.messages, c.messages)
 	}
 	if groups&HeartbeatInstruments != 0 {
-		t.heartbeat = &heartbeatSeries{options: newOptions(attrs...)}
-		s.heartbeat = append(s.heartbeat, t.heartbeat)
+		c.heartbeat = &heartbeatSeries{options: newOptions(attrs...)}
+		s.heartbeat = append(s.heartbeat, c.heartbeat)
 	}
 	if groups&TrafficInstruments != 0 {
-		t.traffic = newTrafficSeries(attrs)
-		s.traffic = append(s.traffic, t.traffic)
+		c.traffic = newTrafficSeries(attrs)
+		s.traffic = append(s.traffic, c.traffic)
 	}
-	return t
+	return c
 }
 
 // attributes returns the attributes of the combination with index i. The last enumeration varies
@@ -159,8 +159,8 @@ func (s *side) observe(o metric.Observer) {
 	if !s.inUse.Load() {
 		return
 	}
-	for _, t := range s.combinations {
-		s.observeLifecycle(o, t)
+	for _, c := range s.combinations {
+		s.observeLifecycle(o, c)
 	}
 	for _, t := range s.traffic {
 		s.observeTraffic(o, t)
@@ -186,20 +186,20 @@ func (s *side) observe(o metric.Observer) {
 
 // observeLifecycle reports opened, closed and active from the same loads. It loads closed first, so
 // that active is never negative, and opened = active + sum(closed) holds in every collection.
-func (s *side) observeLifecycle(o metric.Observer, t *combination) {
-	closed := make([]int64, len(t.closed))
+func (s *side) observeLifecycle(o metric.Observer, c *combination) {
+	closed := make([]int64, len(c.closed))
 	var sum int64
-	for i := range t.closed {
-		closed[i] = t.closed[i].Load()
+	for i := range c.closed {
+		closed[i] = c.closed[i].Load()
 		sum += closed[i]
 	}
-	opened := t.opened.Load()
+	opened := c.opened.Load()
 
-	o.ObserveInt64(s.instruments.opened, opened, t.lifecycle.observe...)
-	o.ObserveInt64(s.instruments.active, opened-sum, t.lifecycle.observe...)
+	o.ObserveInt64(s.instruments.opened, opened, c.lifecycle.observe...)
+	o.ObserveInt64(s.instruments.active, opened-sum, c.lifecycle.observe...)
 	for i, n := range closed {
 		if n > 0 || s.codes.reported[i] {
-			opts := t.closedOpts[i].get(t.attrs, keyCode.String(s.codes.values[i]))
+			opts := c.closedOpts[i].get(c.attrs, keyCode.String(s.codes.values[i]))
 			o.ObserveInt64(s.instruments.closed, n, opts.observe...)
 		}
 	}
