@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
@@ -16,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelws/otelws-go/otelws/internal/span"
 	"github.com/otelws/otelws-go/tracing"
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
@@ -203,20 +203,13 @@ func WithRoutes(patterns ...string) Option {
 	return optionFunc(func(c *config) {
 		routes := make([]string, len(patterns))
 		for i, p := range patterns {
-			routes[i] = routeOf(p)
+			routes[i] = span.RouteOf(p)
 		}
-		e := c.addEnum(keyRoute, func(r *http.Request, _ string) string { return routeOf(r.Pattern) }, routes)
+		e := c.addEnum(keyRoute, func(r *http.Request, _ string) string { return span.RouteOf(r.Pattern) }, routes)
 		if e != nil {
 			e.server = true
 		}
 	})
-}
-
-func routeOf(pattern string) string {
-	if i := strings.IndexByte(pattern, '/'); i >= 0 {
-		return pattern[i:]
-	}
-	return pattern
 }
 
 // WithSubprotocols adds the attribute subprotocol. Its value is the negotiated subprotocol if it is

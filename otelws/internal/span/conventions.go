@@ -89,8 +89,8 @@ func appendPeer(attrs []attribute.KeyValue, remoteAddr string) []attribute.KeyVa
 	return attrs
 }
 
-// routeOf returns the path in a pattern of [net/http.ServeMux].
-func routeOf(pattern string) string {
+// RouteOf returns the path in a pattern of [net/http.ServeMux].
+func RouteOf(pattern string) string {
 	if i := strings.IndexByte(pattern, '/'); i >= 0 {
 		return pattern[i:]
 	}

@@ -94,7 +94,7 @@ func (h *Handshake) End(r *http.Request, status int) {
 	if !h.span.IsRecording() {
 		return
 	}
-	if route := routeOf(r.Pattern); h.server && route != "" {
+	if route := RouteOf(r.Pattern); h.server && route != "" {
 		h.span.SetName(spanName(h.method, r.Pattern))
 		h.span.SetAttributes(httpRoute(route))
 	}
@@ -133,7 +133,7 @@ func methodName(method string) string {
 }
 
 func spanName(method, pattern string) string {
-	if route := routeOf(pattern); route != "" {
+	if route := RouteOf(pattern); route != "" {
 		return method + " " + route
 	}
 	return method
