@@ -24,9 +24,9 @@ type Handshake struct {
 // r with the span context of that span. The context holds no recording span, because the span ends
 // long before the handler returns. Text that the client chose is cut after [MaxAttribute] bytes.
 //
-// If nothing records spans, Accept returns nil. The request is then r itself, or a copy with the
-// context that r carried. opts may set the start time of the span. The same holds if the tracer or the
-// propagator panics.
+// If nothing records spans, or if the tracer or the propagator panics, Accept returns nil. The request
+// is then r itself, or a copy with the context that r carried. opts may set the start time of the
+// span.
 func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (h *Handshake, passed *http.Request) {
 	defer contain(func() { h, passed = nil, r })
 	tracer := s.tracer()
@@ -51,9 +51,9 @@ func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (h *Hand
 // Dial starts the CLIENT span of the handshake that r requests. It returns a copy of r with the
 // span context of that span, in the context and in the headers.
 //
-// If nothing records spans, Dial returns nil. The request is then r itself, or, if its context has
-// something to propagate, a copy with that in the headers. opts may set the start time of the span.
-// The same holds if the tracer or the propagator panics.
+// If nothing records spans, or if the tracer or the propagator panics, Dial returns nil. The request
+// is then r itself, or, if its context has something to propagate, a copy with that in the headers.
+// opts may set the start time of the span.
 func (s *Source) Dial(r *http.Request, opts ...trace.SpanStartOption) (h *Handshake, sent *http.Request) {
 	defer contain(func() { h, sent = nil, r })
 	tracer := s.tracer()

@@ -51,7 +51,7 @@ func (h *held) hold(c *Conn, transport io.ReadWriteCloser, accepted bool, r Reco
 	h.conn, h.keep = c, keep
 	h.cleanup = runtime.AddCleanup(h, func(c *Conn) {
 		if c.watching() {
-			go c.dropped() // the Recorder may take its time, and must not block the runtime
+			go c.dropped() // the Recorder may be slow, and must not block the runtime
 		}
 	}, c)
 }

@@ -39,7 +39,7 @@ func (p *Passed) begin() { p.word.Add(1) }
 // end counts the end of a Read, and the messages of that Read.
 func (p *Passed) end(messages uint64) { p.word.Add(messages<<messageShift - 1) }
 
-// Reading reports whether a Read is in progress.
+// reading reports whether a Read is in progress.
 func (p *Passed) reading() bool { return p.word.Load()&readsMask != 0 }
 
 // lastResolution is how old last may be. Most messages come shortly after another one, and do not

@@ -16,7 +16,7 @@ import (
 // the Conn.
 type Recorder interface {
 	// Opening is called with the header of the response that opens the connection. It returns the
-	// places to count in. It may take its time, because no lock is held.
+	// places to count in. It may be slow, because no lock is held.
 	Opening(response http.Header) Opening
 	// Opened is called when that response has been written. Only Opening is called before it.
 	Opened()

@@ -14,7 +14,7 @@ type Signs struct {
 	Pings   uint32 // pings of the tap that have been written
 	Answers uint32 // pongs that answered a ping
 	Frames  int64  // messages and control frames received
-	Bytes   int64  // bytes received that this side has read
+	Bytes   int64  // bytes that this side has read
 	Parts   int64  // bytes written in parts
 	Failed  uint32 // Reads that returned an error, including exceeded deadlines
 	Reading bool   // a Read is in progress

@@ -191,13 +191,13 @@ func (s *session) endLater(d time.Duration) {
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.ended && v.later == nil {
-		v.later = time.AfterFunc(d, func() {
-			defer s.conn.contain()
-			s.end(nil)
-		})
+	if v.ended || v.later != nil { // the Read may have returned in the meantime
+		return
 	}
-	// That Read may have been the last one in the meantime.
+	v.later = time.AfterFunc(d, func() {
+		defer s.conn.contain()
+		s.end(nil)
+	})
 }
 
 // end ends the connection, once. cause is the error of the Read that ended it. It is nil if this
