@@ -11,19 +11,6 @@ import (
 	"github.com/otelws/otelws-go/otelws"
 )
 
-// heartbeats are the intervals of the pings. 0 means none.
-type heartbeats struct{ clients, backend time.Duration }
-
-func (h heartbeats) options() (opts []otelws.Option) {
-	if h.clients > 0 {
-		opts = append(opts, otelws.WithHeartbeat(otelws.Every(h.clients), otelws.AcceptedOnly()))
-	}
-	if h.backend > 0 {
-		opts = append(opts, otelws.WithHeartbeat(otelws.Every(h.backend), otelws.DialedOnly()))
-	}
-	return opts
-}
-
 // drainFlags configures the close frames when the proxy stops.
 type drainFlags struct {
 	code      int

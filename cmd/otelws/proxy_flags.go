@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelws/otelws-go/cmd/otelws/internal/proxy"
 	"github.com/otelws/otelws-go/exporter"
+	"github.com/otelws/otelws-go/otelws"
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
@@ -159,4 +160,17 @@ func (p *proxyCommand) validate() error {
 		return errors.New("--tls.cert and --tls.key: give both or neither")
 	}
 	return nil
+}
+
+// heartbeats are the intervals of the pings. 0 means none.
+type heartbeats struct{ clients, backend time.Duration }
+
+func (h heartbeats) options() (opts []otelws.Option) {
+	if h.clients > 0 {
+		opts = append(opts, otelws.WithHeartbeat(otelws.Every(h.clients), otelws.AcceptedOnly()))
+	}
+	if h.backend > 0 {
+		opts = append(opts, otelws.WithHeartbeat(otelws.Every(h.backend), otelws.DialedOnly()))
+	}
+	return opts
 }

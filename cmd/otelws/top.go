@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -128,6 +127,6 @@ func (t *top) print(cmd *cobra.Command, source *live.Source) error {
 	if err != nil {
 		return err
 	}
-	a.Closed = slices.Clip(a.Closed[:min(len(a.Closed), 10)])
+	a.Closed = a.Closed[:min(len(a.Closed), 10)]
 	return a.WriteTable(out, t.query)
 }

@@ -36,7 +36,7 @@ func (s *subject) lastCuts(ctx context.Context) map[string][]cut {
 	all := map[string][]cut{}
 	for _, c := range answer.Closed {
 		if c.Code == 1006 && c.Initiator == "peer" {
-			role := map[string]string{"server": "ws_", "client": "ws_client_"}[c.Role]
+			role := map[string]string{"server": serverRole, "client": clientRole}[c.Role]
 			all[role] = append(all[role], cut{c.Idle, c.Age})
 		}
 	}

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -52,7 +51,7 @@ func newVerifier(ctx context.Context, cfg *Config) (*verifier, error) {
 		return nil, err
 	}
 	if _, ok := before.Sum("ws_connections_opened_total"); !ok {
-		return nil, fmt.Errorf("%s: %w", scrape.Name(cfg.Verify), errors.New("there is no ws_connections_opened_total to compare: give the address of the metrics of this WebSocket server"))
+		return nil, fmt.Errorf("%s: there is no ws_connections_opened_total to compare: give the address of the metrics of this WebSocket server", scrape.Name(cfg.Verify))
 	}
 	return &verifier{cfg, before}, nil
 }

@@ -33,8 +33,8 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	}
 	c := &connection{attempt: a, run: r, over: make(chan struct{})}
 	o.Start = time.Since(r.start).Seconds()
-	if err := c.open(ctx); err != nil {
-		o.End, o.Error, o.cut = Refused, err.kind, ctx.Err() != nil
+	if failure := c.open(ctx); failure != "" {
+		o.End, o.Error, o.cut = Refused, failure, ctx.Err() != nil
 		return o
 	}
 	r.open.Add(1)
@@ -57,13 +57,8 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	return o
 }
 
-// openError is the error of a handshake.
-type openError struct {
-	kind string // a short description
-	err  error
-}
-
-func (c *connection) open(ctx context.Context) *openError {
+// open performs the handshake. It returns a short description of a failure, or "".
+func (c *connection) open(ctx context.Context) (failure string) {
 	ctx, cancel := context.WithTimeout(ctx, c.run.cfg.Timeout)
 	defer cancel()
 	t := &tapped{base: c.run.quiet}
@@ -74,11 +69,11 @@ func (c *connection) open(ctx context.Context) *openError {
 		HTTPClient: &http.Client{Transport: t}, HTTPHeader: c.run.cfg.Header, Subprotocols: c.run.cfg.Subprotocols,
 	})
 	if err != nil {
-		return &openError{dial.Handshake(resp, err), err}
+		return dial.Handshake(resp, err)
 	}
 	conn.SetReadLimit(-1)
 	c.c, c.wire, c.opened = conn, t.wire, time.Now()
-	return nil
+	return ""
 }
 
 // read discards all messages until the connection ends.

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -66,7 +65,7 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: interrupted before a handshake succeeded", cfg.URL)
 		}
-		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %w", cfg.URL, len(plan), errors.New(dial.Advise(refusals(outcomes))))
+		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %s", cfg.URL, len(plan), dial.Advise(refusals(outcomes)))
 	}
 	result := &Result{
 		URL: cfg.URL, Max: cfg.Max.Seconds(), Every: cfg.Every.Seconds(), Interrupted: ctx.Err() != nil,

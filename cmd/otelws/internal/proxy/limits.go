@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -53,9 +54,9 @@ func (l Limits) withDefaults() (Limits, error) {
 	switch {
 	case l.Connections < 0, l.ClientConnections < 0, l.BufferBytes < 0, l.SocketBytes < 0,
 		l.Idle < 0, l.HandshakeTime < 0, l.HeaderBytes < 0:
-		return l, fmt.Errorf("a limit is negative: use a positive value, or 0 for the default")
+		return l, errors.New("a limit is negative: use a positive value, or 0 for the default")
 	case !(l.Handshakes >= 0 && l.ClientHandshakes >= 0) || math.IsInf(l.Handshakes, 0) || math.IsInf(l.ClientHandshakes, 0):
-		return l, fmt.Errorf("a limit on handshakes is not a number per second: use a positive number, or 0 for no limit")
+		return l, errors.New("a limit on handshakes is not a number per second: use a positive number, or 0 for no limit")
 	case l.IPv6Prefix < 0 || l.IPv6Prefix > 128:
 		return l, fmt.Errorf("the length of an IPv6 prefix is %d: use 1 to 128 bits", l.IPv6Prefix)
 	case l.HeaderBytes > 0 && l.HeaderBytes < 1<<10:

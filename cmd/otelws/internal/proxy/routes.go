@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -43,7 +44,7 @@ func register(mux *http.ServeMux, pattern string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			text := strings.TrimPrefix(fmt.Sprint(r), "parsing ")
-			err = fmt.Errorf("%s", strings.Join(strings.Fields(text), " "))
+			err = errors.New(strings.Join(strings.Fields(text), " "))
 		}
 	}()
 	mux.Handle(pattern, route{})

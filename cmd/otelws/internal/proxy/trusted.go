@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -27,12 +27,12 @@ func (ns *Networks) Set(list string) error {
 		if err != nil {
 			a, addrErr := netip.ParseAddr(s)
 			if addrErr != nil || a.Zone() != "" {
-				return fmt.Errorf("use a network such as 10.0.0.0/8, or an address")
+				return errors.New("use a network such as 10.0.0.0/8, or an address")
 			}
 			n = netip.PrefixFrom(a, a.BitLen())
 		}
 		if n.Addr().Is4In6() {
-			return fmt.Errorf("write an IPv4 network in IPv4 form, such as 10.0.0.0/8")
+			return errors.New("write an IPv4 network in IPv4 form, such as 10.0.0.0/8")
 		}
 		*ns = append(*ns, n.Masked())
 	}

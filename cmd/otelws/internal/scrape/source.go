@@ -194,7 +194,7 @@ func (c *Client) fetch(ctx context.Context, address string) (*Scrape, error) {
 	}
 	s, err := read(body, resp.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, fmt.Errorf("%w", c.explain(ctx, prefixed(where, err)))
+		return nil, c.explain(ctx, prefixed(where, err))
 	}
 	return s, nil
 }
