@@ -105,9 +105,9 @@ func unwrap(message []byte) (payload, traceparent, tracestate []byte) {
 	return message, nil, nil
 }
 
-// ApplicationPayload returns the application's part of a message, or of the beginning
-// of one, on a connection whose handshake chose a subprotocol with an envelope. It is
-// a part of message.
+// ApplicationPayload returns the application's part of a message on a connection whose handshake chose
+// a subprotocol with an envelope. message may also be the beginning of a message. The result shares
+// memory with message.
 func ApplicationPayload(message []byte) []byte {
 	payload, _, _ := unwrap(message)
 	return payload

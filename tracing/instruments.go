@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// definition describes one instrument for both sides: server is its name for accepted connections,
-// client its name for dialed ones.
+// definition describes one instrument. server is its name for accepted connections, and client its
+// name for dialed connections.
 type definition struct {
 	server, client string
 	unit           string

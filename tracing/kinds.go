@@ -14,14 +14,13 @@ import (
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
 
-// WithMessageKinds has ws.message.process.duration and ws.client.message.process.duration
-// carry the kind of the message, and the spans of messages have it as the attribute
-// kind. reader and kinds are what package otelws's option of the same name takes:
-// given the same, both see the same kinds.
+// WithMessageKinds adds the attribute kind to ws.message.process.duration,
+// ws.client.message.process.duration, and the spans of messages. The arguments are the same as those of
+// the option of this name in package otelws. With equal arguments, both packages see equal kinds. A
+// handler can set a kind that only it knows by [SetMessageKind].
 //
-// Each kind is a histogram of its own, and one more for each value of error.type:
-// [messagekind.Other] and [messagekind.None] included, n kinds come to 3n histograms
-// at most. [SetMessageKind] serves what only a handler knows.
+// Each kind, including [messagekind.Other] and [messagekind.None], has its own histogram, and one more
+// for each value of error.type. So n kinds have at most 3n histograms on each side.
 func WithMessageKinds(reader messagekind.Reader, kinds ...string) Option {
 	return optionFunc(func(c *config) {
 		declared, err := messagekind.Declare(reader, kinds...)
@@ -36,7 +35,7 @@ func WithMessageKinds(reader messagekind.Reader, kinds ...string) Option {
 	})
 }
 
-// declare makes what the kinds need.
+// declare prepares the attributes of the kinds. kinds is nil without kinds.
 func (i *Instrumentation) declare(kinds *messagekind.Kinds) {
 	if i.kinds = kinds; kinds == nil {
 		i.processed = [][outcomes][]metric.RecordOption{newProcessOptions()}
@@ -83,8 +82,8 @@ func (m *kinded) Value(key any) any {
 	return m.Context.Value(key)
 }
 
-// kindOf returns the place of the kind of a message. A stream, which is nil, is of no
-// kind that is known.
+// kindOf returns the place of the kind of a message. The payload of a stream is nil, and its kind is
+// Other.
 func (m *Messages) kindOf(typ websocket.MessageType, payload []byte, received bool) int {
 	kinds := m.in.kinds
 	if payload == nil {
@@ -95,7 +94,8 @@ func (m *Messages) kindOf(typ websocket.MessageType, payload []byte, received bo
 	})
 }
 
-// newKinded returns the context of the message of p with its kind, nil without kinds.
+// newKinded returns the context of p's message, with the kind of the message. It returns nil without
+// kinds.
 func newKinded(p *Processing, typ websocket.MessageType, payload []byte) *kinded {
 	in := p.messages.in
 	if in.kinds == nil {
@@ -134,8 +134,7 @@ const (
 	outcomes
 )
 
-// newProcessOptions returns the options of the handler times of messages with attrs,
-// by outcome.
+// newProcessOptions returns the options of the handler times of messages with attrs, by outcome.
 func newProcessOptions(attrs ...attribute.KeyValue) (opts [outcomes][]metric.RecordOption) {
 	for o, with := range [outcomes][]attribute.KeyValue{outcomeError: {errorOther}, outcomePanic: {errorPanic}} {
 		if with = append(with, attrs...); len(with) > 0 {

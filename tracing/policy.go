@@ -22,8 +22,7 @@ const (
 // serve any number of connections.
 type Policy interface {
 	check() error
-	// forConn returns the decider of one connection, which is safe for
-	// concurrent use.
+	// forConn returns the decider of one connection, which is safe for concurrent use.
 	forConn(handshake trace.SpanContext) decider
 }
 

@@ -59,7 +59,7 @@ func Declare(r Reader, kinds ...string) (*Kinds, error) {
 func (r Reader) check(name string) error {
 	switch {
 	case name == "":
-		return errors.New("an empty kind cannot be declared, since Prometheus takes it for a missing label")
+		return errors.New("an empty kind cannot be declared, because Prometheus treats it as a missing label")
 	case !utf8.ValidString(name):
 		return fmt.Errorf("kind %q is not valid UTF-8", name)
 	case len(name) > maxName:

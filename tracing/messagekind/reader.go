@@ -15,9 +15,8 @@ type Message struct {
 	FromClient bool   // the client of the connection sent it
 }
 
-// Reader reads the kind of a message from its first bytes. The functions of this
-// package return Readers; the zero Reader reads nothing. A Reader is safe for
-// concurrent use.
+// Reader reads the kind of a message from its first bytes. The functions of this package return
+// Readers; the zero Reader reads nothing. A Reader is safe for concurrent use.
 type Reader struct {
 	protocol string
 	own      []string // the kinds that the protocol defines
@@ -34,9 +33,9 @@ const (
 	MaxPrefix     = 64 << 10
 )
 
-// Within returns a Reader that reads the first n bytes of a message, from 1 to
-// [MaxPrefix], instead of [DefaultPrefix]. If they do not contain the kind, it is [Other]. Each
-// fragmented message in progress needs a buffer of n bytes.
+// Within returns a Reader that reads the first n bytes of a message instead of [DefaultPrefix]. n must be
+// from 1 to [MaxPrefix]. If these bytes do not contain the kind, the kind is [Other]. Each fragmented
+// message in progress needs a buffer of n bytes.
 func (r Reader) Within(n int) Reader {
 	r.prefix = n
 	return r
@@ -45,13 +44,12 @@ func (r Reader) Within(n int) Reader {
 // Kinds returns the kinds that the protocol of the Reader defines.
 func (r Reader) Kinds() []string { return append([]string(nil), r.own...) }
 
-// FirstBytes returns a Reader that calls f with the first bytes of each message.
-// f returns the kind, or "" if the message has none.
+// FirstBytes returns a Reader that calls f with the first bytes of each message. f returns the kind, or
+// "" if the message has none.
 //
-// The bytes are a copy that is overwritten after f has returned, so f must not keep
-// them. f must be quick and safe for concurrent use, and must not use the
-// connection. If it panics, the kind is [Other], and the first panic is reported to
-// the error handler of OpenTelemetry.
+// The bytes are a copy that is overwritten after f has returned, so f must not keep them. f must be
+// quick and safe for concurrent use, and must not use the connection. If f panics, the kind is [Other],
+// and the first panic is reported to the error handler of OpenTelemetry.
 func FirstBytes(f func(prefix []byte, text bool) string) Reader {
 	r := Reader{protocol: "FirstBytes", open: true}
 	if f == nil {

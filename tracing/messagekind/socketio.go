@@ -7,9 +7,8 @@ var engineTypes = []string{"open", "close", "ping", "pong", "message", "upgrade"
 
 const engineMessage = 4
 
-// EngineIO returns a Reader of the packet types of the Engine.IO protocol, version
-// 4: open, close, ping, pong, message, upgrade and noop. A binary message is a
-// packet of type message.
+// EngineIO returns a Reader of the packet types of the Engine.IO protocol, version 4: open, close, ping,
+// pong, message, upgrade and noop. A binary message is a packet of type message.
 func EngineIO() Reader {
 	return Reader{protocol: "Engine.IO", own: engineTypes, read: func(k *Kinds, m Message) int32 {
 		return enginePacket(k, m)
