@@ -41,9 +41,8 @@
 //
 // One bad instrument never breaks the scrape:
 //
-//   - If two scopes have an instrument of the same name and type, or a scope and a collector
-//     have, then the series of the scopes get the labels otel_scope_name, otel_scope_version and so
-//     on.
+//   - If two scopes, or a scope and a collector, have an instrument of the same name and type, the
+//     series of the scopes get the labels otel_scope_name, otel_scope_version and so on.
 //   - If the types differ, the oldest instrument keeps the name. The type is appended to the
 //     names of the others: shared, shared_histogram.
 //   - If an attribute cannot be a label of its series, such as le on a histogram, its label gets

@@ -19,7 +19,7 @@ type gatherer struct {
 
 func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
 	collected, collectedErr := g.collected.Gather()
-	g.translator.reserve(collected)
+	g.translator.leaveTo(collected)
 	instruments, instrumentsErr := g.instruments.Gather()
 	families, err := merge(collected, instruments)
 	for _, f := range families {

@@ -112,14 +112,14 @@ func (c *config) validate() error {
 // [DefaultListenAddress].
 //
 // An address without a host, such as :9091, listens on every interface of the machine; see the
-// package documentation for the risk. Port 0 chooses a free port. To learn which, create the
-// listener yourself and call [Exporter.Serve].
+// package documentation for the risk. Port 0 chooses a free port. To learn its number, create
+// the listener yourself and call [Exporter.Serve].
 func WithListenAddress(address string) Option {
 	return optionFunc(func(c *config) { c.listenAddress = address })
 }
 
 // WithWebConfigFile sets a file that configures TLS, client certificates, basic authentication and
-// response headers for [Exporter.ListenAndServe] and [Exporter.Serve]. Its format is the one of
+// response headers for [Exporter.ListenAndServe] and [Exporter.Serve]. It has the format of
 // Prometheus's --web.config.file. Authentication covers every path, including /-/healthy. An empty
 // path, which is the default, means no file.
 //
@@ -147,8 +147,8 @@ func WithMaxScrapes(n int) Option {
 }
 
 // WithLogger sets the logger for errors and for the listener's address. The default, also for nil,
-// is slog.Default(). Errors of scrapes and errors of connections are each logged at most once in 10
-// s, with the number of errors that were suppressed.
+// is slog.Default(). Errors of scrapes and errors of connections are each logged at most once in
+// ten seconds, with the number of errors that were suppressed.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = l })
 }

@@ -31,8 +31,8 @@ var translation = otlptranslator.UnderscoreEscapingWithSuffixes
 // become the same, an arbitrary one, and series whose attributes cannot be labels. The translator
 // serves every instrument, under a name that never changes:
 //
-//   - If several scopes have one name, or a scope and a collector have, the series of the scopes
-//     get scope labels.
+//   - If several scopes, or a scope and a collector, have one name, the series of the scopes get
+//     scope labels.
 //   - If the types differ, the oldest instrument keeps the name, and the type is appended to the
 //     others' names.
 //   - If an attribute cannot be a label, its label gets another name.
@@ -70,8 +70,8 @@ func (t *translator) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, er
 	return t.translate(data.ScopeMetrics), nil
 }
 
-// reserve reserves the names of the collectors' families.
-func (t *translator) reserve(families []*dto.MetricFamily) {
+// leaveTo assigns the names of the collectors' families to the collectors.
+func (t *translator) leaveTo(families []*dto.MetricFamily) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range families {

@@ -1,6 +1,6 @@
 // Package counted adds histograms to a MeterProvider of the OpenTelemetry SDK whose values the
-// instrumentation counts by itself. They are for histograms what observable counters are for
-// counters; the OpenTelemetry API has no such instrument. To record a value costs only the
+// instrumentation counts by itself. They are to histograms as observable counters are to
+// counters. The OpenTelemetry API has no such instrument. To record a value costs only the
 // instrumentation's own counting: some nanoseconds, on any number of cores. Record of an ordinary
 // histogram costs about a hundred nanoseconds, and the cores contend for it.
 //
