@@ -43,7 +43,8 @@ type Connection struct {
 	// Writing is how long the current write to the transport has taken so far. With several
 	// concurrent writes, it is their average. 0 means none.
 	Writing time.Duration
-	State   State
+	// State is the state of the close handshake.
+	State State
 	// TraceID is the trace of the handshake, if it is sampled.
 	TraceID trace.TraceID
 

@@ -100,8 +100,8 @@ const maxReason = 123
 // deadline, and at least a second after the last accepted connection got its close frame.
 //
 // Drain returns nil when all connections have ended and all functions of [WithOnClose] have
-// returned. If ctx is done before, it returns, within a quarter of a second, an error with the
-// number of connections that were cut.
+// returned. If ctx is done before that, Drain returns an error with the number of connections that it
+// cut, at most a quarter of a second later.
 //
 // A drain is final. A connection that opens later gets a close frame at once, or after a second if
 // it is dialed. Drain may be called again; the new call also waits for these connections. opts

@@ -34,9 +34,9 @@ import (
 //
 // # Limits
 //
-// Two kinds of handshakes are not seen: one that is pipelined behind an unanswered request, and one
-// that directly follows a 100 Continue. If a server echoes a request body while it is still
-// arriving, a malicious body can fake a handshake in the counts.
+// Listener does not see a handshake that is pipelined behind an unanswered request, nor a handshake
+// that directly follows a 100 Continue. If a server echoes a request body that is still arriving, a
+// malicious body can fake a handshake in the counts.
 //
 // Connections have the method CloseWrite if the connections of l have it, and ConnectionState if l
 // accepts TLS connections. They have no ReadFrom and no SyscallConn, and they are not of type
@@ -46,8 +46,8 @@ import (
 // With a Listener around a TLS listener, net/http serves only HTTP/1.1, because it looks for a
 // *tls.Conn. If there is a Handler inside a Listener, only the Handler counts the connection.
 //
-// nbio's own engine accepts only its own connections. They pass unwatched, which is reported to the
-// error handler of OpenTelemetry, too.
+// nbio's own engine accepts only its own connections. They pass unwatched, and this is reported once
+// to the error handler of OpenTelemetry.
 func (i *Instrumentation) Listener(l net.Listener) net.Listener {
 	return &listener{Listener: l, door: &door{side: i.server}}
 }

@@ -280,15 +280,14 @@ func WithSeriesBudget(n int) Option {
 	})
 }
 
-// WithCardinalityLimit declares the SDK's limit of attribute sets for each instrument. You need
-// this only with a MeterProvider of your own whose limit is not the default of 2000. [New]
-// returns an error if the configuration can exceed it, because the SDK would record all further
-// sets in one series without attributes. n is the argument of sdkmetric.WithCardinalityLimit, or
-// the limit of a reader; 0 means no limit.
+// WithCardinalityLimit declares the SDK's limit of attribute sets for each instrument. You need it only
+// with a MeterProvider of your own that has another limit than the default. n is the argument of
+// sdkmetric.WithCardinalityLimit, or the limit of a reader; 0 means no limit.
 //
-// New reads the limit by itself from a MeterProvider of package exporter, or of
-// counted.Histograms.Wrap. For any other MeterProvider, the default is OTEL_GO_X_CARDINALITY_LIMIT,
-// or else the SDK's default of 2000.
+// [New] returns an error if the configuration can exceed the limit, because the SDK would record all
+// further sets in one series without attributes. New reads the limit itself from a MeterProvider of
+// package exporter, or of counted.Histograms.Wrap. For any other MeterProvider, the default is
+// OTEL_GO_X_CARDINALITY_LIMIT, or else the SDK's default of 2000.
 func WithCardinalityLimit(n int) Option {
 	return optionFunc(func(c *config) {
 		if n < 0 {

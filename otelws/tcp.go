@@ -23,8 +23,8 @@ import (
 //     connections at the time of a collection. It shows how much slow peers or slow networks hold
 //     back.
 //
-// To ask the kernel takes two or three microseconds. The tap never asks for a message. It asks once
-// for each open connection in a collection.
+// A question to the kernel takes two or three microseconds. In a collection, the tap asks once for
+// each open connection. A message never causes a question.
 func WithTCPMetrics() Option {
 	return optionFunc(func(c *config) { c.tcp = socket.Asked })
 }
