@@ -1,9 +1,10 @@
-// Package deflate computes the output length of a DEFLATE stream (RFC 1951) without decompressing
-// it, for messages of permessage-deflate (RFC 7692).
+// Package deflate reads the DEFLATE streams (RFC 1951) of permessage-deflate (RFC 7692).
 //
-// The symbols determine the length: a literal is one byte, and matches and stored blocks contain
-// their lengths. So no window and no output are needed, and a decompression bomb costs no more than
-// its input.
+// A [Counter] computes the length of the output without decompressing. The symbols determine the
+// length: a literal is one byte, and matches and stored blocks contain their lengths. So a Counter needs
+// no window and no output, and a decompression bomb costs no more than its input.
+//
+// An [Inflater] decompresses a message into a [Window], as far as its user needs.
 package deflate
 
 import (
