@@ -29,13 +29,13 @@ If the backend is down or sends no valid response, the client gets 502. If it is
 gets 504. ws_handshake_duration_seconds has both by status, and the log has the reason. Every valid
 response is passed on, whatever its status.
 
-Only WebSockets are tunnelled. A request for another protocol is sent as an ordinary request, unless
---upgrade names the protocol. Then it is tunnelled, and does not appear in the metrics. A handshake
-with an invalid key, an invalid version or a body is refused, and does not reach the backend.
+The proxy tunnels only WebSockets. It sends a request for another protocol as an ordinary request,
+unless --upgrade names the protocol. Then it tunnels the protocol, without metrics. It refuses a
+handshake with an invalid key, an invalid version or a body; the backend does not see it.
 
-A client cannot forge what the proxy says about it. The headers with which proxies describe a client
-(X-Forwarded-For, X-Real-IP, CF-Connecting-IP and many others, in any spelling) are dropped, and
-X-Forwarded-For, -Host and -Proto are set anew, unless the connection comes from a --trusted-proxy. A
+A client cannot forge its description. The proxy drops the headers with which proxies describe a client
+(X-Forwarded-For, X-Real-IP, CF-Connecting-IP and many others, in any spelling), and sets
+X-Forwarded-For, -Host and -Proto itself, unless the connection comes from a --trusted-proxy. A
 traceparent becomes a link of the handshake's span, not its parent. For the details, see
 cmd/otelws/SECURITY.md in the sources.
 
@@ -45,9 +45,9 @@ because one side ended, are counted in otelws_proxy_cut_total.
 
 With --heartbeat, the proxy pings the clients; with --backend.heartbeat, the backend. It sends the
 pings between two frames of the other side, and the pongs stay in the proxy.
-ws_heartbeat_rtt_seconds has their round-trip times. A connection that answers no two pings in a row,
-and shows no other sign of life, is ended, and counted as 1006 by timeout. Pings, pongs and heartbeats
-of the two ends pass unchanged.
+ws_heartbeat_rtt_seconds has their round-trip times. If an end leaves two pings in a row unanswered,
+and shows no other sign of life, the proxy ends the connection, which counts as 1006 by timeout. Pings,
+pongs and heartbeats of the two ends pass unchanged.
 
 --message-kinds counts messages by kind, in ws_messages_total and ws_messages_size_bytes_total. The
 kind comes from the beginning of the message. Its protocol is the member of a JSON object
