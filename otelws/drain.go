@@ -100,8 +100,8 @@ const maxReason = 123
 // deadline, and at least a second after the last accepted connection got its close frame.
 //
 // Drain returns nil when all connections have ended and all functions of [WithOnClose] have
-// returned. If ctx is done before that, Drain returns an error with the number of connections that it
-// cut, at most a quarter of a second later.
+// returned. If ctx is done before that, Drain returns an error at most a quarter of a second later. The
+// error has the number of connections that were cut.
 //
 // A drain is final. A connection that opens later gets a close frame at once, or after a second if
 // it is dialed. Drain may be called again; the new call also waits for these connections. opts
@@ -339,6 +339,8 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 		return fmt.Errorf("otelws: %d of %d connections did not close in time and were cut: %w", n, max(d.open, n), context.Cause(ctx))
 	case ending > 0:
 		return fmt.Errorf("otelws: all connections have closed, but %d calls of WithOnClose functions did not return in time: %w", ending, context.Cause(ctx))
+	case !d.done():
+		return fmt.Errorf("otelws: a connection was opening at the deadline of the drain: it gets a close frame when it is open: %w", context.Cause(ctx))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
 func TestDrain(t *testing.T) {
@@ -95,10 +96,11 @@ func TestDrainIsFinal(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1001"}`, 1)
 }
 
-// Drain also closes a connection whose handshake is still under way when it begins.
-func TestDrainWaitsForAccept(t *testing.T) {
+// openSlowly returns an Instrumentation with a connection whose handshake lasts until the caller closes
+// proceed.
+func openSlowly(t *testing.T) (ws *otelws.Instrumentation, m *otelwstest.Metrics, proceed chan struct{}) {
 	accepting, proceed := make(chan struct{}), make(chan struct{})
-	ws, m := newInstrumentation(t, otelws.WithEnum("tier", func(r *http.Request) string {
+	ws, m = newInstrumentation(t, otelws.WithEnum("tier", func(r *http.Request) string {
 		if r.URL.RawQuery == "slow" {
 			close(accepting)
 			<-proceed
@@ -117,9 +119,27 @@ func TestDrainWaitsForAccept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.CloseNow()
+	t.Cleanup(func() { _ = client.CloseNow() })
 	client.CloseRead(context.Background())
 	<-accepting
+	return ws, m, proceed
+}
+
+// Drain does not report success while a connection still opens.
+func TestDrainEndsDuringAccept(t *testing.T) {
+	ws, m, proceed := openSlowly(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := ws.Drain(ctx); err == nil || !strings.Contains(err.Error(), "a connection was opening") {
+		t.Errorf("Drain returned %v", err)
+	}
+	close(proceed)
+	m.Wait(t, `ws_connections_closed_total{code="1001",tier="free"}`, 1)
+}
+
+// Drain also closes a connection whose handshake is still under way when it begins.
+func TestDrainWaitsForAccept(t *testing.T) {
+	ws, m, proceed := openSlowly(t)
 	known, peer := connect(t, ws)
 	known.CloseRead(context.Background())
 	drained := make(chan error)
