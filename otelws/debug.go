@@ -231,7 +231,7 @@ func (i *Instrumentation) debug(q debugQuery) *debugResponse {
 	return r
 }
 
-// greatest keeps the n connections with the greatest keys. It sorts only now and then.
+// greatest keeps the n connections with the greatest keys. It sorts when it has twice as many.
 type greatest struct {
 	n     int
 	all   []keyed
