@@ -3,88 +3,11 @@ package otelws
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/coder/websocket"
-
-	"github.com/otelws/otelws-go/otelws/internal/tap"
 )
-
-// DrainOption configures a drain; see [Instrumentation.Drain].
-type DrainOption interface{ applyDrain(*drainConfig) }
-
-type drainOptionFunc func(*drainConfig)
-
-func (f drainOptionFunc) applyDrain(c *drainConfig) { f(c) }
-
-type drainConfig struct {
-	code     websocket.StatusCode
-	reason   string
-	spread   time.Duration
-	random   bool
-	progress func(DrainProgress)
-}
-
-// DrainCode sets the close code and the reason that peers receive, such as
-// [websocket.StatusServiceRestart]. The default is [websocket.StatusGoingAway] with the reason
-// "going away". The reason may have at most 123 bytes.
-func DrainCode(code websocket.StatusCode, reason string) DrainOption {
-	return drainOptionFunc(func(c *drainConfig) { c.code, c.reason = code, reason })
-}
-
-// DrainSpread spreads the close frames over the duration d, so that clients do not all reconnect at
-// the same time. The oldest connection gets its close frame first, without delay. By default, all
-// connections get it at once.
-//
-// The last connections need time to answer. If d is longer than three quarters of the time until the
-// deadline of Drain's ctx, the close frames are spread over these three quarters instead.
-func DrainSpread(d time.Duration) DrainOption {
-	return drainOptionFunc(func(c *drainConfig) { c.spread = d })
-}
-
-// DrainRandom sends the close frames in random order. By default, the oldest connection is first.
-func DrainRandom() DrainOption {
-	return drainOptionFunc(func(c *drainConfig) { c.random = true })
-}
-
-// DrainProgress is the progress of a drain. Closed and Cut are counts since the call of Drain.
-type DrainProgress struct {
-	Open   int // connections that are still open
-	Closed int // connections that the drain asked to close, and that have ended without being cut
-	Cut    int // connections whose transport the drain has closed at its deadline
-}
-
-// OnDrainProgress sets a function that is called when the progress of a drain has changed, at most
-// ten times a second, and at the end. f must return quickly, because the drain waits for it.
-func OnDrainProgress(f func(DrainProgress)) DrainOption {
-	return drainOptionFunc(func(c *drainConfig) { c.progress = f })
-}
-
-func newDrainConfig(opts ...[]DrainOption) (*drainConfig, error) {
-	c := &drainConfig{code: websocket.StatusGoingAway, reason: "going away"}
-	for _, o := range slices.Concat(opts...) {
-		if o == nil {
-			return nil, errors.New("drain option is nil")
-		}
-		o.applyDrain(c)
-	}
-	switch {
-	case !tap.Sendable(c.code):
-		return nil, fmt.Errorf("invalid drain code %d: use 1001, 1012 or a code from 3000 to 4999", c.code)
-	case len(c.reason) > maxReason:
-		return nil, fmt.Errorf("invalid drain reason of %d bytes: a close frame can hold at most %d", len(c.reason), maxReason)
-	case c.spread < 0:
-		return nil, fmt.Errorf("invalid drain spread %v: use a positive duration", c.spread)
-	}
-	return c, nil
-}
-
-// maxReason is the maximum length of the reason in a close frame (RFC 6455 section 5.5).
-const maxReason = 123
 
 // Drain closes all watched connections, accepted and dialed, of any library. Use it to shut a
 // service down, after [net/http.Server.Shutdown], which does not close WebSocket connections.
@@ -119,12 +42,6 @@ func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error 
 	return d.run(ctx)
 }
 
-// The outcomes of a drain for one connection, in the order of drainOutcomes.
-const (
-	drainClosed = iota // the connection ended before the deadline
-	drainCut           // the drain closed its transport
-)
-
 // drained returns the number of connections with each outcome, of all drains so far.
 func (i *Instrumentation) drained() (n [len(drainOutcomes)]int) {
 	for outcome := range n {
@@ -132,16 +49,6 @@ func (i *Instrumentation) drained() (n [len(drainOutcomes)]int) {
 	}
 	return n
 }
-
-// told is the state of one connection in a drain.
-type told uint32
-
-const (
-	notTold  told = iota
-	goodbye       // the close frame has been sent
-	cut           // the transport is being closed
-	answered      // the peer has answered; greater values count the looks since then
-)
 
 // drain is one call of Drain.
 type drain struct {
@@ -158,18 +65,8 @@ type drain struct {
 	reported DrainProgress
 }
 
-const (
-	drainTick  = 20 * time.Millisecond
-	drainLooks = 5 // number of ticks between two looks
-	// drainPatience is how long a drain waits for the end of a message. Then it writes the close
-	// frame in the middle of the message.
-	drainPatience = time.Second
-	// drainGrace is how long Drain waits after its deadline for the transports that it cuts.
-	drainGrace = 250 * time.Millisecond
-	// lateLimit is how long the peer of a connection that opened during the drain may take to
-	// answer.
-	lateLimit = 5 * time.Second
-)
+// drainGrace is how long Drain waits after its deadline for the transports that it cuts.
+const drainGrace = 250 * time.Millisecond
 
 func (d *drain) run(ctx context.Context) error {
 	d.collect()
@@ -247,54 +144,6 @@ func (d *drain) tellDialed() {
 			c.sayGoodbye(d.config)
 		}
 	}
-}
-
-func (c *connection) isDialed() bool { return c.side.role == client }
-
-func (c *connection) isAccepted() bool { return c.side.role == server }
-
-// sayGoodbye sends the close frame. It works in the background, because the transport may block.
-func (c *connection) sayGoodbye(cfg *drainConfig) {
-	c.told.CompareAndSwap(uint32(notTold), uint32(goodbye))
-	go c.Goodbye(cfg.code, cfg.reason, false)
-}
-
-// leave drains a connection that opens after the drain has begun. A dialed connection gets some
-// time first, because an accepted connection may still need it.
-func (c *connection) leave(cfg *drainConfig) {
-	if c.isDialed() {
-		for end := time.Now().Add(drainPatience); c.Signs().Open && time.Now().Before(end); {
-			time.Sleep(drainTick)
-		}
-	}
-	c.sayGoodbye(cfg)
-	end := time.Now().Add(lateLimit)
-	for tick := time.NewTicker(drainTick * drainLooks); ; <-tick.C {
-		if !c.Signs().Open || time.Now().After(end) || c.passedOn() {
-			tick.Stop()
-			c.CutOff()
-			return
-		}
-	}
-}
-
-// passedOn reports at a look whether the peer has answered, and the library has passed the answer on
-// if it is a proxy's. Such a library then reads again. passedOn waits a second for a library that has
-// read the answer and does not read again.
-func (c *connection) passedOn() bool {
-	hasAnswered, unread := c.Answered()
-	if !hasAnswered {
-		return false
-	}
-	if c.told.CompareAndSwap(uint32(goodbye), uint32(answered)) {
-		return false // the Read that received the answer may still be in progress
-	}
-	t := c.told.Load()
-	if told(t) < answered || !c.told.CompareAndSwap(t, t+1) {
-		return false // it is being cut
-	}
-	looks := time.Duration(t - uint32(answered) + 1)
-	return looks*drainLooks*drainTick >= drainPatience || unread || c.Reading()
 }
 
 // look closes the transports of connections whose peer has answered, and after some time interrupts
