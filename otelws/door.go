@@ -5,13 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
@@ -121,33 +119,3 @@ func (r role) door() string {
 }
 
 func (d *door) Fault(v any) { d.side.fault(v) }
-
-// SetAttributeOn is like [SetAttribute]. Use it if you have the [net.Conn], but not the context of
-// the request. nc may be a connection of [Instrumentation.Listener], [Instrumentation.Conn] or
-// [Instrumentation.DialContext], a connection that Hijack returned, or a connection of a WebSocket
-// library on top of these.
-//
-//	err := otelws.SetAttributeOn(c.RequestCtx().Conn(), "plan", plan)        // in a handler of fiber
-//
-// It returns an error, and changes nothing, if nc is not watched, if nc carries no handshake, if no
-// [WithEnum] declares name, or if the handshake has been answered.
-func SetAttributeOn(nc net.Conn, name, value string) error {
-	watched, declared, set := false, false, false
-	for recorder := range tap.Of(nc) {
-		c := recorder.(*connection)
-		watched = true
-		if c.side.declares(attribute.Key(name)) {
-			declared = true
-			set = c.setValue(attribute.Key(name), value) || set
-		}
-	}
-	switch {
-	case !watched:
-		return fmt.Errorf("otelws: failed to set %s: the connection is not watched, or carries no WebSocket handshake: pass a connection of Listener, Conn, DialContext or Hijack", name)
-	case !declared:
-		return fmt.Errorf("otelws: failed to set %s: declare it with WithEnum", name)
-	case !set:
-		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered: call SetAttributeOn before the response", name)
-	}
-	return nil
-}

@@ -2,8 +2,6 @@ package otelws
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"sync"
 
@@ -28,14 +26,6 @@ type handshake struct {
 	subprotocol string // from the response
 	over        bool
 	forget      func() // removes a Listener's handshake from listened
-}
-
-// connectionKey is the key of the *connection in a request's context.
-type connectionKey struct{}
-
-func connectionFrom(ctx context.Context) *connection {
-	c, _ := ctx.Value(connectionKey{}).(*connection)
-	return c
 }
 
 // begin begins the handshake of r. It returns a copy of r to pass on, with the connection in its
@@ -97,40 +87,6 @@ func underWay(r *http.Request) *connection {
 	return c
 }
 
-func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
-
-// requestBody is the body of a request. net/http reads it through the same buffer that a library
-// takes over with the connection.
-type requestBody struct {
-	io.ReadCloser
-	mu           sync.Mutex // held by a Read
-	begun, ended bool       // Reads of the body
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.begun = true
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.ended = true
-	}
-	return n, err
-}
-
-// lockBuffer reports whether no Read of the body has begun, or all of it has been read. If so, it locks
-// b.mu, so that no Read can begin before the caller unlocks it.
-func (b *requestBody) lockBuffer() bool {
-	if !b.mu.TryLock() {
-		return false
-	}
-	if b.begun && !b.ended {
-		b.mu.Unlock()
-		return false
-	}
-	return true
-}
-
 // withoutBody removes the body of the request. Through the body, net/http would make the connection
 // refer to itself.
 func (h *handshake) withoutBody() {
@@ -147,36 +103,6 @@ func (h *handshake) pass(r *http.Request) {
 	if !h.over {
 		h.request = r
 	}
-}
-
-// SetAttribute sets the value of an attribute for the connection of the request with context ctx.
-// Use it for values that are known only after authentication. [WithEnum] must declare the
-// attribute. A value that is not declared is recorded as [OtherValue]. If Instrumentations with
-// different MeterProviders wrap the handler, the value is set in each one that declares name.
-//
-// Call SetAttribute before the response to the handshake. Then the attributes are final. It returns
-// an error, and changes nothing, if the handshake has been answered, if no WithEnum declares name,
-// or if ctx does not come from a request inside an [Instrumentation.Handler]. A middleware that
-// calls SetAttribute must therefore be inside Handler.
-func SetAttribute(ctx context.Context, name, value string) error {
-	c := connectionFrom(ctx)
-	if c == nil {
-		return fmt.Errorf("otelws: failed to set %s: the context does not belong to a WebSocket request inside a Handler: put Handler outside the middleware that calls SetAttribute", name)
-	}
-	declared, set := false, false
-	for ; c != nil; c = c.outer {
-		if c.side.declares(attribute.Key(name)) {
-			declared = true
-			set = c.setValue(attribute.Key(name), value) || set
-		}
-	}
-	switch {
-	case !declared:
-		return fmt.Errorf("otelws: failed to set %s: declare it with WithEnum", name)
-	case !set:
-		return fmt.Errorf("otelws: failed to set %s: the handshake has already been answered: call SetAttribute before Accept, Upgrade or WriteHeader", name)
-	}
-	return nil
 }
 
 // setValue reports whether the handshake was still open.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -48,14 +49,7 @@ import (
 //     around the handler.
 //   - The connection already has a heartbeat.
 func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption) error {
-	c := connectionFrom(ctx)
-	for c != nil && !sameProvider(c.side.in, i) {
-		c = c.outer
-	}
-	if c == nil {
-		return errors.New("otelws: failed to start heartbeat: the context belongs to no watched connection: put Handler around the handler, use the context of resp.Request in a client, or pass WithHeartbeat to New")
-	}
-	return i.heartbeat(ctx, c, opts)
+	return i.heartbeat(ctx, connectionsFrom(ctx), opts, "the context belongs to no watched connection: put Handler around the handler, use the context of resp.Request in a client, or pass WithHeartbeat to New")
 }
 
 // HeartbeatOn is like [Instrumentation.Heartbeat]. Use it if you have the [net.Conn], but not the
@@ -63,15 +57,15 @@ func (i *Instrumentation) Heartbeat(ctx context.Context, opts ...HeartbeatOption
 // [Instrumentation.Conn] or [Instrumentation.DialContext], a connection that Hijack returned, or a
 // connection of a WebSocket library on top of these.
 func (i *Instrumentation) HeartbeatOn(ctx context.Context, nc net.Conn, opts ...HeartbeatOption) error {
-	for recorder := range tap.Of(nc) {
-		if c := recorder.(*connection); sameProvider(c.side.in, i) {
-			return i.heartbeat(ctx, c, opts)
-		}
-	}
-	return errors.New("otelws: failed to start heartbeat: the connection is not watched by this Instrumentation: pass a connection of Listener, Conn, DialContext or Hijack")
+	return i.heartbeat(ctx, connectionsOn(nc), opts, "the connection is not watched by this Instrumentation: pass a connection of Listener, Conn, DialContext or Hijack")
 }
 
-func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []HeartbeatOption) error {
+// heartbeat starts a heartbeat on the connection of i's provider. none says why there may be none.
+func (i *Instrumentation) heartbeat(ctx context.Context, all iter.Seq[*connection], opts []HeartbeatOption, none string) error {
+	c := i.ownOf(all)
+	if c == nil {
+		return errors.New("otelws: failed to start heartbeat: " + none)
+	}
 	cfg, err := newHeartbeatConfig(opts)
 	if err != nil {
 		return fmt.Errorf("otelws: %w", err)
@@ -82,6 +76,16 @@ func (i *Instrumentation) heartbeat(ctx context.Context, c *connection, opts []H
 	cfg.wheel = i.wheels.For(cfg.timeout)
 	if err := c.beat(ctx, cfg); err != nil {
 		return fmt.Errorf("otelws: failed to start heartbeat: %w", err)
+	}
+	return nil
+}
+
+// ownOf returns the connection that i's provider watches, or nil.
+func (i *Instrumentation) ownOf(all iter.Seq[*connection]) *connection {
+	for c := range all {
+		if sameProvider(c.side.in, i) {
+			return c
+		}
 	}
 	return nil
 }
