@@ -154,7 +154,7 @@ type filter struct{ text, name, value string }
 
 func newFilter(text string) filter {
 	name, value, ok := strings.Cut(text, "=")
-	if !ok {
+	if !ok || name == "" {
 		return filter{text: text}
 	}
 	return filter{name: name, value: value}

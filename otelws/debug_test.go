@@ -42,6 +42,7 @@ func TestDebugQuery(t *testing.T) {
 		{"?filter=id=7", hidden, 1, 1, 7},
 		{"?filter=state=open", hidden, 300, 50, 300},
 		{"?filter=nothing=x", hidden, 0, 0, 0},
+		{"?filter==other", hidden, 0, 0, 0}, // a text that no connection has
 	} {
 		a := debug(t, tt.h, tt.query)
 		if a.Total != 300 || a.Matching != tt.matching || len(a.Connections) != tt.shown || tt.shown > 0 && a.Connections[0].ID != tt.first {

@@ -73,6 +73,8 @@ func (i *Instrumentation) join() error {
 	defer func() { // also if the MeterProvider panics
 		if !added {
 			m.withdraw(all)
+			i.server.unregister()
+			i.client.unregister()
 		}
 	}()
 	if err := m.add(i); err != nil {
@@ -175,9 +177,7 @@ func (m *members) remove(i *Instrumentation) {
 	m.all = slices.Delete(m.all, at, at+1)
 	for _, s := range []*side{i.server, i.client} {
 		m.left.take(s)
-		for _, r := range s.registrations {
-			_ = r.Unregister() // a counted histogram returns no error
-		}
+		s.unregister()
 	}
 	if len(m.all) == 0 {
 		m.left = leftBehind{}

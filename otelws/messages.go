@@ -84,6 +84,16 @@ func (s *side) observeMessages(o histogramObserver, d count.Direction, def defin
 	return true
 }
 
+// unregister stops the observation of the histograms. s may be nil.
+func (s *side) unregister() {
+	if s == nil {
+		return
+	}
+	for _, r := range s.registrations {
+		_ = r.Unregister() // a counted histogram returns no error
+	}
+}
+
 // newKindOptions returns the options of the counters by kind, for a series of messages with attrs.
 func newKindOptions(attrs []attribute.KeyValue, kinds []string) (all [count.Directions][]options) {
 	for d, direction := range directionNames {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/embedded"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -102,6 +103,46 @@ func TestMeasurementsPanic(t *testing.T) {
 	}
 	if err := ws.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// observingMeter is a Meter that observes histograms, and counts those that are registered.
+type observingMeter struct {
+	ownMeter
+	registered *int
+}
+
+func (m observingMeter) ObservableInt64Histogram(
+	string, func(yield func(attribute.Set, []uint64, int64, int64, int64)), ...metric.Int64HistogramOption,
+) (func(attribute.Set) func(context.Context, int64), metric.Registration) {
+	*m.registered++
+	return func(attribute.Set) func(context.Context, int64) { return nil }, observed{registered: m.registered}
+}
+
+type observed struct {
+	noop.Registration
+	registered *int
+}
+
+func (o observed) Unregister() error {
+	*o.registered--
+	return nil
+}
+
+// A New that failed leaves no histogram that is observed.
+func TestFailedNewUnregisters(t *testing.T) {
+	registered := 0
+	m := observingMeter{ownMeter{register: func() (metric.Registration, error) {
+		if registered == 0 {
+			t.Error("New registered no histogram")
+		}
+		return nil, errors.New("full")
+	}}, &registered}
+	if _, err := otelws.New(otelws.WithMeterProvider(ofMeter(m))); err == nil {
+		t.Fatal("New accepted a MeterProvider that refuses the callback")
+	}
+	if registered != 0 {
+		t.Errorf("%d histograms are still observed", registered)
 	}
 }
 

@@ -132,7 +132,7 @@ func (s Summary) logAttrs(ctx context.Context) []slog.Attr {
 // logged shortens a path, which a peer may have chosen.
 func logged(path string) string {
 	if len(path) > span.MaxAttribute {
-		return path[:span.MaxAttribute] + "..."
+		return span.Cut(path) + "..."
 	}
 	return path
 }

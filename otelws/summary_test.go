@@ -171,10 +171,10 @@ func TestLogClosed(t *testing.T) {
 	}
 
 	log.Reset()
-	visit(t, url+"/"+strings.Repeat("x", 60<<10))
+	visit(t, url+"/"+strings.Repeat("%C3%BC", 10<<10))
 	<-ended
-	if log.Len() > 2<<10 {
-		t.Errorf("the record of a long path has %d bytes", log.Len())
+	if n := log.Len(); n > 4<<10 || !strings.Contains(log.String(), "ü...") {
+		t.Errorf("the path in a record of %d bytes is not cut between two letters:\n%s", n, &log)
 	}
 }
 

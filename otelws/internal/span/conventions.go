@@ -23,9 +23,9 @@ func responseStatus(status int) attribute.KeyValue { return semconv.HTTPResponse
 func errorStatus(status int) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(strconv.Itoa(status))
 }
-func urlPath(path string) attribute.KeyValue     { return semconv.URLPath(cut(path)) }
+func urlPath(path string) attribute.KeyValue     { return semconv.URLPath(Cut(path)) }
 func urlScheme(scheme string) attribute.KeyValue { return semconv.URLScheme(scheme) }
-func userAgent(agent string) attribute.KeyValue  { return semconv.UserAgentOriginal(cut(agent)) }
+func userAgent(agent string) attribute.KeyValue  { return semconv.UserAgentOriginal(Cut(agent)) }
 func errorCode(c websocket.StatusCode) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(strconv.Itoa(int(c)))
 }
@@ -46,16 +46,16 @@ func protocolVersion(major, minor int) attribute.KeyValue {
 func urlFull(u *url.URL) attribute.KeyValue {
 	public := *u
 	public.User, public.RawQuery, public.Fragment = nil, "", ""
-	return semconv.URLFull(cut(public.String()))
+	return semconv.URLFull(Cut(public.String()))
 }
 
 // MaxAttribute is the maximum length, in bytes, of a span attribute whose text comes from a peer.
 // It limits memory, because thousands of spans may wait for a slow exporter.
 const MaxAttribute = 1 << 10
 
-// cut returns a copy of s, of at most MaxAttribute bytes. It copies, because a path is a part of
+// Cut returns a copy of s, of at most MaxAttribute bytes. It copies, because a path is a part of
 // the whole request line in memory.
-func cut(s string) string {
+func Cut(s string) string {
 	if len(s) <= MaxAttribute {
 		return strings.Clone(s)
 	}
@@ -70,7 +70,7 @@ func appendServer(attrs []attribute.KeyValue, hostport string) []attribute.KeyVa
 	if host == "" {
 		return attrs
 	}
-	attrs = append(attrs, semconv.ServerAddress(cut(host)))
+	attrs = append(attrs, semconv.ServerAddress(Cut(host)))
 	if n, err := strconv.Atoi(port); err == nil {
 		attrs = append(attrs, semconv.ServerPort(n))
 	}
