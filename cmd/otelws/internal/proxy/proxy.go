@@ -175,7 +175,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	protocol, leave, rf := p.admit(r)
 	if rf != nil {
 		p.metrics.refused[rf.reason].Add(1)
-		rf.answer(w, r.ContentLength != 0 || endsConnection(r))
+		rf.answer(w, r.ProtoMajor == 1 && r.ContentLength != 0 || endsConnection(r))
 		return
 	}
 	defer leave()
@@ -256,7 +256,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case f.status == http.StatusBadRequest:
 		rf := refusal{reason: refusedBody, status: f.status, text: "the request body is malformed"}
 		p.metrics.refused[rf.reason].Add(1)
-		rf.answer(w, true)
+		rf.answer(w, r.ProtoMajor == 1)
 	default:
 		http.Error(w, fmt.Sprintf("%d %s", f.status, f.text()), f.status)
 	}
