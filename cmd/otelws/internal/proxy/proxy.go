@@ -164,7 +164,6 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	var body *clientBody
 	if r.ContentLength != 0 {
 		body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
-		r.Body = body
 		defer body.leave(r, p.linger.body)
 	}
 	if r.Method == http.MethodOptions && r.RequestURI == "*" { // asks about the server, not about a resource
@@ -188,11 +187,15 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		ctx, x.cancel = context.WithCancel(ctx)
 		defer x.cancel()
 	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { body.sendTo(i.Conn) }})
 	if body != nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { body.sendTo(i.Conn) }})
 		defer context.AfterFunc(ctx, func() { body.giveUp(context.Cause(ctx)) })()
 	}
-	p.reverse.ServeHTTP(x, r.WithContext(ctx))
+	out := r.WithContext(ctx)
+	if body != nil {
+		out.Body = body // not in r: net/http looks there for a body that it must not reset at once
+	}
+	p.reverse.ServeHTTP(x, out)
 }
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
