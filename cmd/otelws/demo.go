@@ -87,6 +87,7 @@ func (d *demo) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) e
 	if err := d.validate(); err != nil {
 		return err
 	}
+	surviveBrokenPipes()
 	tel, err := newTelemetry(ctx, "otelws-demo", d.webConfig, logger)
 	if err != nil {
 		return err

@@ -83,6 +83,7 @@ proxy exports metrics and traces by OTLP. A trace continues from the proxy to th
 of the handshake, and from a trusted client to the proxy.`
 
 func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (err error) {
+	surviveBrokenPipes()
 	c := p.gatewayConfig()
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
 		return fmt.Errorf("--route: %w", err)

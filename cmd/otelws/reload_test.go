@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +41,33 @@ func TestProxySignalsThatEndNothing(t *testing.T) {
 	if log := c.log.String(); !strings.Contains(log, "read certificates and authorities again") || !strings.Contains(log, "user defined signal 1") {
 		t.Errorf("the log does not tell of the signals:\n%s", log)
 	}
+}
+
+// The end of the process that reads the log does not end the proxy and its connections.
+func TestProxyOutlivesLogReader(t *testing.T) {
+	t.Parallel()
+	backend := startEcho(t)
+	cmd := exec.Command(os.Args[0], "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL)
+	cmd.Env = append(os.Environ(), childVar+"=1")
+	logReader, log, err := os.Pipe()
+	check(t, err)
+	out, w, err := os.Pipe()
+	check(t, err)
+	cmd.Stdout, cmd.Stderr = w, log
+	check(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	check(t, errors.Join(w.Close(), log.Close()))
+	c := readProxyPlaces(t, out)
+	conn := c.dial(t, "/")
+	check(t, errors.Join(out.Close(), logReader.Close()))
+	check(t, cmd.Process.Signal(syscall.SIGUSR1)) // is logged
+	check(t, conn.Write(testContext(t), websocket.MessageText, []byte("hello")))
+	if _, _, err := conn.Read(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	check(t, conn.Close(websocket.StatusNormalClosure, ""))
+	check(t, cmd.Process.Signal(syscall.SIGTERM)) // is logged, too
+	check(t, cmd.Wait())
 }
 
 // SIGHUP applies the changed file. Connections stay open.

@@ -103,7 +103,10 @@ func (t *target) dial(ctx context.Context, timeout time.Duration) (net.Conn, err
 			_ = b.SetReadBuffer(n)
 		}
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return newBackendSocket(c), nil
 }
 
 // dialTLS connects with TLS.

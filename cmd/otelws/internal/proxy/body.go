@@ -83,8 +83,13 @@ func (b *clientBody) giveUp(cause error) {
 	_ = b.control.SetReadDeadline(time.Now())
 }
 
-// sendTo watches the connection that the body goes to.
+// sendTo watches the connection that the body goes to. b may be nil.
 func (b *clientBody) sendTo(backend net.Conn) {
+	if b == nil {
+		waitForAnswer(backend, 0)
+		return
+	}
+	waitForAnswer(backend, bodyUnread)
 	raw, ok := innermost(backend).(syscall.Conn)
 	if !ok {
 		return

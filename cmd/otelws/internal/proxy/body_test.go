@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,35 @@ func TestEarlyResponse(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A backend may answer and close the connection while the body comes, which resets the connection. The
+// client hears the answer.
+func TestEarlyResponseAndReset(t *testing.T) {
+	address, _ := rawBackend(t, func(c net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		_, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
+	})
+	g := startProxy(t, proxy.Config{Backend: "http://" + address, DrainTimeout: waitLimit}) // net/http closes late
+	body := strings.Repeat("x", 8<<20)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			c, err := net.Dial("tcp", g.address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(waitLimit))
+			go io.WriteString(c, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", upload, len(body), body))
+			got, err := io.ReadAll(c)
+			if !strings.HasPrefix(string(got), "HTTP/1.1 413 ") || !strings.HasSuffix(string(got), "big") || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // A backend may begin its response before the body ends, and lose none of it.

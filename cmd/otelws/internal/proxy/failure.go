@@ -56,7 +56,6 @@ func classify(ctx context.Context, err, body error) failure {
 		dns     *net.DNSError
 		cert    *tls.CertificateVerificationError
 		record  tls.RecordHeaderError
-		alert   tls.AlertError
 		timeout net.Error
 	)
 	switch {
@@ -74,6 +73,7 @@ func classify(ctx context.Context, err, body error) failure {
 		return failure{"wrong_accept", http.StatusBadGateway}
 	}
 	dialing := errors.As(err, &op) && op.Op == "dial"
+	alert := op != nil && (op.Op == "remote error" || op.Op == "local error") // crypto/tls exports no type for alerts
 	late := errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, syscall.ETIMEDOUT)
 	switch {
 	case late && dialing:
@@ -84,7 +84,7 @@ func classify(ctx context.Context, err, body error) failure {
 		return failure{"name", http.StatusBadGateway}
 	case dialing:
 		return failure{"connect", http.StatusBadGateway}
-	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &cert), errors.As(err, &record), alert:
 		return failure{"tls", http.StatusBadGateway}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		strings.Contains(err.Error(), "server closed idle connection"): // net/http does not export this error

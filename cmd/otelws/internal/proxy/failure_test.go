@@ -2,9 +2,11 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +128,28 @@ func TestBackendUnreachable(t *testing.T) {
 			}
 			g.Wait(t, `ws_handshake_duration_seconds_count{http_response_status_code="502"}`, 1)
 		})
+	}
+}
+
+// startPickyBackend starts a backend that requires a client certificate. With TLS 1.3, the proxy learns
+// this only after its handshake.
+func startPickyBackend(t *testing.T, version uint16) (url string) {
+	t.Helper()
+	b := httptest.NewUnstartedServer(http.NotFoundHandler())
+	b.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: version, MaxVersion: version}
+	b.Config.ErrorLog = discardLog
+	b.StartTLS()
+	t.Cleanup(b.Close)
+	return b.URL
+}
+
+func TestBackendWantsCertificate(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		g := startProxy(t, proxy.Config{Backend: startPickyBackend(t, version), BackendTLS: proxy.TLSFiles{Insecure: true}})
+		if resp := request(t, "GET", "http://"+g.address+"/", nil); resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: status %s, want 502", tls.VersionName(version), resp.Status)
+		}
+		g.wantLog(t, "reason=tls")
 	}
 }
 

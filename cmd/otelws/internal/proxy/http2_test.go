@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net/http"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -31,7 +32,7 @@ func TestHTTP2(t *testing.T) {
 			c, err := tls.Dial("tcp", g.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 			check(t, err)
 			defer c.Close()
-			if got := http2Answer(t, c, fields); got[0] != '4' && got[:3] != "RST" {
+			if got := http2Answer(t, c, fields, ""); got[0] != '4' && got[:3] != "RST" {
 				t.Errorf("the answer is %s", got)
 			}
 		})
@@ -41,9 +42,35 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
+// A refusal ends the stream of a request with a body, and no other stream of the connection.
+func TestHTTP2RefusedBody(t *testing.T) {
+	b := startGullible(t)
+	g := startProxy(t, proxy.Config{Backend: b.URL + "/base", ServerTLS: newCertificate(t, t.TempDir(), "front.example")})
+	c, err := tls.Dial("tcp", g.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	check(t, err)
+	defer c.Close()
+	fields := []string{":method", "POST", ":scheme", "https", ":path", "/../secret", ":authority", "test"}
+	if got := http2Answer(t, c, fields, "hello"); got != "400" {
+		t.Errorf("the answer is %s, want 400 alone", got)
+	}
+}
+
+// A 204 must not have the Content-Length that some backends send.
+func TestHTTP2NoContent(t *testing.T) {
+	address, _ := rawBackend(t, answer("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"))
+	front := newCertificate(t, t.TempDir(), "front.example")
+	g := startProxy(t, proxy.Config{Backend: "http://" + address, ServerTLS: front})
+	resp, err := clientFor(t, front, true).Get("https://" + g.address + "/")
+	check(t, err)
+	defer resp.Body.Close()
+	if length := resp.Header["Content-Length"]; resp.StatusCode != http.StatusNoContent || resp.ProtoMajor != 2 || length != nil {
+		t.Errorf("%s %s with Content-Length %q", resp.Proto, resp.Status, length)
+	}
+}
+
 // http2Answer sends a request. It returns the status, or the error that refused the
-// request.
-func http2Answer(t *testing.T, c io.ReadWriter, fields []string) string {
+// request. If the server also ends the connection, it says so.
+func http2Answer(t *testing.T, c io.ReadWriter, fields []string, body string) (answer string) {
 	t.Helper()
 	_, err := io.WriteString(c, http2.ClientPreface)
 	check(t, err)
@@ -55,17 +82,28 @@ func http2Answer(t *testing.T, c io.ReadWriter, fields []string) string {
 	for i := 0; i < len(fields); i += 2 {
 		check(t, e.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}))
 	}
-	check(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}))
+	check(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndStream: body == "", EndHeaders: true}))
+	if body != "" {
+		check(t, f.WriteData(1, true, []byte(body)))
+	}
 	for {
 		fr, err := f.ReadFrame()
 		check(t, err)
 		switch fr := fr.(type) {
 		case *http2.MetaHeadersFrame:
-			return fr.PseudoValue("status")
+			answer = fr.PseudoValue("status") + answer
+			check(t, f.WritePing(false, [8]byte{}))
+		case *http2.PingFrame:
+			return answer
 		case *http2.RSTStreamFrame:
-			return fmt.Sprint("RST ", fr.ErrCode)
+			if answer == "" { // otherwise, it only stops the body
+				return fmt.Sprint("RST ", fr.ErrCode)
+			}
 		case *http2.GoAwayFrame:
-			return fmt.Sprint("RST of all ", fr.ErrCode)
+			answer += fmt.Sprint(" GOAWAY ", fr.ErrCode)
+			if fr.ErrCode != http2.ErrCodeNo {
+				return "RST of all" + answer
+			}
 		case *http2.SettingsFrame:
 			_ = fr.ForeachSetting(func(s http2.Setting) error {
 				if s.ID == http2.SettingEnableConnectProtocol && s.Val != 0 {

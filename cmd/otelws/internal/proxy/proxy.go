@@ -164,7 +164,6 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	var body *clientBody
 	if r.ContentLength != 0 {
 		body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
-		r.Body = body
 		defer body.leave(r, p.linger.body)
 	}
 	if r.Method == http.MethodOptions && r.RequestURI == "*" { // asks about the server, not about a resource
@@ -175,7 +174,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	protocol, leave, rf := p.admit(r)
 	if rf != nil {
 		p.metrics.refused[rf.reason].Add(1)
-		rf.answer(w, r.ContentLength != 0 || endsConnection(r))
+		rf.answer(w, r.ProtoMajor == 1 && r.ContentLength != 0 || endsConnection(r))
 		return
 	}
 	defer leave()
@@ -188,11 +187,15 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		ctx, x.cancel = context.WithCancel(ctx)
 		defer x.cancel()
 	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { body.sendTo(i.Conn) }})
 	if body != nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { body.sendTo(i.Conn) }})
 		defer context.AfterFunc(ctx, func() { body.giveUp(context.Cause(ctx)) })()
 	}
-	p.reverse.ServeHTTP(x, r.WithContext(ctx))
+	out := r.WithContext(ctx)
+	if body != nil {
+		out.Body = body // not in r: net/http looks there for a body that it must not reset at once
+	}
+	p.reverse.ServeHTTP(x, out)
 }
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
@@ -256,7 +259,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case f.status == http.StatusBadRequest:
 		rf := refusal{reason: refusedBody, status: f.status, text: "the request body is malformed"}
 		p.metrics.refused[rf.reason].Add(1)
-		rf.answer(w, true)
+		rf.answer(w, r.ProtoMajor == 1)
 	default:
 		http.Error(w, fmt.Sprintf("%d %s", f.status, f.text()), f.status)
 	}

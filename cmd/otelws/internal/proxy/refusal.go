@@ -18,7 +18,8 @@ type refusal struct {
 func (rf *refusal) Error() string { return rf.text }
 
 // answer writes the refusal. With close it also closes the connection, because the
-// next bytes of such a client may not be a request.
+// next bytes of such a client may not be a request. HTTP/2 does not need that: a request
+// ends with its stream.
 func (rf *refusal) answer(w http.ResponseWriter, close bool) {
 	h := w.Header()
 	for name, values := range rf.header {

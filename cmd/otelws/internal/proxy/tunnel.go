@@ -86,6 +86,9 @@ func (x *exchange) WriteHeader(status int) {
 			// backend may still want.
 			h.Set("Connection", "close")
 		}
+		if status == http.StatusNoContent {
+			h.Del("Content-Length") // RFC 9110 section 8.6; clients of HTTP/2 would reset the stream
+		}
 		if _, ok := h["Content-Type"]; !ok {
 			h["Content-Type"] = nil // keeps net/http from guessing one
 		}
