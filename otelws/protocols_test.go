@@ -422,7 +422,7 @@ func TestListenerSpeaks(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		beating <- ws.HeartbeatOn(context.Background(), c, otelws.Every(time.Millisecond))
+		beating <- ws.HeartbeatOn(context.Background(), c, otelws.Every(time.Millisecond), otelws.Misses(1<<30))
 		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c})
 	})
 	c, _, err := gorilla.DefaultDialer.Dial("ws://"+addr.String()+"/", nil)
