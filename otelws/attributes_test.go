@@ -2,7 +2,9 @@ package otelws_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -44,6 +46,44 @@ func TestEnum(t *testing.T) {
 		ws_handshake_duration_seconds_sum{http_response_status_code="101",tier="other"} ~
 		ws_handshake_duration_seconds_sum{http_response_status_code="101",tier="pro"} ~` + fiveVisits); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Each combination of the values of several attributes is counted as itself.
+func TestEnumsCombined(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithEnum("tier", tier, "free", "pro"),
+		otelws.WithEnum("path", func(r *http.Request) string { return r.URL.Path }, "/a", "/b", "/c"))
+	url := serve(t, ws.Handler(echo))
+	n := 0.0
+	for _, path := range []string{"/a", "/b", "/c", "/d"} {
+		for _, tier := range []string{"free", "pro", "gold"} {
+			n++
+			for range int(n) {
+				visit(t, url+path+"?tier="+tier)
+			}
+			known := func(s, unknown string) string { return strings.ReplaceAll(s, unknown, "other") }
+			m.Wait(t, fmt.Sprintf(`ws_connections_closed_total{code="1000",path=%q,tier=%q}`, known(path, "/d"), known(tier, "gold")), n)
+		}
+	}
+}
+
+// An attribute may depend on the TLS connection, also in front of a Listener.
+func TestEnumOfTLS(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithEnum("scheme", func(r *http.Request) string {
+		if r.TLS != nil && r.TLS.HandshakeComplete {
+			return "https"
+		}
+		return "http"
+	}, "http", "https"))
+	for scheme, wrap := range map[string]func(net.Listener) net.Listener{
+		"http":  ws.Listener,
+		"https": func(l net.Listener) net.Listener { return ws.Listener(tls.NewListener(l, testTLS())) },
+	} {
+		w := connectWireTo(t, serveRaw(t, wrap, gobwasRaw), scheme == "https")
+		w.send(handshakeRequest())
+		w.answered(101)
+		_ = w.Close()
+		m.Wait(t, fmt.Sprintf(`ws_connections_closed_total{code="1006",scheme=%q}`, scheme), 1)
 	}
 }
 

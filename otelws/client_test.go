@@ -223,6 +223,33 @@ func TestTransportCloseIdle(t *testing.T) {
 	}
 }
 
+// Without a base, it reaches the idle connections of http.DefaultTransport.
+func TestTransportCloseIdleByDefault(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	closed := make(chan struct{}, 1)
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	s.Start()
+	defer s.Close()
+	c := &http.Client{Transport: ws.Transport(nil)}
+	resp, err := c.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	c.CloseIdleConnections()
+	select {
+	case <-closed:
+	case <-time.After(waitLimit):
+		t.Error("the idle connection was not closed")
+	}
+}
+
 type idleCloser struct {
 	http.RoundTripper
 	closed bool

@@ -3,12 +3,15 @@ package otelws_test
 import (
 	"cmp"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/otelws/otelws-go/otelws"
@@ -137,6 +140,56 @@ func TestConnectionsThatHang(t *testing.T) {
 	eventually(t, "Connections shows a blocked write", func() bool { return accepted().Writing > 0 })
 	eventually(t, "the blocked write has lasted 20 ms", func() bool { return accepted().Writing > 20*time.Millisecond })
 	_ = client.CloseNow()
+}
+
+// State tells which sides have sent a close frame.
+func TestConnectionStates(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	accepted := make(chan net.Conn, 1)
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, _, err := gobwas.UpgradeHTTP(r, w)
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- c
+	}))
+	payload := closePayload(1000, "")
+	for _, first := range []otelws.State{otelws.StateCloseSent, otelws.StateCloseReceived} {
+		client := openWire(t, s)
+		server := <-accepted
+		expect := func(want otelws.State) {
+			t.Helper()
+			for _, c := range connections(ws) {
+				if c.State != want {
+					t.Errorf("the state is %v, want %v", c.State, want)
+				}
+			}
+		}
+		send := func() {
+			if _, err := server.Write(append([]byte{fin | opClose, byte(len(payload))}, payload...)); err != nil {
+				t.Error(err)
+			}
+		}
+		receive := func() {
+			client.send(masked(fin|opClose, payload))
+			if _, err := io.ReadFull(server, make([]byte, 6+len(payload))); err != nil {
+				t.Error(err)
+			}
+		}
+		expect(otelws.StateOpen)
+		if first == otelws.StateCloseSent {
+			send()
+			expect(first)
+			receive()
+		} else {
+			receive()
+			expect(first)
+			send()
+		}
+		expect(otelws.StateClosing)
+		_, _ = client.Close(), server.Close()
+	}
+	s.wait(t)
 }
 
 // Ended keeps the newest connections.

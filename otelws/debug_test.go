@@ -2,6 +2,7 @@ package otelws_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -9,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/otelwstest"
 )
 
 func TestDebugQuery(t *testing.T) {
@@ -52,6 +55,9 @@ func TestDebugQuery(t *testing.T) {
 			t.Errorf("%s: Addresses is %v, and the first remote address is %q", tt.query, a.Addresses, a.Connections[0].Remote)
 		}
 	}
+	if got := debug(t, shown, "?n=1").Connections[0].Attributes["plan.name"]; got != "other" {
+		t.Errorf("the attribute plan.name is %q", got)
+	}
 	for _, c := range all {
 		_ = c.Close()
 	}
@@ -59,6 +65,55 @@ func TestDebugQuery(t *testing.T) {
 		if c := debug(t, h, "?n=3").Closed; len(c) != 3 || c[0].ID != 300 || c[2].ID != 298 || c[0].Remote != want {
 			t.Errorf("the newest closed connections are %+v", c)
 		}
+	}
+}
+
+// The subprotocol and the trace of a connection are shown, and filters find them.
+func TestDebugFindsSubprotocolAndTrace(t *testing.T) {
+	tr := newTraced(t, sdktrace.AlwaysSample())
+	chat := []string{"chat"}
+	otelwstest.Pair(t, tr.Instrumentation, &websocket.AcceptOptions{Subprotocols: chat}, &websocket.DialOptions{Subprotocols: chat})
+	otelwstest.Pair(t, tr.Instrumentation, nil, nil)
+	h := tr.DebugHandler(nil)
+	all := debug(t, h, "?filter=chat").Connections
+	if len(all) != 2 || all[0].Subprotocol != "chat" || len(all[0].TraceID) != 32 || all[1].TraceID != all[0].TraceID {
+		t.Fatalf("the connections with the subprotocol are %+v", all)
+	}
+	trace := all[0].TraceID
+	for filter, want := range map[string]int{
+		"subprotocol=chat": 2, "subprotocol=cha": 0, "subprotocol=": 2,
+		"trace=" + trace: 2, "trace=" + trace[:31]: 0, trace[:16]: 2,
+	} {
+		if got := debug(t, h, "?filter="+filter).Matching; got != want {
+			t.Errorf("%d connections match the filter %s, want %d", got, filter, want)
+		}
+	}
+	untraced, _ := newInstrumentation(t)
+	alone := openInMemory(t, untraced, 1)
+	none := strings.Repeat("0", 32)
+	for _, filter := range []string{none, "trace=" + none} {
+		if got := debug(t, untraced.DebugHandler(nil), "?filter="+filter).Matching; got != 0 {
+			t.Errorf("a connection without a trace matches the filter %s", filter)
+		}
+	}
+	runtime.KeepAlive(alone)
+}
+
+// A connection may have no address.
+func TestDebugWithoutAddress(t *testing.T) {
+	ws, _ := newInstrumentation(t)
+	near, far := net.Pipe()
+	defer far.Close()
+	c, err := ws.Accept(pipeWriter{httptest.NewRecorder(), unready{c: near}}, upgrade(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if a := debug(t, ws.DebugHandler(always), "?filter=10.0"); a.Total != 1 || a.Matching != 0 {
+		t.Errorf("%d of %d connections match", a.Matching, a.Total)
+	}
+	if a := debug(t, ws.DebugHandler(always), ""); len(a.Connections) != 1 || a.Connections[0].Remote != "" {
+		t.Errorf("the connections are %+v", a.Connections)
 	}
 }
 

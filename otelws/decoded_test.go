@@ -163,6 +163,8 @@ func TestDecodedReceived(t *testing.T) {
 			masked(opContinuation, ""), masked(opContinuation, compressed[7:10]), masked(fin|opContinuation, compressed[10:])),
 			1, len(message), n, len(message)},
 		{"not compressed", masked(fin|opText, message), 1, len(message), 0, 0},
+		{"not compressed, but the same bytes", frames(masked(opBinary, compressed[:7]), masked(fin|opContinuation, compressed[7:])),
+			1, n, 0, 0},
 		{"by turns", frames(masked(fin|opText, "hello"), masked(fin|rsv1|opText, compressed), masked(fin|opText, "hello")),
 			3, len(message) + 10, n, len(message)},
 		{"not compressed in fragments, after one that is", frames(masked(fin|rsv1|opText, compressed),
@@ -174,14 +176,14 @@ func TestDecodedReceived(t *testing.T) {
 			2, len(message) + 3, n, len(message)},
 		{"not ended", frames(masked(fin|opText, "hello"), masked(rsv1|opText, compressed)), 1, 5, 0, 0},
 	} {
-		for _, split := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, split %v", tt.name, split), func(t *testing.T) {
+		for mode, setup := range map[string][]func(*httptest.Server){"": nil, "split": {slowly}, "with kinds": nil} {
+			t.Run(fmt.Sprintf("%s, %s", tt.name, mode), func(t *testing.T) {
 				t.Parallel()
-				ws, m := newInstrumentation(t, otelws.WithDecodedSizes())
-				var setup []func(*httptest.Server)
-				if split {
-					setup = append(setup, slowly)
+				opts := []otelws.Option{otelws.WithDecodedSizes()}
+				if mode == "with kinds" {
+					opts = append(opts, byType)
 				}
+				ws, m := newInstrumentation(t, opts...)
 				s := startServer(t, ws, bareServer(permessageDeflate), setup...)
 				w := openWire(t, s)
 				w.send(tt.sent)

@@ -1,6 +1,8 @@
 package otelws_test
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -102,4 +104,23 @@ func (l acceptAs) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return l.change(c), nil
+}
+
+// Through a proxy's tunnel, too, a dialed connection reports that it carries TLS.
+func TestDialedTLSBehindProxy(t *testing.T) {
+	says := reported(t)
+	ws, _ := newInstrumentation(t)
+	proxy := startServer(t, nil, connectProxy(t))
+	backend := serveRaw(t, func(l net.Listener) net.Listener { return l }, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	nc, err := ws.DialContext(nil)(t.Context(), "tcp", proxy.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{Conn: nc, t: t, br: bufio.NewReader(nc)}
+	w.send(fmt.Appendf(nil, "CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n", backend))
+	w.head()
+	w.send([]byte("\x16\x03\x01\x02\x00\x01\x00"))
+	_ = w.Close()
+	proxy.wait(t)
+	expectReports(t, says, "Conn or DialContext carries TLS")
 }

@@ -27,12 +27,13 @@ func TestDoorSpans(t *testing.T) {
 		name  string
 		serve func(ws *otelws.Instrumentation) http.Handler
 		spans int64 // of a connection, with the span of its end
+		fault float64
 	}{
-		{"a Listener", func(*otelws.Instrumentation) http.Handler { return echo }, 2},
-		{"a Listener, refused", func(*otelws.Instrumentation) http.Handler { return http.HandlerFunc(refuse) }, 1},
-		{"a Handler inside", func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(echo) }, 2},
-		{"a Handler inside, refused", func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(http.HandlerFunc(refuse)) }, 1},
-		{"a fault", func(ws *otelws.Instrumentation) http.Handler { return breaking(ws.Handler(echo)) }, 1},
+		{"a Listener", func(*otelws.Instrumentation) http.Handler { return echo }, 2, 0},
+		{"a Listener, refused", func(*otelws.Instrumentation) http.Handler { return http.HandlerFunc(refuse) }, 1, 0},
+		{"a Handler inside", func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(echo) }, 2, 0},
+		{"a Handler inside, refused", func(ws *otelws.Instrumentation) http.Handler { return ws.Handler(http.HandlerFunc(refuse)) }, 1, 0},
+		{"a fault", func(ws *otelws.Instrumentation) http.Handler { return breaking(ws.Handler(echo)) }, 1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, spans := otelwstest.NewMetrics(t), new(openSpans)
@@ -57,6 +58,7 @@ func TestDoorSpans(t *testing.T) {
 			if started, open := spans.started.Load(), spans.open.Load(); started != c.spans || open != 0 {
 				t.Errorf("%d spans, of which %d have not ended, want %d", started, open, c.spans)
 			}
+			m.Wait(t, `ws_protocol_errors_total{error_type="internal"}`, c.fault)
 		})
 	}
 }

@@ -160,6 +160,26 @@ func TestDrainWaitsForAccept(t *testing.T) {
 	m.Wait(t, `ws_connections_closed_total{code="1001",tier="free"}`, 2)
 }
 
+// A connection that its library closes during a drain, before its turn, gets the close
+// frame of the drain, and counts as drained.
+func TestDrainCountsThoseThatLeaveEarly(t *testing.T) {
+	ws, m := newInstrumentation(t)
+	_, first := connect(t, ws)
+	server, second := connect(t, ws)
+	drained := make(chan error, 1)
+	go func() { drained <- ws.Drain(t.Context(), otelws.DrainSpread(time.Hour)) }() // the first connection is closed at once
+	for _, c := range []*websocket.Conn{first, second} {
+		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+			t.Errorf("a client got %v", err)
+		}
+		go server.CloseNow()
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	m.Wait(t, `ws_drain_connections_total{outcome="closed"}`, 2)
+}
+
 // lateClose is a transport whose Close reports that it has begun, and then waits.
 type lateClose struct {
 	net.Conn

@@ -123,6 +123,12 @@ func TestFailedHandshakes(t *testing.T) {
 		}, status: "404"},
 		{name: "panic", handler: func(http.ResponseWriter, *http.Request) { panic("no") }, status: "500", dropped: true},
 		{name: "abort", handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, status: "500", dropped: true},
+		{name: "panic after a page", handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			_, _ = io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			panic("no")
+		}, status: "200"},
 		{name: "panic after 403", handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			panic("no")

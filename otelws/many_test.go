@@ -32,6 +32,8 @@ type debugAnswer struct {
 		ID            uint64
 		Role, Remote  string
 		State         string
+		Subprotocol   string
+		TraceID       string `json:"trace_id"`
 		Attributes    map[string]string
 		BytesReceived int64 `json:"bytes_received"`
 		Code          int

@@ -203,6 +203,7 @@ func TestMessageKindsAttributes(t *testing.T) {
 			`ws_messages_total{kind="typing",network_io_direction="receive",tier="pro"} 3`,
 			`ws_messages_size_bytes_total{kind="typing",network_io_direction="transmit",tier="pro"} 51`,
 			`ws_message_bytes_count{kind="typing",tier="pro"} 3`,
+			`ws_message_bytes_sum{kind="typing",tier="pro"} 51`,
 			`ws_message_sent_bytes_bucket{kind="typing",tier="pro",le="64"} 3`,
 			`ws_messages_total{kind="chat",network_io_direction="receive",tier="free"} 0`,
 		} {

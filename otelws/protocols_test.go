@@ -374,6 +374,11 @@ func TestListenerOfOtherProtocols(t *testing.T) {
 	}
 }
 
+// above is a connection on top of another, as crypto/tls and the libraries have.
+type above struct{ net.Conn }
+
+func (c above) NetConn() net.Conn { return c.Conn }
+
 // SetAttributeOn sets an attribute after the request has been read.
 func TestSetAttributeOn(t *testing.T) {
 	ws, m := newInstrumentation(t,
@@ -384,10 +389,10 @@ func TestSetAttributeOn(t *testing.T) {
 			t.Error("SetAttributeOn succeeded before the request")
 		}
 		_, err := gobwasUpgrader(func() {
-			if err := otelws.SetAttributeOn(c, "tier", "pro"); err != nil {
+			if err := otelws.SetAttributeOn(above{above{c}}, "tier", "pro"); err != nil {
 				t.Error(err)
 			}
-			if err := otelws.SetAttributeOn(c, "plan", "pro"); err == nil {
+			if err := otelws.SetAttributeOn(c, "plan", "pro"); err == nil || !strings.Contains(err.Error(), "declare it") {
 				t.Error("SetAttributeOn succeeded for an undeclared attribute")
 			}
 		}).Upgrade(c)
@@ -403,7 +408,7 @@ func TestSetAttributeOn(t *testing.T) {
 	w.answered(101)
 	w.rest()
 	m.Wait(t, `ws_connections_closed_total{code="1006",path="/a",tier="pro"}`, 1)
-	if err := otelws.SetAttributeOn(w, "tier", "pro"); err == nil {
+	if err := otelws.SetAttributeOn(w, "tier", "pro"); err == nil || !strings.Contains(err.Error(), "is not watched") {
 		t.Error("SetAttributeOn succeeded on an unwatched connection")
 	}
 }
@@ -417,7 +422,7 @@ func TestListenerSpeaks(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		beating <- ws.HeartbeatOn(context.Background(), c, otelws.Every(time.Millisecond))
+		beating <- ws.HeartbeatOn(context.Background(), c, otelws.Every(time.Millisecond), otelws.Misses(1<<30))
 		_, _ = io.Copy(io.Discard, struct{ io.Reader }{c})
 	})
 	c, _, err := gorilla.DefaultDialer.Dial("ws://"+addr.String()+"/", nil)

@@ -294,6 +294,28 @@ func TestStatusChanges(t *testing.T) {
 		ws.Handler(http.HandlerFunc(h)).ServeHTTP(newHidingGin(httptest.NewRecorder()), upgrade())
 		expect(t, m, handshakes("403"))
 	})
+	// A body is sent in other ways, too.
+	for name, send := range map[string]func(w http.ResponseWriter){
+		"io.Copy":        func(w http.ResponseWriter) { _, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader("hello")) },
+		"io.WriteString": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "hello") },
+		"Flush":          func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
+		"FlushError":     func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+	} {
+		t.Run("after "+name, func(t *testing.T) {
+			ws, m := newInstrumentation(t)
+			s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				send(w)
+				w.WriteHeader(http.StatusForbidden) // too late
+			}))
+			w := connectWire(t, s)
+			w.send(handshakeRequest())
+			if resp := w.response(); resp.StatusCode != http.StatusOK {
+				t.Errorf("the client got %s", resp.Status)
+			}
+			s.wait(t)
+			expect(t, m, handshakes("200"))
+		})
+	}
 	for _, wrap := range []string{"gin", "gin, hidden"} {
 		t.Run("of a connection, "+wrap, func(t *testing.T) {
 			ws, m := newInstrumentation(t)

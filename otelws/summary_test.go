@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelws/otelws-go/otelws"
@@ -94,6 +95,10 @@ func TestSummaryOfInvalidCode(t *testing.T) {
 		t.Errorf("the summary is %+v", s.Summary)
 	}
 	m.Wait(t, `ws_connections_closed_total{code="other"}`, 1)
+	eventually(t, "the connection is in Ended", func() bool { return len(ws.Ended()) == 1 })
+	if code := ws.Ended()[0].Code; code != 0 {
+		t.Errorf("Ended has the code %d", code)
+	}
 }
 
 // A panic in WithOnClose's function does not reach the transport.
@@ -175,6 +180,47 @@ func TestLogClosed(t *testing.T) {
 	<-ended
 	if n := log.Len(); n > 4<<10 || !strings.Contains(log.String(), "ü...") {
 		t.Errorf("the path in a record of %d bytes is not cut between two letters:\n%s", n, &log)
+	}
+}
+
+// An EOF is an error only without a close frame before it.
+func TestLogClosedOfEOF(t *testing.T) {
+	for _, closes := range []bool{true, false} {
+		var log bytes.Buffer
+		option, ended := onClose()
+		ws, _ := newInstrumentation(t, otelws.WithOnClose(otelws.LogClosed(slog.New(slog.NewTextHandler(&log, nil)))), option)
+		w := connectWireTo(t, serveRaw(t, ws.Listener, func(c net.Conn) {
+			if _, err := gobwas.Upgrade(c); err == nil {
+				_, _ = io.Copy(io.Discard, c)
+			}
+		}), false)
+		w.send(handshakeRequest())
+		w.answered(101)
+		if closes {
+			w.send(masked(fin|opClose, closePayload(1000, "")))
+		}
+		w.shut()
+		if s := <-ended; !errors.Is(s.Err, io.EOF) {
+			t.Errorf("the summary is %+v, want the error EOF", s.Summary)
+		}
+		if strings.Contains(log.String(), "error=EOF") == closes {
+			t.Errorf("with a close frame %v, the log has\n%s", closes, &log)
+		}
+	}
+}
+
+// Without a logger, LogClosed uses the default at the time of the close.
+func TestLogClosedByDefault(t *testing.T) {
+	option, ended := onClose()
+	ws, _ := newInstrumentation(t, otelws.WithOnClose(otelws.LogClosed(nil)), option)
+	var log bytes.Buffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	visit(t, serve(t, ws.Handler(echo)))
+	<-ended
+	if !strings.Contains(log.String(), `msg="websocket closed" code=1000`) {
+		t.Errorf("the default logger has\n%s", &log)
 	}
 }
 

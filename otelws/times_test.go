@@ -271,3 +271,27 @@ func TestDrainWaitsForProxy(t *testing.T) {
 		time.Sleep(time.Second) // until the tap's coarse clock stands still
 	})
 }
+
+// A peer that reads a large message slowly lives, although the ping waits behind that
+// message and the transport does not tell what the peer has accepted.
+func TestHeartbeatSparesSlowReaderInMemory(t *testing.T) {
+	const part, parts = 64 << 10, 40
+	handler := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+		if err := ws.Heartbeat(r.Context(), otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2)); err != nil {
+			t.Error(err)
+		}
+		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, part*parts)) }()
+		readAll(r.Context(), c)
+	}
+	inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+		b := make([]byte, part)
+		for n := range parts {
+			client.full(b)
+			time.Sleep(5 * time.Second)
+			if v, _ := m.Value(missed); v > 0 {
+				t.Fatalf("after %d parts, %v pings count as missed", n, v)
+			}
+		}
+		expectOpen(t, m, 1)
+	})
+}

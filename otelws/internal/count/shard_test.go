@@ -2,6 +2,7 @@ package count
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 	"unsafe"
@@ -48,6 +49,46 @@ func TestShardsFor(t *testing.T) {
 		if n < 1 || n&(n-1) != 0 || n > 1 && n*traffics > maxShards {
 			t.Fatalf("%d traffics have %d shards each", traffics, n)
 		}
+		if traffics == 1 && n < runtime.GOMAXPROCS(0) {
+			t.Errorf("one traffic has %d shards for %d cores", n, runtime.GOMAXPROCS(0))
+		}
+	}
+}
+
+// The memory for kinds is bounded, and each connection has a place for them.
+func TestKindShards(t *testing.T) {
+	for _, traffics := range []int{1, 50, 2000} {
+		for _, kinds := range []int{1, 9, 100} {
+			all := NewTraffic(true, ShardsFor(traffics))
+			all.CountKinds(kinds, false, traffics)
+			n := len(all.kinds)
+			if n < 1 || n > 1 && n*traffics*Directions*kinds > maxKindCounts {
+				t.Errorf("%d traffics have %d shards each for %d kinds", traffics, n, kinds)
+			}
+			all.KindShard().Add(Transmit, kinds-1, 1)
+		}
+	}
+}
+
+// The histogram of one kind has the sum and the extremes of its messages, in any order.
+// The extremes are those since the last call.
+func TestMessagesOfKind(t *testing.T) {
+	all := []*Traffic{NewTraffic(true, 1), NewTraffic(true, 1)}
+	for i, sizes := range [][]int64{{300, 90_000, 5000}, {7, 1 << 40, 12}} {
+		all[i].CountKinds(2, true, len(all))
+		for _, size := range sizes {
+			all[i].KindShard().Add(Receive, 1, size)
+		}
+	}
+	all[0].KindShard().Add(Receive, 0, 1)
+	all[0].KindShard().Add(Transmit, 1, 2)
+	want := Histogram{Counts: [8]uint64{2, 0, 1, 0, 1, 0, 1, 1}, Sum: 300 + 90_000 + 5000 + 7 + 1<<40 + 12, Least: 7, Greatest: 1 << 40}
+	if got := *MessagesOfKind(all, Receive, 1); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	want.Least, want.Greatest = math.MaxInt64, math.MinInt64
+	if got := *MessagesOfKind(all, Receive, 1); got != want {
+		t.Errorf("without a new message: got %+v, want %+v", got, want)
 	}
 }
 

@@ -41,6 +41,21 @@ func TestWriting(t *testing.T) {
 	}
 }
 
+// The write time includes a write in progress, and does not count it again at its end.
+func TestWriteTimerOfBlockedWrite(t *testing.T) {
+	all := []*Traffic{NewTraffic(true, 1)}
+	s, timer := all[0].Shard(), new(WriteTimer)
+	singles := s.Singles(Transmit, frame.Text)
+	begun := clock.Now() - time.Minute
+	s.BeginWrite(singles, begun)
+	before := timer.Of(all)
+	s.EndWrite(singles, begun, clock.Now())
+	after := timer.Of(all)
+	if before < time.Minute-time.Second || after < before || after > 2*time.Minute-time.Second {
+		t.Errorf("a write of a minute took %v before its end, and %v after it", before, after)
+	}
+}
+
 // The write time never decreases, and counts no write twice, while writes begin and
 // end concurrently.
 func TestWriteTimer(t *testing.T) {

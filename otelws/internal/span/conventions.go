@@ -64,8 +64,8 @@ func Cut(s string) string {
 
 func appendServer(attrs []attribute.KeyValue, hostport string) []attribute.KeyValue {
 	host, port, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
+	if err != nil { // there is no port
+		host = strings.Trim(hostport, "[]")
 	}
 	if host == "" {
 		return attrs

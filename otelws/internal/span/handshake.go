@@ -2,6 +2,7 @@ package span
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"slices"
 
@@ -71,11 +72,8 @@ func (s *Source) Dial(r *http.Request, opts ...trace.SpanStartOption) (h *Handsh
 	return h, s.inject(ctx, r.Clone(flat(r.Context(), span)))
 }
 
-// inject writes ctx into the headers of r. The caller must own r.
+// inject writes ctx into the headers of r, which must not be nil. The caller must own r.
 func (s *Source) inject(ctx context.Context, r *http.Request) *http.Request {
-	if r.Header == nil {
-		r.Header = make(http.Header)
-	}
 	s.carrier().Inject(ctx, propagation.HeaderCarrier(r.Header))
 	return r
 }
@@ -158,7 +156,11 @@ func dialAttributes(r *http.Request) []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 6), requestMethod(r.Method), urlFull(r.URL))
 	host := r.URL.Host
 	if r.URL.Port() == "" {
-		host = r.URL.Hostname() + ":" + map[bool]string{true: "443", false: "80"}[r.URL.Scheme == "https" || r.URL.Scheme == "wss"]
+		port := "80"
+		if r.URL.Scheme == "https" || r.URL.Scheme == "wss" {
+			port = "443"
+		}
+		host = net.JoinHostPort(r.URL.Hostname(), port)
 	}
 	return appendServer(attrs, host)
 }

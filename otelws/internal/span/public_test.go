@@ -50,6 +50,8 @@ func TestPublicEndpoint(t *testing.T) {
 		{"query", httptest.NewRequest(http.MethodGet, "/public?traceparent="+traceparent, nil), true},
 		{"trusted", carrying("/trusted"), false},
 		{"panics", carrying("/panics"), true},
+		{"extracted by a middleware", carrying("/public").WithContext(
+			propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(carrying("/").Header))), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := len(spans.Ended())

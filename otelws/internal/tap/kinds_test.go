@@ -373,6 +373,28 @@ func TestKindsUnreadable(t *testing.T) {
 	}
 }
 
+// The kind of a message may depend on whether it is text or binary, whether it arrives
+// in one Read or in fragments.
+func TestKindsOfTextAndBinary(t *testing.T) {
+	k := declared(t, messagekind.Phoenix())
+	message := []byte(`["1","1","room","a",{}]`)
+	for opcode, want := range map[byte]string{0x01: "a 2 of 46 bytes, ", 0x02: "other 2 of 46 bytes, "} {
+		whole, rest := new(wireStream), new(wireStream)
+		whole.frame(0x80|opcode, message)
+		rest.frame(opcode, message[:9])
+		rest.frame(0x80, message[9:])
+		f, app := openKinds(t, &scripted{}, true, k, "")
+		for _, b := range [][]byte{whole.stream, rest.stream} {
+			if _, err := app.Write(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := kindCounts(f, k, count.Transmit); got != want {
+			t.Errorf("opcode %d: counted %s; want %s", opcode, got, want)
+		}
+	}
+}
+
 // BenchmarkKinds measures the cost of the tap for a JSON message of 200 bytes, in a
 // loop, without kinds and with ten kinds.
 func BenchmarkKinds(b *testing.B) {

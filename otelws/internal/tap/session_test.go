@@ -72,6 +72,32 @@ func TestManyFramesInAWrite(t *testing.T) {
 	}
 }
 
+// A large Write passes as a whole, although a heartbeat makes the tap cut it into parts.
+func TestWriteInParts(t *testing.T) {
+	w := new(wireStream)
+	w.frame(0x82, make([]byte, 3*partSize))
+	transport := new(keeping)
+	c, app, f := open(t, transport)
+	c.Signs() // as a heartbeat does
+	if n, err := app.Write(w.stream); n != len(w.stream) || err != nil || !bytes.Equal(transport.written, w.stream) {
+		t.Errorf("of %d bytes, %d were written; Write returned %d, %v", len(w.stream), len(transport.written), n, err)
+	}
+	if got := count.Messages([]*count.Traffic{f.traffic}, count.Transmit).Sum; got != 3*partSize {
+		t.Errorf("a message of %d bytes was counted", got)
+	}
+}
+
+// keeping is a transport that keeps the bytes that were written.
+type keeping struct {
+	scripted
+	written []byte
+}
+
+func (k *keeping) Write(p []byte) (int, error) {
+	k.written = append(k.written, p...)
+	return len(p), nil
+}
+
 // odd is a transport that violates the contracts of io.Reader and io.Writer.
 type odd struct {
 	n   int

@@ -79,6 +79,20 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A head that does not end is given up, in whatever pieces it arrives.
+func TestEndlessResponseHead(t *testing.T) {
+	for _, piece := range []int{100, 1000, MaxHead, 2 * MaxHead} {
+		var h ResponseHead
+		_, _, ok := h.Read([]byte("HTTP/1.1 101 Switching Protocols\r\n"))
+		for read := 0; ok; read += piece {
+			if read > 2*MaxHead {
+				t.Fatalf("in pieces of %d bytes, the head is still read after %d bytes", piece, read)
+			}
+			_, _, ok = h.Read([]byte(strings.Repeat("x", piece)))
+		}
+	}
+}
+
 func TestProtocolOf(t *testing.T) {
 	for first, want := range map[string]Protocol{
 		"\x16\x03\x01\x02\x00\x01\x00": TLS,

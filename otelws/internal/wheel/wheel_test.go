@@ -99,6 +99,42 @@ func TestWheelStops(t *testing.T) {
 	})
 }
 
+// To stop one timer does not affect another, whether the stopped timer is pending, has
+// fired, or was never set.
+func TestWheelStopsOneOfTwo(t *testing.T) {
+	for name, stop := range map[string]func(w *Wheel, stopped *timer){
+		"pending": func(w *Wheel, stopped *timer) {
+			w.After(10*time.Second, stopped)
+			w.Stop(stopped)
+		},
+		"pending, twice": func(w *Wheel, stopped *timer) {
+			w.After(10*time.Second, stopped)
+			w.Stop(stopped)
+			w.Stop(stopped)
+		},
+		"after it has fired": func(w *Wheel, stopped *timer) {
+			w.After(time.Second, stopped)
+			time.Sleep(5 * time.Second)
+			w.Stop(stopped)
+		},
+		"never set": func(w *Wheel, stopped *timer) { w.Stop(stopped) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := New(time.Second)
+				var stopped, other timer
+				w.After(time.Minute, &other)
+				stop(w, &stopped)
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if n := len(other.fired); n != 1 {
+					t.Errorf("the other timer fired %d times, want once", n)
+				}
+			})
+		})
+	}
+}
+
 // The Wheels of a Set have a tick that suits their timers, and slow timers share one.
 func TestSet(t *testing.T) {
 	var s Set
