@@ -11,7 +11,7 @@ import (
 // [Instrumentation.Handler] around it. Inside a Handler, it does not count a second time. It
 // returns the results and errors of websocket.Accept unchanged.
 func (i *Instrumentation) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, error) {
-	if c := i.watching(r); c != nil || !i.watches(r) {
+	if c := i.watching(r); c != nil || !asks(r) || !i.admits() {
 		if c != nil {
 			c.pass(r)
 		}

@@ -37,7 +37,7 @@ func (d *door) isSame(other tap.Door) bool {
 
 // Asked begins the handshake of r, if r asks for a WebSocket.
 func (d *door) Asked(nc net.Conn, r *http.Request) (*tap.Conn, tap.Recorder, any) {
-	if !d.side.in.watches(r) {
+	if !asks(r) || !d.side.in.admits() {
 		return nil, nil, nil
 	}
 	r.TLS = tlsOf(nc)
@@ -92,6 +92,7 @@ func (d *door) failed(address string) {
 		r, _ = http.NewRequest(http.MethodGet, "ws://", nil)
 	}
 	c := new(connection)
+	d.side.in.handshakes.Add(1)
 	d.beginDialed(c, r)
 	c.Refused(0)
 }

@@ -42,7 +42,7 @@ type handler struct {
 // ServeHTTP stays on the stack of every connection. The garbage collector scans each such frame, so
 // there is only this one, and it is small.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.in.watches(r) || h.in.watching(r) != nil {
+	if !asks(r) || h.in.watching(r) != nil || !h.in.admits() {
 		h.next.ServeHTTP(w, r)
 		return
 	}
@@ -52,11 +52,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rw.returned = true
 }
 
-// watches reports whether i watches r: a request for a WebSocket over HTTP/1, while i is not
-// closed.
-func (i *Instrumentation) watches(r *http.Request) bool {
-	return r.ProtoMajor == 1 && upgrade.IsAskedFor(r.Header) && !i.closed.Load()
-}
+// asks reports whether r asks for a WebSocket over HTTP/1.
+func asks(r *http.Request) bool { return r.ProtoMajor == 1 && upgrade.IsAskedFor(r.Header) }
 
 func (i *Instrumentation) watch(w http.ResponseWriter, r *http.Request) (*fullWriter, *http.Request) {
 	i.takeOver(r)

@@ -119,12 +119,15 @@ func (h *handshake) setValue(key attribute.Key, value string) bool {
 	return true
 }
 
-// finish makes the attributes final. It reports whether this call did so.
+// finish ends the handshake, and makes the attributes final. It reports whether this call did so.
 func (h *handshake) finish() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was := h.over
 	h.over = true
+	if !was {
+		h.side.in.handshakes.Add(-1)
+	}
 	if h.forget != nil {
 		h.forget()
 		h.forget = nil

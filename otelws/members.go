@@ -187,9 +187,9 @@ func (m *members) remove(i *Instrumentation) {
 // Close removes i from its MeterProvider, with its callbacks and histograms. It does not close
 // connections; see [Instrumentation.Drain]. Later calls do nothing.
 //
-// Connections that are open continue, and are counted until they end. i is removed at the first
-// collection after the last of them has ended. New connections through the Handlers and Transports
-// of i are not watched.
+// Connections that are open, and handshakes in progress, continue, and are counted until they end. i
+// is removed at the first collection after the last of them has ended. New connections through the
+// Handlers and Transports of i are not watched.
 //
 // While the MeterProvider has another Instrumentation, the counts of i stay in the sums, because a
 // counter that falls looks like a restart. When the last Instrumentation is removed, all series of
@@ -223,8 +223,18 @@ func (i *Instrumentation) Close() error {
 	return nil
 }
 
-// isIdle reports whether i has no connection: none that is open, none whose response is being
-// written, and none whose WithOnClose functions are running.
+// admits reports whether i is not closed. If so, it counts a handshake, which [handshake.finish] ends.
+func (i *Instrumentation) admits() bool {
+	i.handshakes.Add(1) // before the look at closed, and Close looks in the opposite order
+	if i.closed.Load() {
+		i.handshakes.Add(-1)
+		return false
+	}
+	return true
+}
+
+// isIdle reports whether i has no connection: none whose handshake is in progress, none that is open,
+// none whose response is being written, and none whose WithOnClose functions are running.
 func (i *Instrumentation) isIdle() bool {
-	return i.opening.Load() == 0 && i.table.Len() == 0 && i.ending.Load() == 0
+	return i.handshakes.Load() == 0 && i.opening.Load() == 0 && i.table.Len() == 0 && i.ending.Load() == 0
 }

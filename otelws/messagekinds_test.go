@@ -124,7 +124,7 @@ func TestMessageKindsScrape(t *testing.T) {
 
 // A peer that invents kinds adds no series.
 func TestMessageKindsHostile(t *testing.T) {
-	const n = 100_000
+	const n = 10_000
 	ws, m := newInstrumentation(t, byType, otelws.WithSizesByKind())
 	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)

@@ -39,10 +39,13 @@ type Instrumentation struct {
 
 	kinds *inspect.Kinds // nil if they are not read
 
-	table    table.Table[*connection]    // the open connections
-	ended    table.Ring[EndedConnection] // the last connections that ended
-	opening  atomic.Int64                // connections whose 101 response is being written
-	ending   atomic.Int64                // connections whose WithOnClose functions are running
+	table table.Table[*connection]    // the open connections
+	ended table.Ring[EndedConnection] // the last connections that ended
+
+	handshakes atomic.Int64 // handshakes in progress
+	opening    atomic.Int64 // connections whose 101 response is being written
+	ending     atomic.Int64 // connections whose WithOnClose functions are running
+
 	draining atomic.Pointer[drainConfig]
 	wheels   wheel.Set
 

@@ -38,7 +38,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !upgrade.IsAskedFor(upgrade.Canonical(r.Header)) || t.in.closed.Load() || t.in.dialsFor(r.Context()) {
+	if !upgrade.IsAskedFor(upgrade.Canonical(r.Header)) || t.in.dialsFor(r.Context()) || !t.in.admits() {
 		return base.RoundTrip(r)
 	}
 

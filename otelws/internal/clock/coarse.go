@@ -14,6 +14,7 @@ var coarse struct {
 	at   atomic.Int64 // 0 while it is stopped
 	used atomic.Bool  // since the last tick
 	mu   sync.Mutex
+	runs int // number of starts
 }
 
 // Coarse returns an instant that is usually at most a tenth of a second older than [Now]. It costs
@@ -29,23 +30,45 @@ func Coarse() Instant {
 	return Instant(at)
 }
 
+// Begin returns the current instant, for a connection that begins. It restarts a coarse clock that
+// has stood still: a bubble of testing/synctest has a clock of its own, and its timers end with it.
+func Begin() Instant {
+	now := Now()
+	if at := Instant(coarse.at.Load()); at != 0 && (now < at || now-at > 10*coarseTick) {
+		coarse.mu.Lock()
+		defer coarse.mu.Unlock()
+		runCoarse()
+	}
+	return now
+}
+
 func startCoarse() Instant {
 	coarse.mu.Lock()
 	defer coarse.mu.Unlock()
 	if coarse.at.Load() == 0 {
-		coarse.at.Store(int64(max(Now(), 1)))
-		time.AfterFunc(coarseTick, tickCoarse)
+		runCoarse()
 	}
 	return Instant(coarse.at.Load())
 }
 
-func tickCoarse() {
+// runCoarse starts the clock. The caller holds the lock.
+func runCoarse() {
+	coarse.runs++
+	coarse.at.Store(int64(Now()))
+	waitCoarse(coarse.runs)
+}
+
+func waitCoarse(run int) { time.AfterFunc(coarseTick, func() { tickCoarse(run) }) }
+
+func tickCoarse(run int) {
 	coarse.mu.Lock()
 	defer coarse.mu.Unlock()
-	if !coarse.used.Swap(false) {
+	switch {
+	case run != coarse.runs:
+	case !coarse.used.Swap(false):
 		coarse.at.Store(0)
-		return
+	default:
+		coarse.at.Store(int64(Now()))
+		waitCoarse(run)
 	}
-	coarse.at.Store(int64(Now()))
-	time.AfterFunc(coarseTick, tickCoarse)
 }

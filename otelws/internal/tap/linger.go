@@ -68,6 +68,7 @@ func (s *session) awaitAnswer(nc net.Conn) {
 		}
 	}
 	_ = nc.SetReadDeadline(time.Now().Add(lingerLimit))
+	defer time.AfterFunc(lingerLimit+closeLimit, c.CutOff).Stop() // some transports ignore deadlines
 	b := make([]byte, 4<<10)
 	for !s.answered() {
 		c.readBegins()

@@ -71,7 +71,7 @@ type stream struct {
 
 // prepare prepares s for its opening.
 func (s *session) prepare(o Opening, e upgrade.Extensions) {
-	s.shard, s.recorded, s.start = o.Shard, o.Messages, clock.Now()
+	s.shard, s.recorded, s.start = o.Shard, o.Messages, clock.Begin()
 	s.messages = o.Messages || o.Kinds != nil
 	s.closes = o.Closing
 	s.verdict.peerLeft = o.PeerLeft

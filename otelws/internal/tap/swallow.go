@@ -2,8 +2,8 @@ package tap
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 
@@ -56,16 +56,22 @@ func (w *swallower) unlock(r *swallowing) {
 	r.mu.Unlock()
 }
 
-// The payload of the tap's ping is the nonce of this process, and the number of the ping.
-const pingPayload = len(nonce) + 4
+// The payload of the tap's ping is a nonce, and the number of the ping.
+const (
+	nonceSize   = 8
+	pingPayload = nonceSize + 4
+)
 
-var nonce = func() (b [8]byte) {
-	_, _ = rand.Read(b[:]) // never fails
+// nonce returns the nonce of the pings of one connection. It differs between connections, because a
+// proxy in the same process passes on the pings of another tap, and their pongs.
+func (w *swallower) nonce() (b [nonceSize]byte) {
+	binary.BigEndian.PutUint64(b[:], maphash.Comparable(pingSeed, w))
 	return b
-}()
+}
 
 // nextPing returns the payload of the next ping, whose pong is swallowed.
 func (w *swallower) nextPing() []byte {
+	nonce := w.nonce()
 	payload := append(make([]byte, 0, pingPayload), nonce[:]...)
 	return binary.BigEndian.AppendUint32(payload, w.pinged.Add(1))
 }
@@ -163,35 +169,35 @@ func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
 			break
 		}
 		s.receivedFrame(&f)
-		if number, ours := ourPong(&f); ours && begin >= 0 {
+		if number, ours := sp.isAnswer(&f); ours && begin >= 0 {
 			cuts = append(cuts, cut{begin, at, true})
 			sp.ponged.Store(number)
 		}
 		begin = at
 	}
-	if begin >= 0 && begin < len(b) && s.mayBeOurPong(b[begin:]) {
+	if begin >= 0 && begin < len(b) && sp.mayBeAnswer(b[begin:], s.conn.accepted) {
 		cuts = append(cuts, cut{begin, len(b), false})
 	}
 	return cuts
 }
 
-// ourPong reports whether f answers a ping of the tap, and which one.
-func ourPong(f *frame.Frame) (number uint32, ok bool) {
+// isAnswer reports whether f answers a ping of the tap, and which one.
+func (w *swallower) isAnswer(f *frame.Frame) (number uint32, ok bool) {
 	if f.Opcode != frame.Pong {
 		return 0, false
 	}
 	var buf [frame.MaxControlPayload]byte
-	payload := f.AppendPayload(buf[:0])
+	payload, nonce := f.AppendPayload(buf[:0]), w.nonce()
 	if len(payload) != pingPayload || !bytes.HasPrefix(payload, nonce[:]) {
 		return 0, false
 	}
-	return binary.BigEndian.Uint32(payload[len(nonce):]), true
+	return binary.BigEndian.Uint32(payload[nonceSize:]), true
 }
 
-// mayBeOurPong reports whether b may be the beginning of a pong that answers a ping of the tap.
-func (s *session) mayBeOurPong(b []byte) bool {
+// mayBeAnswer reports whether b may be the beginning of a pong that answers a ping of the tap.
+func (w *swallower) mayBeAnswer(b []byte, masked bool) bool {
 	want := []byte{0x80 | byte(frame.Pong), byte(pingPayload)}
-	if s.conn.accepted {
+	if masked {
 		want[1] |= 0x80
 	}
 	if n := min(len(b), len(want)); !bytes.Equal(b[:n], want[:n]) {
@@ -199,11 +205,12 @@ func (s *session) mayBeOurPong(b []byte) bool {
 	}
 	b = b[min(len(b), len(want)):]
 	var key [4]byte
-	if s.conn.accepted {
+	if masked {
 		b = b[copy(key[:], b):]
 	}
+	nonce := w.nonce()
 	for i, c := range b {
-		if i < len(nonce) && c^key[i&3] != nonce[i] {
+		if i < nonceSize && c^key[i&3] != nonce[i] {
 			return false
 		}
 	}

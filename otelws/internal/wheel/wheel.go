@@ -1,5 +1,5 @@
 // Package wheel implements a timer wheel for many timers. Each timer takes little memory, and all
-// share one goroutine.
+// share one timer of the runtime.
 package wheel
 
 import (
@@ -22,17 +22,20 @@ func (e *Entry) TimerEntry() *Entry { return e }
 
 const slots = 256
 
-// Wheel is a timer wheel. A Timer fires when it is due, or up to two ticks later. A Wheel has a
-// goroutine only while it has Timers. It is safe for concurrent use.
+// Wheel is a timer wheel. A Timer fires when it is due, or up to two ticks later. A Wheel turns only
+// while it has Timers. It has no goroutine that waits, because in a bubble of [testing/synctest], that
+// goroutine would outlive the test. It is safe for concurrent use.
 type Wheel struct {
 	tick time.Duration
 
 	mu      sync.Mutex
 	slots   [slots][]slotted
-	at      int // slot of the last tick
-	timers  int // number of timers in slots
-	stopped int // number of stopped timers among them
+	at      int       // slot of the last tick
+	last    time.Time // of the last tick
+	timers  int       // number of timers in slots
+	stopped int       // number of stopped timers among them
 	running bool
+	turn    int // number of times that the wheel has begun to turn
 }
 
 type slotted struct {
@@ -57,8 +60,9 @@ func (w *Wheel) After(d time.Duration, t Timer) {
 	*slot = append(*slot, slotted{t, uint32((ticks - 1) / slots)})
 	w.timers++
 	if !w.running {
-		w.running = true
-		go w.run()
+		w.running, w.last = true, time.Now()
+		w.turn++
+		w.wait()
 	}
 }
 
@@ -69,35 +73,49 @@ func (w *Wheel) Stop(t Timer) {
 	e := t.TimerEntry()
 	if e.pending && !e.stopped {
 		w.stopped++
+		w.endIfIdle()
 	}
 	e.stopped = true
 }
 
-// run advances the wheel as long as there are Timers.
-func (w *Wheel) run() {
-	ticker := time.NewTicker(w.tick)
-	defer ticker.Stop()
-	var due []Timer
-	last := time.Now()
-	for at := range ticker.C {
-		// A Ticker drops ticks for a slow receiver. This loop makes up for them.
-		for ; at.Sub(last) >= w.tick/2; last = last.Add(w.tick) {
-			due = w.advance(due[:0])
-			for _, t := range due {
-				t.Fire()
-			}
-			clear(due)
-		}
-		if w.done() {
-			return
-		}
+// wait makes the wheel turn at the next tick. The caller holds the lock.
+func (w *Wheel) wait() {
+	turn := w.turn
+	time.AfterFunc(w.tick-time.Since(w.last), func() { w.run(turn) })
+}
+
+// run fires the Timers that are due, and goes on as long as there are Timers.
+func (w *Wheel) run(turn int) {
+	due := w.due(turn)
+	for _, t := range due {
+		t.Fire()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if turn != w.turn || !w.running {
+		return
+	}
+	if w.endIfIdle(); w.running {
+		w.wait()
 	}
 }
 
-// advance advances the wheel by one tick, and appends the Timers that are due.
-func (w *Wheel) advance(due []Timer) []Timer {
+// due makes up for all ticks that have passed, and returns the Timers that are due.
+func (w *Wheel) due(turn int) (due []Timer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if turn != w.turn || !w.running {
+		return nil
+	}
+	for now := time.Now(); now.Sub(w.last) >= w.tick/2; w.last = w.last.Add(w.tick) {
+		due = w.advance(due)
+	}
+	return due
+}
+
+// advance advances the wheel by one tick, and appends the Timers that are due. The caller holds the
+// lock.
+func (w *Wheel) advance(due []Timer) []Timer {
 	w.at = (w.at + 1) % slots
 	slot := w.slots[w.at]
 	left := slot[:0]
@@ -124,14 +142,13 @@ func (w *Wheel) advance(due []Timer) []Timer {
 	return due
 }
 
-// done reports whether no active Timer is left, so that run must end.
-func (w *Wheel) done() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// endIfIdle stops the wheel if no active Timer is left. The caller holds the lock.
+func (w *Wheel) endIfIdle() {
 	if w.timers > w.stopped {
-		return false
+		return
 	}
-	w.slots = [slots][]slotted{}
+	if w.timers > 0 {
+		w.slots = [slots][]slotted{}
+	}
 	w.timers, w.stopped, w.running = 0, 0, false
-	return true
 }

@@ -74,7 +74,7 @@ func TestWheelAgain(t *testing.T) {
 	})
 }
 
-// A wheel ends within a tick after its last Timer was stopped, and may be used again.
+// A wheel ends when its last Timer is stopped, and may be used again, also within the same tick.
 func TestWheelStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(time.Second)
@@ -83,18 +83,21 @@ func TestWheelStops(t *testing.T) {
 		w.After(time.Minute, &b)
 		w.Stop(&a)
 		w.Stop(&a)
+		time.Sleep(time.Second / 2)
 		w.Stop(&b)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
 		if w.running || w.timers != 0 || w.stopped != 0 {
 			t.Errorf("running %v with %d timers, %d of them stopped", w.running, w.timers, w.stopped)
 		}
-		w.After(time.Minute, &a) // stopped below
+		w.After(time.Minute, &a) // does nothing, because a was stopped
 		w.After(time.Minute, &c)
+		begun := time.Now()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if len(a.fired)+len(b.fired) != 0 || len(c.fired) != 1 {
 			t.Errorf("fired %v %v %v", a.fired, b.fired, c.fired)
+		}
+		if took := c.fired[0].Sub(begun); took < time.Minute || took > time.Minute+2*time.Second {
+			t.Errorf("fired after %v, want a minute", took)
 		}
 	})
 }
@@ -133,6 +136,25 @@ func TestWheelStopsOneOfTwo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A test on the clock of synctest may end although a Timer is pending.
+func TestWheelInBubble(t *testing.T) {
+	w := New(time.Second)
+	for range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			var fires, pending timer
+			w.After(time.Minute, &fires)
+			time.Sleep(90 * time.Second)
+			synctest.Wait()
+			if len(fires.fired) != 1 {
+				t.Errorf("fired %d times", len(fires.fired))
+			}
+			w.After(time.Minute, &pending)
+			w.Stop(&pending)
+		})
+	}
+	synctest.Test(t, func(*testing.T) { New(time.Second).After(time.Minute, new(timer)) })
 }
 
 // The Wheels of a Set have a tick that suits their timers, and slow timers share one.
