@@ -54,6 +54,9 @@
       connectionsLost: 0.5,
       connectionsLostAtLeast: 100,
 
+      usuallyOpened: 0.2,  // connections; with fewer, none for ten minutes means nothing
+      connectionsLeft: 0.1,
+
       abnormal: 0.2,
       abnormalOfInstance: 0.5,
 

@@ -118,6 +118,24 @@ func TestDashboardOfAQuietServer(t *testing.T) {
 	}
 }
 
+// When all servers are down, the dashboard does not show their last values as if they
+// were still there.
+func TestDashboardOfServersThatAreDown(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, fast)
+	demo := must(s.Demo(t.Context(), 0, "--clients", "5"))(t)
+	must(s.Prometheus(t.Context()))(t)
+	prom := ask(t, s.At.Prometheus)
+	glance := dashboardQueries(t)[:2]
+	for _, query := range glance {
+		prom.await(query, above(0))
+	}
+	check(t, demo.Stop())
+	for _, query := range glance {
+		prom.await(query, equals(0))
+	}
+}
+
 func ruleName(rule any) string {
 	switch r := rule.(type) {
 	case promv1.RecordingRule:

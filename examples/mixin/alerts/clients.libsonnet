@@ -1,9 +1,11 @@
 // Connections that a process dials: a client, or otelws proxy to the server behind it.
 function(a)
+  // A server that has just come back accepts a dial now and then.
   local unreachable = |||
-    avg_over_time(instance:ws_client_handshakes_unanswered:rate5m[15m]) * 900 >= %(atLeast)d
+    instance:ws_client_handshakes_unanswered:rate15m * 900 >= %(atLeast)d
     and max_over_time(instance:ws_client_connections_active:sum[5m]) == 0
-  ||| % { atLeast: a.t.dialsFailedAtLeast };
+    unless %(failed)s < 0.99
+  ||| % { atLeast: a.t.dialsFailedAtLeast, failed: a.share('instance', 'ws_client_handshakes_failed', 'ws_client_handshakes') };
   // Clients of a proxy cause the same failures at the server behind it.
   local unlessServer(bad, all, threshold) = 'unless on (%s) %s > %s' % [a.service, a.share('job', bad, all), a.number(threshold)];
 

@@ -75,6 +75,27 @@ function(a)
       keep='10m',
     ),
 
+    // The balancer, its certificate or a name fails, and the connections that are open
+    // last for a while. If nearly all of them are gone, the clients have gone home, or
+    // WebSocketMassDisconnect fires.
+    a.alert(
+      'WebSocketNoNewConnections',
+      'critical',
+      |||
+        quantile_over_time(0.5, job:ws_connections_opened:rate5m[1h]) > %(usual)s
+        and job:ws_connections_opened:rate5m == 0
+        and job:ws_connections_active:sum > %(left)s * quantile_over_time(0.5, job:ws_connections_active:sum[1h])
+      ||| % { usual: a.number(a.t.usuallyOpened), left: a.number(a.t.connectionsLeft) },
+      'Nobody has connected to {{ $labels.job }} for ten minutes; {{ $value | humanize }} connections a second are usual.',
+      |||
+        The connections that are open last until they end, and then the service is empty. If
+        ws_handshake_duration_seconds_count grows, the server refuses all clients: its status says why. If it does
+        not grow, no client reaches the server: check DNS, the balancer, its health checks and its certificate
+        from outside.
+      |||,
+      duration='5m',
+    ),
+
     // If one instance of twenty ends all of its connections like this, the share of the
     // service is 5 %.
     a.alert(
@@ -185,7 +206,7 @@ function(a)
       'critical',
       |||
         %(open)s / %(max)s > %(limit)s
-        and on (%(I)s) instance:ws_connections_active:sum
+        and on (%(I)s) instance:ws_server:seen
       ||| % {
         open: a.metric('process_open_fds'),
         max: a.metric('process_max_fds'),
@@ -194,7 +215,7 @@ function(a)
       },
       '{{ $labels.instance }} of {{ $labels.job }} uses {{ $value | humanizePercentage }} of its file descriptors.',
       |||
-        At the limit, the instance cannot accept connections. Raise the limit (LimitNOFILE, ulimit -n) or add
+        At the limit, the instance cannot accept or dial connections. Raise the limit (LimitNOFILE, ulimit -n) or add
         instances. If ws_connections_active is far below process_open_fds, other files or sockets leak. If both
         are high and there are fewer clients, handlers do not end: a goroutine profile shows where they wait.
       |||,

@@ -16,12 +16,14 @@ function(a)
     and changes(%(up)s[15m]) >= 4
     and on (%(I)s) instance:ws_server:info
   ||| % { up: up, I: a.instance, answered: a.number(a.t.scrapesAnswered) };
-  local targetDown(severity, expr, otherwise) = a.alert(
+  local targetDown(severity, expr) = a.alert(
     'WebSocketTargetDown',
     severity,
-    expr % { down: down, S: a.service, many: 'job:ws_server_down:ratio >= ' + a.number(a.t.targetsDown) },
+    expr % { down: down, flapping: std.rstripChars(flapping, '\n'), S: a.service, many: '>= ' + a.number(a.t.targetsDown) },
     '{{ $labels.instance }} of {{ $labels.job }} '
-    + '{{ if $value }}%s{{ else }}does not answer its scrape{{ end }}.' % otherwise,
+    + '{{ if ge $value 1.0 }}stopped pushing metrics and had {{ $value }} connections'
+    + '{{ else if $value }}answers only {{ $value | humanizePercentage }} of its scrapes'
+    + '{{ else }}does not answer its scrape{{ end }}.',
     |||
       Check whether the process runs. If it runs, Prometheus's page of targets shows the error of the scrape,
       such as an address, a certificate, a password, a timeout or sample_limit. A process that pushes logs the
@@ -59,15 +61,17 @@ function(a)
   [
     // An instance vanishes five minutes after its last push.
     targetDown('critical', |||
-      %(down)s and on (%(S)s) %(many)s
+      %(down)s and on (%(S)s) job:ws_server_down:ratio %(many)s
       or
-      instance:ws_vanished_connections_active:sum
-    |||, 'stopped pushing metrics and had {{ $value }} connections'),
+      instance:ws_vanished_connections_active:sum and on (%(S)s) job:ws_vanished:ratio %(many)s
+    |||),
     targetDown('warning', |||
-      %%(down)s unless on (%%(S)s) %%(many)s
+      %(down)s unless on (%(S)s) job:ws_server_down:ratio %(many)s
       or
-      %s
-    ||| % flapping, 'answers only {{ $value | humanizePercentage }} of its scrapes'),
+      instance:ws_vanished_connections_active:sum unless on (%(S)s) job:ws_vanished:ratio %(many)s
+      or
+      %(flapping)s
+    |||),
 
     targetsMissing('critical', '(%(accepted)s or %(dialed)s) > 0', std.map(missing, a.config.requiredJobs)),
     // Nobody was connected: perhaps somebody scaled the service to zero. A client that

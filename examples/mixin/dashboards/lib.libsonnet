@@ -25,6 +25,10 @@ function(config) {
   zeroOf(label, value):: 'label_replace(%s, "%s", "%s", "", "")' % [lib.zero, label, value],
   orZero(expr):: '%s\nor\n%s' % [expr, lib.zero],
 
+  // A stat shows its last value. This zero goes on for an hour after the last process is
+  // gone, so that a stat does not show the connections of servers that are all down.
+  orZeroWhenGone(expr):: '%s\nor\n0 * group(last_over_time(%s[1h]))' % [expr, lib.sockets],
+
   rate(name, matchers=''):: 'rate(%s[$__rate_interval])' % lib.metric(name, matchers),
   sum(expr, by=''):: if by == '' then 'sum(%s)' % expr else 'sum by (%s) (%s)' % [by, expr],
 
@@ -33,19 +37,18 @@ function(config) {
     local classic = 'histogram_quantile(%g, sum by (%s) (%s))' % [q, promql.join(['le', by]), lib.rate(name + '_bucket', matchers)];
     local native = 'histogram_quantile(%g, %s)' % [q, lib.sum(lib.rate(name, matchers), by)];
     '(%s) >= 0' % promql.either(classic, native),
+  // count adds what is in either form: while a fleet changes, it has both.
   count(name, matchers='', by='')::
-    local native = 'histogram_count(%s)' % lib.sum(lib.rate(name, matchers), by);
-    promql.either(lib.sum(lib.rate(name + '_count', matchers), by), native),
+    lib.sum(promql.either(lib.rate(name + '_count', matchers), 'histogram_count(%s)' % lib.rate(name, matchers)), by),
 
   // between is the rate of what a histogram has observed above low and up to high,
   // which are bounds of its buckets.
   between(name, low, high, matchers='')::
-    local upTo(bound) = lib.sum(lib.rate(name + '_bucket', promql.join([matchers, promql.le(bound)])));
-    local native = lib.sum(lib.rate(name, matchers));
-    promql.either(
-      '%s - %s' % [upTo(high), upTo(low)],
-      'histogram_count(%(h)s) * histogram_fraction(%(low)s, %(high)s, %(h)s) >= 0' % { h: native, low: promql.number(low), high: promql.number(high) },
-    ),
+    local upTo(bound) = lib.rate(name + '_bucket', promql.join([matchers, promql.le(bound)]));
+    lib.sum(promql.either(
+      '%s - ignoring (le) %s' % [upTo(high), upTo(low)],
+      'histogram_count(%(h)s) * histogram_fraction(%(low)s, %(high)s, %(h)s) >= 0' % { h: lib.rate(name, matchers), low: promql.number(low), high: promql.number(high) },
+    )),
 
   // The ten instances that had the most over the whole time shown: of a counter, and
   // of a gauge, which over picks from its time.

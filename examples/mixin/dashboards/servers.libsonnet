@@ -16,11 +16,11 @@ function(lib, colours, config)
 
   [
     row('At a glance', [
-      lib.stat('Connections', 'Open now, on all chosen instances.', [lib.target(lib.orZero(lib.sum(lib.metric('ws_connections_active'))), '')]),
-      lib.stat('Instances', 'Processes that show WebSocket metrics.', [lib.target('count(group by (%s) (%s))' % [std.join(', ', config.instanceLabels), lib.sockets], '')])
+      lib.stat('Connections', 'Open now, on all chosen instances.', [lib.target(lib.orZeroWhenGone(lib.sum(lib.metric('ws_connections_active'))), '')]),
+      lib.stat('Instances', 'Processes that show WebSocket metrics.', [lib.target(lib.orZeroWhenGone('count(group by (%s) (%s))' % [std.join(', ', config.instanceLabels), lib.sockets]), '')])
       + { options+: { graphMode: 'none' } },
       lib.stat('Down', 'WebSocket servers that do not answer their scrape, and those that pushed and fell silent. Needs the recording rules.', [
-        lib.target(lib.orZero('count(%s == 0 and on (%s) instance:ws_server:info or %s)' % [
+        lib.target(lib.orZeroWhenGone('count(%s == 0 and on (%s) instance:ws_server:info or %s)' % [
           lib.metric('up'),
           std.join(', ', config.instanceLabels),
           lib.metric('instance:ws_vanished_connections_active:sum'),
@@ -28,19 +28,19 @@ function(lib, colours, config)
       ])
       + lib.thresholds([['red', 1]]) + { options+: { graphMode: 'none' } },
       lib.stat('Alerts', 'Firing now. The runbook says what to do.', [
-        lib.target(lib.orZero('count(ALERTS{alertname=~"WebSocket.+", alertstate="firing", cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance|"})'), ''),
+        lib.target(lib.orZeroWhenGone('count(ALERTS{alertname=~"WebSocket.+", alertstate="firing", cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance|"})'), ''),
       ]) + lib.thresholds([['orange', 1]]) + { options+: { graphMode: 'none' } },
-      lib.stat('Opened', 'Connections opened.', [lib.target(lib.orZero(lib.sum(lib.rate('ws_connections_opened_total'))), '')], 'suffix:/s'),
+      lib.stat('Opened', 'Connections opened.', [lib.target(lib.orZeroWhenGone(lib.sum(lib.rate('ws_connections_opened_total'))), '')], 'suffix:/s'),
       lib.stat('Abnormal closures', 'Share of the connections that end without a close frame (1006) or since the server failed (1011). 0 while none end.', [
-        lib.target(lib.orZero('(%s / %s) >= 0' % [
+        lib.target(lib.orZeroWhenGone('(%s / %s) >= 0' % [
           lib.sum(lib.rate('ws_connections_closed_total', 'code=~"%s"' % config.abnormalCodes)),
           lib.sum(lib.rate('ws_connections_closed_total')),
         ]), ''),
       ], 'percentunit') + lib.decimals(1) + lib.thresholds([['orange', config.thresholds.abnormal / 2], ['red', config.thresholds.abnormal]]),
-      lib.stat('Heartbeat, 95 %', 'Ping to pong: 95 of 100 are as quick as this. 0 while there are none.', [lib.target(lib.orZero(lib.quantile(0.95, 'ws_heartbeat_rtt_seconds')), '')], 's')
+      lib.stat('Heartbeat, 95 %', 'Ping to pong: 95 of 100 are as quick as this. 0 while there are none.', [lib.target(lib.orZeroWhenGone(lib.quantile(0.95, 'ws_heartbeat_rtt_seconds')), '')], 's')
       + lib.capped(2.5, '2.5 s or more') + lib.thresholds([['orange', 0.5], ['red', 1]]),
       lib.stat('Descriptors', 'Of the fullest instance, as a share of its limit.', [
-        lib.target(lib.orZero('max(%s)' % lib.of('(%s / %s)' % [lib.metric('process_open_fds'), lib.metric('process_max_fds')])), ''),
+        lib.target(lib.orZeroWhenGone('max(%s)' % lib.of('(%s / %s)' % [lib.metric('process_open_fds'), lib.metric('process_max_fds')])), ''),
       ], 'percentunit') + lib.decimals(1) + lib.thresholds([['orange', 0.6], ['red', config.thresholds.descriptors]]),
     ], width=3, height=4),
 

@@ -23,11 +23,11 @@ function(config) {
 
   local this = self,
 
-  // observations is the rate of a histogram's observations, by the given labels. Two
-  // bucket bounds select the observations above low and up to high. The last line is
+  // observations is the rate of a histogram's observations over a window, by the given
+  // labels. Two bucket bounds select the observations above low and up to high. The last line is
   // for a native histogram that observes nothing: it has no fraction.
-  observations(name, labels, low=null, high=null, matchers='')::
-    local rate(name, matcher='') = 'sum by (%s) (rate(%s[5m]))' % [labels, this.metric(name, this.join([matchers, matcher]))];
+  observations(name, labels, low=null, high=null, matchers='', window='5m')::
+    local rate(name, matcher='') = 'sum by (%s) (rate(%s[%s]))' % [labels, this.metric(name, this.join([matchers, matcher])), window];
     local native = rate(name);
     this.either(
       (if high == null then rate(name + '_count') else rate(name + '_bucket', this.le(high)))

@@ -73,6 +73,17 @@
               unless on (%(I)s) %(up)s
           ||| % (labels + series)),
           record('job:ws_pushed:count', 'count by (%s) (instance:ws_pushed_connections_active:sum)' % labels.S),
+          // An instance counts for five minutes after its last push. During a deploy, the
+          // old ones count beside the new ones, but in settled each place counts once. A
+          // new service has no settled instance.
+          record('job:ws_pushed_settled:count', |||
+            count by (%(S)s) (
+              instance:ws_pushed_connections_active:sum
+                and on (%(I)s) instance:ws_pushed_connections_active:sum offset 5m
+            )
+            or
+            job:ws_pushed:count
+          ||| % labels),
           // Connections of instances that stopped pushing before they had ended their
           // connections, as a drain does. The second line remembers an instance. If a
           // service has as many instances as before, another instance took the place.
@@ -87,10 +98,14 @@
               unless on (%(I)s) (%(server)s or %(client)s)
               unless on (%(I)s) last_over_time(%(up)s[%(window)s])
               unless on (%(S)s) (
-                job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed:count[%(window)s])
-                and job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed:count[30m])
+                job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed_settled:count[%(window)s])
+                and job:ws_pushed:count >= quantile_over_time(0.5, job:ws_pushed_settled:count[30m])
               )
           ||| % (labels + series { window: config.thresholds.vanishedFor })),
+          record('job:ws_vanished:ratio', |||
+            count by (%(S)s) (instance:ws_vanished_connections_active:sum)
+              / count by (%(S)s) (instance:ws_vanished_connections_active:sum or instance:ws_pushed_connections_active:sum)
+          ||| % labels),
         ],
       },
       {
@@ -98,7 +113,7 @@
         rules:
           side('ws_')
           + side('ws_client_')
-          + [record('instance:ws_client_handshakes_unanswered:rate5m', promql.observations('ws_client_handshake_duration_seconds', labels.I, matchers='http_response_status_code=~"0|5.."'))]
+          + [record('instance:ws_client_handshakes_unanswered:rate15m', promql.observations('ws_client_handshake_duration_seconds', labels.I, matchers='http_response_status_code=~"0|5.."', window='15m'))]
           + counter('ws_connections_opened', 'ws_connections_opened_total')
           + counter('ws_heartbeats_missed', 'ws_heartbeat_missed_total')
           + counter('ws_protocol_errors', 'ws_protocol_errors_total')

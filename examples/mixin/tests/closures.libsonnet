@@ -4,6 +4,19 @@
 local values = import 'values.libsonnet';
 local every = values.every, level = values.level;
 {
+  local stops(opened, active) = { ws_connections_opened_total: opened, ws_connections_active: active },
+  WebSocketNoNewConnections: {
+    severity: 'critical',
+    fires: stops('0+15x70 1050x130', '100x70 15x130'),
+    quiet: {
+      below: stops('0+15x70 1050x130', '100x70 8x130'),
+      night: stops('0+10x70 700x130', '100x200'),
+      'some still come': stops('0+15x70 1050+0.25x130', '100x200'),
+      'a rush of ten minutes': stops('0+15x10 150x190', '100x200'),
+    },
+    silentAt: ['78m', '120m'],
+    firingAt: ['80m', '95m'],
+  },
   WebSocketMassDisconnect: {
     severity: 'critical',
     fires: { ws_connections_active: '300x20 130 139 148x178' },

@@ -28,12 +28,28 @@ local test(name, series, alerts) = {
   tests: [
     test('3 instances that push become 30, one of which is killed forty minutes later',
          instances(30, function(i) active(i, if i < 3 then '100x160' else if i == 17 then '_x40 100x40 _x80' else '_x40 100x120')),
-         { '60m': [], '86m': [], '92m': [down('critical')] }),
+         { '60m': [], '86m': [], '92m': [down('warning')] }),
 
     test('30 instances that push get new names by a deploy, and one of them is killed forty minutes later',
          instances(30, function(i) active(i, '100x%d _x160' % (40 + i / 10)))
          + instances(30, function(i) active(i + 100, if i == 17 then '_x42 100x40 _x80' else '_x%d 100x120' % (41 + i / 10))),
-         { '46m': [], '60m': [], '86m': [], '95m': [down('critical')], '120m': [down('critical')] }),
+         { '46m': [], '60m': [], '86m': [], '95m': [down('warning')], '120m': [down('warning')] }),
+
+    test('50 instances that push are replaced one a minute, with their connections open, and one is killed later',
+         instances(50, function(i) active(i, '100x%d _x160' % (60 + i)))
+         + instances(50, function(i) active(i + 100, if i == 17 then '_x77 10 50 100x80 _x80' else '_x%d 10 50 100x140' % (60 + i))),
+         { '80m': [], '110m': [], '115m': [], '120m': [], '125m': [], '155m': [], '172m': [down('warning')] }),
+
+    test('one that pushes is killed: of 25, of 20, and of two in another cluster and namespace',
+         local killed(n, labels) = [
+           s { series: std.strReplace(s.series, 'job="chat"', labels) }
+           for s in instances(n, function(i) active(i, if i == 1 then '100x40 _x40' else '100x80'))
+         ];
+         killed(25, 'cluster="a", namespace="a", job="chat"')
+         + killed(2, 'cluster="b", namespace="a", job="chat"')
+         + killed(2, 'cluster="a", namespace="b", job="chat"')
+         + killed(20, 'cluster="a", namespace="a", job="room"'),
+         { '48m': [], '53m': [down('critical', 3), down('warning')], '75m': [down('critical', 3), down('warning')] }),
 
     test('12 instances that push become 3, each drained, and one of those is killed an hour later',
          instances(12, function(i) active(i, if i == 2 then '100x40 400x60 _x140' else if i < 3 then '100x40 400x200' else '100x40 0 _x200')),

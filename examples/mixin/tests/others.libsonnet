@@ -189,8 +189,8 @@ local nativeHandshakes(ws, failed, all) = {
       'ws_client_handshake_duration_seconds{http_response_status_code="502"}': values.native(0, 0.3, 0),
       ws_client_connections_active: '0x200',
     },
-    silentAt: ['6m'],
-    firingAt: ['20m', '30m'],
+    silentAt: ['11m'],
+    firingAt: ['12m', '30m'],
   },
   WebSocketClientHandshakeFailures: {
     fires: handshakes('ws_client_', 4.5, 35) + handshakes('ws_', 7, 100),
@@ -236,6 +236,16 @@ local nativeHandshakes(ws, failed, all) = {
     },
     silentAt: ['1m'],
     firingAt: ['3m', '30m'],
+    also: [{
+      name: 'a process that only dials',
+      labels: [],
+      series: {
+        'process_open_fds{job="feed", instance="a"}': level(950),
+        'process_max_fds{job="feed", instance="a"}': level(1000),
+        'ws_client_connections_active{job="feed", instance="a"}': level(900),
+      },
+      fires: [{ job: 'feed', instance: 'a' }],
+    }],
   },
   WebSocketRestarting: {
     level: 'instance',
