@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -306,5 +307,30 @@ func TestCloseCodes(t *testing.T) {
 	}
 	for value, n := range want {
 		m.Wait(t, fmt.Sprintf("ws_connections_closed_total{code=%q}", value), n)
+	}
+}
+
+// A function that calls runtime.Goexit, as t.FailNow does, ends the goroutine of the handler. Neither
+// a drain nor Close then waits for its connection.
+func TestEnumEndsGoroutine(t *testing.T) {
+	ws, _ := newInstrumentation(t, otelws.WithEnum("tier", func(*http.Request) string {
+		runtime.Goexit()
+		return ""
+	}, "free"))
+	ended := make(chan struct{})
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		ws.Handler(echo).ServeHTTP(w, r)
+	}))
+	c, _, err := websocket.Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	<-ended
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
+	defer cancel()
+	if err := ws.Drain(ctx); err != nil {
+		t.Error(err)
 	}
 }

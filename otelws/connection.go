@@ -59,6 +59,12 @@ func (c *connection) kept() *http.Request {
 func (c *connection) Opening(response http.Header) tap.Opening {
 	c.opening.Store(true)
 	c.side.in.opening.Add(1)
+	returned := false
+	defer func() {
+		if !returned { // a function of the application called runtime.Goexit, as t.FailNow does
+			c.endOpening()
+		}
+	}()
 	c.subprotocol = response.Get(upgrade.ProtocolField)
 	c.finish()
 	c.startLate()
@@ -84,6 +90,7 @@ func (c *connection) Opening(response http.Header) tap.Opening {
 		c.tcp = newTCPSamples(c)
 		o.Closing = c.tcp.end
 	}
+	returned = true
 	return o
 }
 
