@@ -2,10 +2,12 @@ package otelws_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -239,7 +241,10 @@ func TestBodyInUse(t *testing.T) {
 			t.Error(err)
 		}
 		go func() {
-			b, _ := io.ReadAll(r.Body)
+			b, err := io.ReadAll(r.Body)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				b = []byte("interrupted") // by net/http, if Hijack finds a Read in progress
+			}
 			rest <- string(b)
 		}()
 		nc, _, err := http.NewResponseController(w).Hijack()
@@ -249,8 +254,8 @@ func TestBodyInUse(t *testing.T) {
 		}
 		defer func() { _ = nc.Close() }()
 		_, _ = io.WriteString(nc, switchingHead)
-		if got := <-rest; string(first)+got != "hello" {
-			t.Errorf("the body is %q, want hello", string(first)+got)
+		if got := <-rest; got != "ello" && got != "interrupted" {
+			t.Errorf("the rest of the body is %q, want ello", got)
 		}
 	}))
 	w := connectWire(t, s)
