@@ -41,19 +41,22 @@ function serve(socket) {
 run(
   (server) => new WebSocket.Server({ server, perMessageDeflate }).on("connection", serve),
   async (url) => {
-    const socket = new Socket(url, { transport: watched(kindOf), heartbeatIntervalMs: 20 });
+    const socket = new Socket(url, { transport: watched(kindOf) });
     socket.connect();
     const channel = socket.channel("room:1");
     const ok = (push) => new Promise((resolve) => push.receive("ok", resolve));
+    const lobby = socket.channel("lobby");
     await ok(channel.join());
+    await ok(lobby.join());
     for (const text of ["hi", "to be or not to be ".repeat(500)]) {
       await ok(channel.push("new_msg", { text }));
       await ok(channel.push("typing", { text: "event" }));
     }
     await ok(channel.push("new_msg", new Uint8Array(1000).buffer));
     await ok(channel.push("file", new Uint8Array(1000).buffer));
-    await new Promise((resolve) => setTimeout(resolve, 100)); // wait for heartbeats
+    socket.sendHeartbeat(); // the client drops a connection whose heartbeat waits as long as the interval
     await ok(channel.leave());
+    await ok(lobby.push("typing", { text: "after the reply to the leave" }));
     await new Promise((resolve) => socket.disconnect(resolve));
   },
 );
