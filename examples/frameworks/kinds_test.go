@@ -52,6 +52,11 @@ func TestMessageKindsOfClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				said := runClient(t, ws, modules, tt.script, mode)
+				t.Cleanup(func() {
+					if t.Failed() {
+						t.Logf("the client says %+v; counted:\n%s", said, m.Changed())
+					}
+				})
 				other := map[string]string{"receive": "transmit", "transmit": "receive"} // the backend's side sees the opposite direction
 				all := make(map[string]int)
 				for direction, kinds := range map[string]map[string]int{"receive": said.Sent, "transmit": said.Received} {

@@ -1,5 +1,5 @@
 // Socket.IO, both ends. The client's engine tells which packets it sends and receives.
-const { count, perMessageDeflate, run, until } = require("./common.js");
+const { WebSocket, count, perMessageDeflate, run, until } = require("./common.js");
 const { Server } = require("socket.io");
 const { io } = require("socket.io-client");
 
@@ -47,8 +47,9 @@ run(
     root.io.engine.on("ping", () => pings++);
     await until(() => pings > 1);
     root.io.engine.off("packet");
+    const { ws } = root.io.engine.transport; // still compresses and sends when the engine is closed
     admin.disconnect();
     root.disconnect();
-    await until(() => !root.io.engine || root.io.engine.readyState === "closed");
+    await until(() => ws.readyState === WebSocket.CLOSED);
   },
 );
