@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"time"
 )
 
 // Addresses are the listen addresses of the parts of the stack.
@@ -89,11 +90,23 @@ func (a *Addresses) ofTraces() []*string {
 // taken returns an error for the first address on which something listens.
 func taken(addresses []*string) error {
 	for _, address := range addresses {
-		l, err := net.Listen("tcp", *address)
-		if err != nil {
+		if err := canListen(*address); err != nil {
 			return fmt.Errorf("%w: end what uses it, or take free ports with -free", err)
 		}
-		l.Close()
 	}
 	return nil
+}
+
+// canListen returns an error if something else listens on address. It tries for a second: between
+// fork and exec, a process that is just starting still has the listeners that freePort has closed.
+func canListen(address string) error {
+	for end := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return l.Close()
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
 }
