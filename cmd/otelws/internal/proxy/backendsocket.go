@@ -27,7 +27,7 @@ func (s *backendSocket) end() { s.once.Do(func() { close(s.read) }) }
 
 func (s *backendSocket) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
-	if timeout := net.Error(nil); err != nil && !(errors.As(err, &timeout) && timeout.Timeout()) {
+	if err != nil && !isTimeout(err) {
 		s.end()
 	}
 	return n, err
@@ -60,15 +60,10 @@ func (s *backendSocket) NetConn() net.Conn { return s.Conn }
 // waitForAnswer sets how long a Write to c, a connection to the backend, waits for the answer
 // after an error.
 func waitForAnswer(c net.Conn, d time.Duration) {
-	for {
-		if s, ok := c.(*backendSocket); ok {
+	for layer := range layers(c) {
+		if s, ok := layer.(*backendSocket); ok {
 			s.patience.Store(int64(d))
 			return
 		}
-		outer, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return
-		}
-		c = outer.NetConn()
 	}
 }

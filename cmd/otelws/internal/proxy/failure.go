@@ -48,15 +48,19 @@ func (f failure) text() string {
 	return http.StatusText(f.status)
 }
 
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
 // classify returns the failure for err, the error of a request with context ctx. body
 // is the error of reading the client's body, or nil.
 func classify(ctx context.Context, err, body error) failure {
 	var (
-		op      *net.OpError
-		dns     *net.DNSError
-		cert    *tls.CertificateVerificationError
-		record  tls.RecordHeaderError
-		timeout net.Error
+		op     *net.OpError
+		dns    *net.DNSError
+		cert   *tls.CertificateVerificationError
+		record tls.RecordHeaderError
 	)
 	switch {
 	case errors.Is(context.Cause(ctx), errCut):
@@ -74,7 +78,7 @@ func classify(ctx context.Context, err, body error) failure {
 	}
 	dialing := errors.As(err, &op) && op.Op == "dial"
 	alert := op != nil && (op.Op == "remote error" || op.Op == "local error") // crypto/tls exports no type for alerts
-	late := errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, syscall.ETIMEDOUT)
+	late := isTimeout(err) || errors.Is(err, syscall.ETIMEDOUT)
 	switch {
 	case late && dialing:
 		return failure{"connect_timeout", http.StatusGatewayTimeout}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"sync"
@@ -117,15 +118,25 @@ func (l *clientListener) conn(c net.Conn) *clientConn {
 	return l.conns[innermost(c)]
 }
 
+// layers yields c and the connections below it.
+func layers(c net.Conn) iter.Seq[net.Conn] {
+	return func(yield func(net.Conn) bool) {
+		for yield(c) {
+			outer, ok := c.(interface{ NetConn() net.Conn })
+			if !ok {
+				return
+			}
+			c = outer.NetConn()
+		}
+	}
+}
+
 // innermost returns the connection below TLS and other wrappers.
 func innermost(c net.Conn) net.Conn {
-	for {
-		outer, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return c
-		}
-		c = outer.NetConn()
+	for layer := range layers(c) {
+		c = layer
 	}
+	return c
 }
 
 // changed is the ConnState hook of the server. It follows a connection until the
