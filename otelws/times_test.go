@@ -23,6 +23,25 @@ import (
 // inTime serves a connection with handler, and runs test on its client.
 func inTime(t *testing.T, handler func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn), test func(t *testing.T, m *otelwstest.Metrics, client *wire)) {
 	t.Helper()
+	accept := func(ws *otelws.Instrumentation, _ *otelwstest.Metrics, w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		c.SetReadLimit(-1)
+		handler(ws, r, c)
+	}
+	serveInTime(t, accept, func(t *testing.T, _ *otelws.Instrumentation, m *otelwstest.Metrics, client *wire) { test(t, m, client) })
+}
+
+// serveInTime is inTime for a handler of the request.
+func serveInTime(t *testing.T,
+	handler func(ws *otelws.Instrumentation, m *otelwstest.Metrics, w http.ResponseWriter, r *http.Request),
+	test func(t *testing.T, ws *otelws.Instrumentation, m *otelwstest.Metrics, client *wire),
+) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ws, m := newInstrumentation(t)
 		near, far := net.Pipe()
@@ -30,17 +49,10 @@ func inTime(t *testing.T, handler func(ws *otelws.Instrumentation, r *http.Reque
 		go func() {
 			defer close(served)
 			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := websocket.Accept(w, r, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer c.CloseNow()
-				c.SetReadLimit(-1)
-				handler(ws, r, c)
+				handler(ws, m, w, r)
 			})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
 		}()
-		test(t, m, &wire{Conn: far, t: t, br: bufio.NewReader(far)})
+		test(t, ws, m, &wire{Conn: far, t: t, br: bufio.NewReader(far)})
 		_ = far.Close()
 		<-served
 	})
@@ -222,37 +234,30 @@ func TestHeartbeatSparesViolator(t *testing.T) {
 
 // Drain leaves a proxy time to pass the answer of a client on. A proxy that has done so reads again.
 func TestDrainWaitsForProxy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ws, m := newInstrumentation(t)
-		near, far := net.Pipe()
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			ws.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Upgrade", "websocket")
-				w.WriteHeader(http.StatusSwitchingProtocols)
-				nc, _, err := w.(http.Hijacker).Hijack()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer nc.Close()
-				b := make([]byte, 100)
-				if _, err := nc.Read(b); err != nil {
-					t.Errorf("the proxy did not get the answer: %v", err)
-				}
-				time.Sleep(700 * time.Millisecond) // it passes the answer on
-				expectOpen(t, m, 1)
-				if n, err := nc.Read(b); err == nil {
-					t.Errorf("the proxy got %d bytes after the answer", n)
-				}
-			})).ServeHTTP(pipeWriter{httptest.NewRecorder(), near}, upgrade())
-		}()
+	proxy := func(_ *otelws.Instrumentation, m *otelwstest.Metrics, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		nc, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer nc.Close()
+		b := make([]byte, 100)
+		if _, err := nc.Read(b); err != nil {
+			t.Errorf("the proxy did not get the answer: %v", err)
+		}
+		time.Sleep(700 * time.Millisecond) // it passes the answer on
+		expectOpen(t, m, 1)
+		if n, err := nc.Read(b); err == nil {
+			t.Errorf("the proxy got %d bytes after the answer", n)
+		}
+	}
+	serveInTime(t, proxy, func(t *testing.T, ws *otelws.Instrumentation, _ *otelwstest.Metrics, client *wire) {
 		synctest.Wait()
 		begun := time.Now()
 		drained := make(chan error)
 		go func() { drained <- ws.Drain(context.Background()) }()
-		client := &wire{Conn: far, t: t, br: bufio.NewReader(far)}
 		if first, _ := client.next(); first != fin|opClose {
 			t.Errorf("the client got a frame that begins with %#x", first)
 		}
@@ -263,8 +268,6 @@ func TestDrainWaitsForProxy(t *testing.T) {
 		if d := time.Since(begun); d > 900*time.Millisecond {
 			t.Errorf("the drain took %v: it waits after the proxy has read on", d)
 		}
-		_ = far.Close()
-		<-served
 	})
 }
 
