@@ -1,6 +1,7 @@
 package otelws_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -13,8 +14,8 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// Clients close their tabs while a server sends to all of them. Each peer sends 1001 and
-// is gone, with messages unread. The server's writer ends the connection as soon as a
+// Clients close their tabs while a server sends to all of them. Each peer sends 1001, half of
+// them behind many messages, and is gone, with messages unread. The server's writer ends the connection as soon as a
 // write fails. The recorded code must be the peer's 1001 whenever the library has read
 // it, and over plain TCP whenever the peer has sent it.
 func TestCloseCodesInFanOut(t *testing.T) {
@@ -62,11 +63,11 @@ func TestCloseCodesInFanOut(t *testing.T) {
 			defer s.Close()
 			var all sync.WaitGroup
 			slots := make(chan struct{}, 16)
-			for range clients {
+			for i := range clients {
 				slots <- struct{}{}
 				all.Go(func() {
 					defer func() { <-slots }()
-					sayGoingAway(t, s)
+					sayGoingAway(t, s, i%2*500)
 				})
 			}
 			all.Wait()
@@ -82,8 +83,8 @@ func TestCloseCodesInFanOut(t *testing.T) {
 	}
 }
 
-// sayGoingAway is a client that reads one message, sends 1001 and disconnects.
-func sayGoingAway(t *testing.T, s *httptest.Server) {
+// sayGoingAway is a client that reads one message, sends n messages and 1001, and disconnects.
+func sayGoingAway(t *testing.T, s *httptest.Server, n int) {
 	nc, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Error(err)
@@ -99,7 +100,8 @@ func sayGoingAway(t *testing.T, s *httptest.Server) {
 	if _, err := io.ReadFull(nc, make([]byte, 200)); err != nil { // the response and a part of the message
 		t.Error(err)
 	}
-	if _, err := nc.Write(masked(fin|opClose, closePayload(1001, ""))); err != nil {
+	b := bytes.Repeat(masked(fin|opText, "the client speaks, too"), n)
+	if _, err := nc.Write(append(b, masked(fin|opClose, closePayload(1001, ""))...)); err != nil {
 		t.Error(err)
 	}
 }

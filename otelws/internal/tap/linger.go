@@ -95,17 +95,14 @@ func (c *Conn) Answered() (answered, unread bool) {
 	if sp := s.speaker.Load(); sp == nil || !sp.said() {
 		return false, false
 	}
-	looks := !s.answered() && !c.Reading()
-	if looks {
+	if !s.answered() && !c.Reading() {
 		s.peek()
+		s.takePeeked()
 	}
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if looks {
-		s.takePeeked()
-	}
-	return v.hasAnswered(), v.peeked != nil && v.peekedAt == s.inbound.passed.Bytes()
+	return v.hasAnswered(), v.peeked != nil && v.peeked.at == s.inbound.passed.Bytes()
 }
 
 // answered reports whether nothing more can be expected from the peer: it has sent a close frame,

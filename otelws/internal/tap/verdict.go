@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -35,12 +36,17 @@ type verdict struct {
 	ended         bool
 	later         *time.Timer // ends the connection, unless a Read does
 
-	peeked   *closeFrame // unread in the kernel
-	peekedAt int64       // bytes received at that time
+	peeked *peeked // nil if the kernel had none
 
 	roundTrip time.Duration // of the last ping that was answered
 	pings     *pings        // nil if none is unanswered
 	answers   uint32        // pongs that answered a ping
+}
+
+// peeked are bytes that the kernel held for the application.
+type peeked struct {
+	bytes []byte
+	at    int64 // number of bytes received at that time
 }
 
 // closeFrame is a close frame that has passed, or is about to.
@@ -142,39 +148,48 @@ func (s *session) mayBeHeld() bool {
 	return !v.ended && !v.closeReceived && !v.closeSent
 }
 
-// peek looks for a close frame in the data that the kernel holds for the application. Beneath TLS,
-// that data is encrypted, and peek does nothing.
+// peek keeps a copy of the data that the kernel holds for the application. Beneath TLS, that data is
+// encrypted, and peek does nothing.
 func (s *session) peek() {
-	v := &s.verdict
-	in := &s.inbound
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	passed, parser := in.passed.Bytes(), in.parser.Clone()
+	at := s.inbound.passed.Bytes()
 	socket.Peek(s.conn.transport, func(b []byte) {
-		for len(b) > 0 {
-			f, n, ok, _ := parser.Next(b)
-			if !ok {
-				return
-			}
-			b = b[n:]
-			if f.Opcode == frame.Close {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				peeked, _ := s.readCloseFrame(&f, Peer)
-				v.peeked = &peeked
-				v.peekedAt = passed
-				return
-			}
-		}
+		v := &s.verdict
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.peeked = &peeked{bytes.Clone(b), at}
 	})
 }
 
-// takePeeked records the close frame that the kernel holds, unless something has been read since: a
-// Read in progress may have taken it. The caller holds the lock of the verdict.
+// takePeeked records a close frame in the data that the kernel holds. A Read may have taken a part of
+// that data. A Read that was in progress during the peek may also have taken the data before it.
 func (s *session) takePeeked() {
+	s.inbound.mu.Lock()
+	defer s.inbound.mu.Unlock()
 	v := &s.verdict
-	if v.peeked != nil && !v.closeReceived && v.peekedAt == s.inbound.passed.Bytes() {
-		v.took(*v.peeked)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.peeked == nil || v.closeReceived || v.ended {
+		return
+	}
+	b := v.peeked.bytes
+	read := min(s.inbound.passed.Bytes()-v.peeked.at, int64(len(b)))
+	for _, unread := range [][]byte{b[read:], b} {
+		if f, ok := findClose(s.inbound.parser.Clone(), unread); ok {
+			c, _ := s.readCloseFrame(&f, Peer)
+			v.took(c)
+			return
+		}
+	}
+}
+
+// findClose returns the close frame in b, if there is one.
+func findClose(parser frame.Parser, b []byte) (frame.Frame, bool) {
+	for {
+		f, n, ok, _ := parser.Next(b)
+		if !ok || f.Opcode == frame.Close {
+			return f, ok
+		}
+		b = b[n:]
 	}
 }
 
@@ -203,6 +218,7 @@ func (s *session) endLater(d time.Duration) {
 // end ends the connection, once. cause is the error of the Read that ended it. It is nil if this
 // side closed the transport or lost it.
 func (s *session) end(cause error) {
+	s.takePeeked()
 	if e, first := s.decide(cause); first {
 		s.conn.recorder.Ended(e)
 	}
@@ -215,8 +231,7 @@ func (s *session) decide(cause error) (e End, first bool) {
 	if v.ended {
 		return e, false
 	}
-	v.ended = true
-	s.takePeeked()
+	v.ended, v.peeked = true, nil
 	if v.later != nil {
 		v.later.Stop()
 		v.later = nil

@@ -259,6 +259,53 @@ func TestPeek(t *testing.T) {
 	}
 }
 
+// A reader may take data beside the Close that peeks: data before the peek, which is recorded only
+// after it, or data after the peek.
+func TestPeekBesideReader(t *testing.T) {
+	if !socket.Asked {
+		t.Skip("this system shows no data without reading it")
+	}
+	const message = "\x81\x85\x00\x00\x00\x00hello"
+	for _, tt := range []struct {
+		name          string
+		before, after int // bytes read
+	}{
+		{"nothing", 0, 0},
+		{"a message before", len(message), 0},
+		{"a part of a message before", len(message) + 3, 0},
+		{"a message after", 0, len(message)},
+		{"a part of a message after", 0, len(message) + 3},
+		{"a part of the close frame after", 0, 3*len(message) + 2},
+		{"the close frame after", 0, 3*len(message) + len(goingAway)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			near, far := tcp(t)
+			c, app, f := open(t, near)
+			_, _ = io.WriteString(far, message+message+message+goingAway)
+			before := make([]byte, tt.before)
+			if _, err := io.ReadFull(near, before); err != nil {
+				t.Fatal(err)
+			}
+			for held := 0; held < 3*len(message)+len(goingAway)-tt.before; {
+				socket.Peek(near, func(b []byte) { held = len(b) })
+			}
+			c.closing()
+			_, _ = c.readBefore(before, len(before), nil)
+			if _, err := io.ReadFull(app, make([]byte, tt.after)); err != nil {
+				t.Fatal(err)
+			}
+			_ = near.Close()
+			c.closedTransport()
+			if e := <-f.ended; e.Code != websocket.StatusGoingAway || e.Initiator != Peer {
+				t.Errorf("the connection ended as %+v, want 1001 by the peer", e)
+			}
+			if len(f.errors) > 0 {
+				t.Errorf("violations of the protocol: %v", f.errors)
+			}
+		})
+	}
+}
+
 func unixPair(t *testing.T) (near, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("unix", t.TempDir()+"/s")
