@@ -16,7 +16,6 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
-	"time"
 )
 
 // Conn is the tap of one connection. It allows the same concurrent use as its transport.
@@ -154,20 +153,11 @@ func (c *Conn) closing() {
 	}
 }
 
-// closeLimit is how long a Read may continue after Close before the connection ends without it. A
-// Read of a net.Conn returns at once.
-const closeLimit = time.Second
-
 func (c *Conn) closedTransport() {
 	defer c.contain()
-	s := c.session.Load()
 	c.closed.Store(true)
-	switch {
-	case s == nil:
-	case c.Reading():
-		s.endLater(closeLimit)
-	default:
-		s.end(nil)
+	if s := c.session.Load(); s != nil {
+		s.closed()
 	}
 }
 
@@ -187,7 +177,7 @@ func (c *Conn) readEnded(err error) {
 	switch {
 	case s == nil:
 	case c.closed.Load() && !c.Reading():
-		s.end(nil)
+		s.closed()
 	case err != nil:
 		s.readFailed(err)
 	}

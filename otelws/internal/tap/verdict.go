@@ -122,7 +122,7 @@ func (s *session) closing() {
 	if s.closes != nil {
 		s.closes()
 	}
-	if s.mayBeHeld() {
+	if s.mayBeUnread() {
 		s.peek()
 	}
 	by, stuck := Local, s.writeStuck()
@@ -140,12 +140,12 @@ func (s *session) closing() {
 	v.closing, v.closer = true, by
 }
 
-// mayBeHeld reports whether the kernel may hold the missing close frame.
-func (s *session) mayBeHeld() bool {
+// mayBeUnread reports whether a close frame of the peer may be unread.
+func (s *session) mayBeUnread() bool {
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return !v.ended && !v.closeReceived && !v.closeSent
+	return !v.ended && !v.closeReceived && !v.closeSent && !v.gaveUp
 }
 
 // peek keeps a copy of the data that the kernel holds for the application. Beneath TLS, that data is
@@ -199,6 +199,36 @@ func (s *session) writeStuck() bool {
 	const long = time.Second
 	// This is the average. The longest Write has taken at least as long.
 	return s.writing.Load().Average(clock.Now()) >= long
+}
+
+const (
+	// closeLimit is how long a Read may continue after Close before the connection ends without it.
+	// A Read of a net.Conn returns at once.
+	closeLimit = time.Second
+	// lateLimit is how long a reader may take to read on after Close, where it still gets data.
+	lateLimit = 100 * time.Millisecond
+)
+
+// closed ends the connection, whose transport has been closed, unless a Read may still return a close
+// frame.
+func (s *session) closed() {
+	switch {
+	case s.conn.Reading():
+		s.endLater(closeLimit)
+	case s.mayReadOn():
+		s.endLater(lateLimit)
+	default:
+		s.end(nil)
+	}
+}
+
+// mayReadOn reports whether a reader may still get a close frame after Close. A TLS connection returns
+// what it has decrypted even then.
+func (s *session) mayReadOn() bool {
+	if _, ok := s.conn.transport.(tlsConn); !ok || s.inbound.passed.Bytes() == 0 || s.failed.Load() > 0 {
+		return false
+	}
+	return s.mayBeUnread()
 }
 
 // endLater ends the connection after d, unless a Read ends it before.

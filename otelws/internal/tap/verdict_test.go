@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -303,6 +305,29 @@ func TestPeekBesideReader(t *testing.T) {
 				t.Errorf("violations of the protocol: %v", f.errors)
 			}
 		})
+	}
+}
+
+// A TLS connection returns what it has decrypted also after Close.
+func TestReadAfterCloseOfTLS(t *testing.T) {
+	near, far := tcp(t)
+	serving := httptest.NewUnstartedServer(nil)
+	serving.StartTLS() // for its certificate
+	serving.Close()
+	go func() {
+		client := tls.Client(far, &tls.Config{InsecureSkipVerify: true})
+		_, _ = io.WriteString(client, "\x81\x85\x00\x00\x00\x00hello"+goingAway)
+	}()
+	_, app, f := open(t, tls.Server(near, serving.TLS))
+	if _, err := io.ReadFull(app, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	_ = app.Close()
+	if rest, _ := io.ReadAll(app); !strings.HasSuffix(string(rest), goingAway) {
+		t.Fatalf("after Close, the library read %q", rest)
+	}
+	if e := <-f.ended; e.Code != websocket.StatusGoingAway || e.Initiator != Peer {
+		t.Errorf("the connection ended as %+v, want 1001 by the peer", e)
 	}
 }
 
