@@ -38,7 +38,7 @@ func (i *Instrumentation) Drain(ctx context.Context, opts ...DrainOption) error 
 		cfg.spread = min(cfg.spread, max(time.Until(end), 0)*3/4)
 	}
 	i.draining.Store(cfg)
-	d := &drain{in: i, config: cfg, begun: time.Now(), before: i.drained()}
+	d := &drain{in: i, config: cfg, begun: time.Now(), before: i.drained(), reports: newProgressReports(cfg.progress)}
 	return d.run(ctx)
 }
 
@@ -62,7 +62,7 @@ type drain struct {
 	dialed   bool                    // dialed connections are in all, or have been told
 	dialedAt time.Time               // latest time to tell dialed connections
 	alone    int                     // consecutive looks without an accepted connection
-	reported DrainProgress
+	reports  progressReports
 }
 
 // drainGrace is how long Drain waits after its deadline for the transports that it cuts.
@@ -94,10 +94,10 @@ func (d *drain) run(ctx context.Context) error {
 		d.tell()
 		if n%drainLooks == 0 {
 			d.look()
-			d.report()
+			d.reports.begin(d.progress())
 		}
 		if d.done() {
-			d.report()
+			d.reports.end(d.progress())
 			return nil
 		}
 		select {
@@ -182,7 +182,7 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	for end := time.Now().Add(drainGrace); !d.done() && time.Now().Before(end); {
 		<-tick.C
 	}
-	d.report()
+	d.reports.end(d.progress())
 	switch ending := d.in.ending.Load(); {
 	case n > 0:
 		return fmt.Errorf("otelws: %d of %d connections did not close in time and were cut: %w", n, max(d.open, n), context.Cause(ctx))
@@ -194,19 +194,12 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	return nil
 }
 
-// report passes the progress to the caller, if it has changed.
-func (d *drain) report() {
-	if d.config.progress == nil {
-		return
-	}
+// progress returns what has happened since the drain began.
+func (d *drain) progress() DrainProgress {
 	drained := d.in.drained()
-	now := DrainProgress{
+	return DrainProgress{
 		Open:   d.in.table.Len(),
 		Closed: drained[drainClosed] - d.before[drainClosed],
 		Cut:    drained[drainCut] - d.before[drainCut],
-	}
-	if now != d.reported {
-		d.reported = now
-		d.config.progress(now)
 	}
 }

@@ -48,19 +48,6 @@ func DrainRandom() DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.random = true })
 }
 
-// DrainProgress is the progress of a drain. Closed and Cut are counts since the call of Drain.
-type DrainProgress struct {
-	Open   int // connections that are still open
-	Closed int // connections that the drain asked to close, and that have ended without being cut
-	Cut    int // connections whose transport the drain has closed at its deadline
-}
-
-// OnDrainProgress sets a function that is called when the progress of a drain has changed, at most
-// ten times a second, and at the end. f must return quickly, because the drain waits for it.
-func OnDrainProgress(f func(DrainProgress)) DrainOption {
-	return drainOptionFunc(func(c *drainConfig) { c.progress = f })
-}
-
 func newDrainConfig(opts ...[]DrainOption) (*drainConfig, error) {
 	c := &drainConfig{code: websocket.StatusGoingAway, reason: "going away"}
 	for _, o := range slices.Concat(opts...) {

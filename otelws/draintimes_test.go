@@ -135,6 +135,38 @@ func TestDrainProgress(t *testing.T) {
 	}
 }
 
+// A function of OnDrainProgress that blocks or panics, as with a full log pipe, costs the drain neither
+// its close frames nor its deadline.
+func TestDrainProgressBlocks(t *testing.T) {
+	for name, f := range map[string]func(release chan struct{}){
+		"blocks": func(release chan struct{}) { <-release },
+		"panics": func(chan struct{}) { panic("no") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			drain := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+				release, drained := make(chan struct{}), make(chan struct{})
+				go func() {
+					defer close(drained)
+					ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+					defer cancel()
+					begun := time.Now()
+					err := ws.Drain(ctx, otelws.OnDrainProgress(func(otelws.DrainProgress) { f(release) }))
+					if took := time.Since(begun); err == nil || took > 6*time.Second {
+						t.Errorf("Drain returned %v after %v, want an error after 5 s", err, took)
+					}
+				}()
+				readAll(r.Context(), c)
+				<-drained
+				close(release)
+			}
+			inTime(t, drain, func(t *testing.T, _ *otelwstest.Metrics, client *wire) {
+				client.answer(fin|opClose, string(closePayload(1001, "going away")))
+				client.rest()
+			})
+		})
+	}
+}
+
 // While an accepted connection may still need its dialed connection, Drain does not
 // close the dialed one.
 func TestDrainKeepsDialedForAccepted(t *testing.T) {
