@@ -354,3 +354,29 @@ func TestHeartbeatSparesSlowReader(t *testing.T) {
 		t.Errorf("%v connections are open, want 1", v)
 	}
 }
+
+// A peer whose data fills the kernel's buffer cannot send its pong before this side reads.
+func TestHeartbeatSparesBlockedUploader(t *testing.T) {
+	ws, m := newInstrumentation(t, otelws.WithHeartbeat(append(steady, otelws.Misses(5))...))
+	release := make(chan struct{})
+	s := startServer(t, ws, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		<-release
+	}))
+	large := masked(fin|opBinary, make([]byte, 4<<20))
+	client := openWire(t, s)
+	var uploader sync.WaitGroup
+	uploader.Go(func() { _, _ = client.Write(large) })
+	atLeast(t, m, pings, 10)
+	if v, _ := m.Value("ws_connections_active"); v != 1 {
+		t.Errorf("%v connections are open, want 1", v)
+	}
+	close(release)
+	s.wait(t)
+	uploader.Wait()
+}

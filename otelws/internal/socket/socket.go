@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// Progress is the progress of a socket's data, from the kernel. While the socket is open, the
+// Progress is the progress of a socket's data, from the kernel. While the socket is open, its
 // numbers only grow.
 type Progress struct {
 	Acked    uint64 // bytes that the peer's kernel has acknowledged
 	Written  uint64 // bytes written, acknowledged or not
 	Received uint64 // bytes received, read or not
+	Full     bool   // the peer can hardly send more before this side reads
 }
 
 // TCP is the kernel's state of a TCP socket.

@@ -65,10 +65,24 @@ func ProgressOf(transport any) (p Progress, ok bool) {
 		if err != nil {
 			return
 		}
-		p = Progress{Acked: info.Bytes_acked, Written: info.Bytes_acked + uint64(queued), Received: info.Bytes_received}
+		p = Progress{
+			Acked: info.Bytes_acked, Written: info.Bytes_acked + uint64(queued),
+			Received: info.Bytes_received, Full: isFull(int(fd)),
+		}
 		ok = true
 	})
 	return p, ok
+}
+
+// isFull reports whether unread data takes much of the receive buffer. The kernel also counts its
+// overhead, and closes the window when about half of the buffer is data.
+func isFull(fd int) bool {
+	unread, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err != nil {
+		return false
+	}
+	buffer, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	return err == nil && unread >= buffer/4
 }
 
 // TCPOf returns the kernel's state of the TCP socket below transport. ok is false if there is none,

@@ -63,6 +63,7 @@ const (
 
 // AliveSince reports whether the peer has shown life in the time d since before. At that time, a
 // ping was due, which the peer has not answered. before.Kernel.Written is the value after the ping.
+// A peer that cannot send, because this side does not read, counts as alive.
 func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 	least := int64(max(leastRate*d.Seconds(), leastBytes))
 	if g.Frames != before.Frames || g.Bytes-before.Bytes >= least || g.Parts-before.Parts >= least {
@@ -76,7 +77,8 @@ func (g Signs) AliveSince(before Signs, d time.Duration) bool {
 		}
 		return !g.Held && g.Writing < d // this side holds the ping back: half a frame, or CloseWrite
 	}
-	if received := int64(g.Kernel.Received - before.Kernel.Received); received >= least || received > 0 && !reads {
+	received := int64(g.Kernel.Received - before.Kernel.Received)
+	if received >= least || !reads && (received > 0 || g.Kernel.Full) {
 		return true
 	}
 	gotOn := int64(g.Kernel.Acked-before.Kernel.Acked) >= least
