@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/otelws/internal/wheel"
 )
@@ -26,8 +27,9 @@ import (
 // The tap writes the pings itself, between two frames of the WebSocket library, and hides their
 // pongs from it. So the heartbeat works with any library, whether or not the library can ping.
 //
-// The peer is dead after [Misses] consecutive missed pings. A slow peer that is receiving a large
-// message is not dead. A ping is missed if all of this is true after [PongTimeout]:
+// The peer is dead after [Misses] consecutive missed pings, without a sign of life between them. A slow
+// peer that is receiving a large message is not dead. A ping is missed if all of this is true after
+// [PongTimeout]:
 //
 //   - No pong has arrived, not even one for an earlier ping.
 //   - No message has arrived, nor more than a few bytes per second.
@@ -35,8 +37,8 @@ import (
 //     written before the ping.
 //
 // On Linux, the tap asks the kernel for the last two. If your code does not read, a ping does not
-// count as missed while the kernel still receives data. On other systems, the tap splits writes of
-// more than 64 KiB, to see whether they make progress.
+// count as missed while the kernel still receives data, or has no room for more. On other systems,
+// the tap splits writes of more than 64 KiB, to see whether they make progress.
 //
 // After a violation of the protocol by the peer that the library tolerates, the tap cannot read the
 // peer's frames any more, and sends no more pings.
@@ -94,10 +96,22 @@ func (i *Instrumentation) ownOf(all iter.Seq[*connection]) *connection {
 type heartbeat struct {
 	conn    atomic.Pointer[connection] // nil after it has stopped
 	config  *heartbeatConfig
-	before  *tap.Signs // signs of life before the ping in progress, nil without one
-	answers uint32     // pongs so far
-	misses  uint16     // in a row
+	last    *sentPing // the ping in progress, or the last one if it was missed; otherwise nil
+	answers uint32    // pongs so far
+	misses  uint16    // in a row
 	wheel.Entry
+}
+
+// sentPing is a ping of a heartbeat.
+type sentPing struct {
+	before tap.Signs // signs of life before it
+	at     clock.Instant
+	missed bool
+}
+
+// isAlive reports whether the peer has shown life since the ping.
+func (p *sentPing) isAlive(now tap.Signs) bool {
+	return now.Answers != p.before.Answers || now.AliveSince(p.before, clock.Now()-p.at)
 }
 
 // beat starts a heartbeat on c.
@@ -144,22 +158,26 @@ func (h *heartbeat) Fire() {
 }
 
 func (h *heartbeat) next(c *connection) {
-	if h.before == nil {
-		h.before = c.ping()
+	if h.last == nil || h.last.missed {
+		if h.last != nil && h.last.isAlive(c.Signs()) { // a slow peer may rest in the pong timeouts
+			h.misses = 0
+		}
+		h.last = c.ping()
 		h.config.wheel.After(h.config.timeout, h)
 		return
 	}
-	before, after := h.before, c.Signs()
-	h.before = nil
+	ping, after := h.last, c.Signs()
+	h.last = nil
 	if !after.Open {
 		return
 	}
 	if after.Answers != h.answers { // late pongs count, too
 		h.answers, h.misses = after.Answers, 0
 	}
-	if after.Answers == before.Answers && !after.AliveSince(*before, h.config.timeout) {
+	if !ping.isAlive(after) {
 		c.combination.heartbeat.missed.Add(1)
 		h.misses = min(h.misses, math.MaxUint16-1) + 1
+		ping.missed, h.last = true, ping
 	}
 	if int(h.misses) >= h.config.misses && h.conn.Load() != nil {
 		c.GiveUp()
@@ -168,19 +186,19 @@ func (h *heartbeat) next(c *connection) {
 	h.config.wheel.After(max(jitter(h.config.every)-h.config.timeout, 0), h)
 }
 
-// ping writes a ping, and returns the signs of life before it.
-func (c *connection) ping() *tap.Signs {
-	before := c.Signs()
-	if !before.HasKernel {
+// ping writes a ping.
+func (c *connection) ping() *sentPing {
+	p := &sentPing{before: c.Signs(), at: clock.Now()}
+	if !p.before.HasKernel {
 		go c.Ping() // the write may block
-		return &before
+		return p
 	}
 	c.Ping()
 	after := c.Signs()
-	if before.Kernel.Written = after.Kernel.Written; after.Pings == before.Pings {
-		before.Kernel.Written = math.MaxUint64 // the ping will be written later, after more data
+	if p.before.Kernel.Written = after.Kernel.Written; after.Pings == p.before.Pings {
+		p.before.Kernel.Written = math.MaxUint64 // the ping will be written later, after more data
 	}
-	return &before
+	return p
 }
 
 // jitter varies d randomly by up to a tenth.

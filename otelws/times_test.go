@@ -294,3 +294,26 @@ func TestHeartbeatSparesSlowReaderInMemory(t *testing.T) {
 		expectOpen(t, m, 1)
 	})
 }
+
+// A peer that reads in gulps lives, although it rests in the timeouts of several pings.
+func TestHeartbeatSparesPeerThatRests(t *testing.T) {
+	const part, parts = 64 << 10, 40
+	handler := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+		if err := ws.Heartbeat(r.Context(), otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2)); err != nil {
+			t.Error(err)
+		}
+		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, part*parts)) }()
+		readAll(r.Context(), c)
+	}
+	inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+		b := make([]byte, part)
+		for range parts {
+			client.full(b)
+			time.Sleep(25 * time.Second) // less than between two pings
+		}
+		if v, _ := m.Value(missed); v < 3 {
+			t.Errorf("%v pings count as missed: the peer has hardly rested", v)
+		}
+		expectOpen(t, m, 1)
+	})
+}
