@@ -2,15 +2,18 @@ package otelws_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
+	gobwas "github.com/gobwas/ws"
 
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/otelws"
+	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
 // If the base panics, the handshake still ends.
@@ -116,4 +119,32 @@ func TestClientSeries(t *testing.T) {
 	if scrape := scrapeOf(t, exp); !strings.Contains(scrape, prefix+"connections_active 0\n") {
 		t.Errorf("with a Transport, the scrape has:\n%s", scrape)
 	}
+}
+
+// A server says 1001 and is gone while the client writes. The client closes as soon as a write fails.
+// Its transport hides the socket, in which the close frame is unread.
+func TestTransportFindsCloseFrame(t *testing.T) {
+	if !socket.Asked {
+		t.Skip("this system shows no data without reading it")
+	}
+	ws, m := newInstrumentation(t)
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nc, _, _, err := gobwas.HTTPUpgrader{}.Upgrade(r, w)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = nc.Read(make([]byte, 1)) // the client has read the response
+		_, _ = nc.Write(frames(unmasked(fin|opText, "hello"), unmasked(fin|opClose, closePayload(1001, ""))))
+		_ = nc.(*net.TCPConn).SetLinger(0)
+		_ = nc.Close()
+	}))
+	c, _, err := ws.Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c.Write(t.Context(), websocket.MessageText, []byte("tick")) == nil {
+	}
+	_ = c.CloseNow()
+	m.Wait(t, `ws_client_connections_closed_total{code="1001"}`, 1)
 }

@@ -152,7 +152,7 @@ func (s *session) mayBeUnread() bool {
 // encrypted, and peek does nothing.
 func (s *session) peek() {
 	at := s.inbound.passed.Bytes()
-	socket.Peek(s.conn.transport, func(b []byte) {
+	socket.Peek(s.conn.kernel(), func(b []byte) {
 		v := &s.verdict
 		v.mu.Lock()
 		defer v.mu.Unlock()
