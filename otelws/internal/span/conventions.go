@@ -53,13 +53,15 @@ func urlFull(u *url.URL) attribute.KeyValue {
 // It limits memory, because thousands of spans may wait for a slow exporter.
 const MaxAttribute = 1 << 10
 
-// Cut returns a copy of s, of at most MaxAttribute bytes. It copies, because a path is a part of
-// the whole request line in memory.
+// Cut returns a copy of s, of at most MaxAttribute bytes. Bytes that are not valid UTF-8 are replaced:
+// otherwise a peer could send one, and OTLP would lose all spans of that export. It copies, because a
+// path is a part of the whole request line in memory.
 func Cut(s string) string {
-	if len(s) <= MaxAttribute {
-		return strings.Clone(s)
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) > MaxAttribute {
+		s = strings.ToValidUTF8(s[:MaxAttribute], "")
 	}
-	return strings.ToValidUTF8(strings.Clone(s[:MaxAttribute]), "")
+	return strings.Clone(s)
 }
 
 func appendServer(attrs []attribute.KeyValue, hostport string) []attribute.KeyValue {
@@ -82,7 +84,7 @@ func appendPeer(attrs []attribute.KeyValue, remoteAddr string) []attribute.KeyVa
 	if err != nil {
 		return attrs
 	}
-	attrs = append(attrs, semconv.NetworkPeerAddress(host))
+	attrs = append(attrs, semconv.NetworkPeerAddress(Cut(host)))
 	if n, err := strconv.Atoi(port); err == nil {
 		attrs = append(attrs, semconv.NetworkPeerPort(n))
 	}
