@@ -99,7 +99,7 @@ func (s Sending) endBroadcast(to, failed int, first error) {
 	defer contain(nil)
 	s.span.SetAttributes(keyDelivered.Int(to-failed), keyFailed.Int(failed))
 	if failed == to && to > 0 {
-		s.span.SetStatus(codes.Error, first.Error())
+		s.span.SetStatus(codes.Error, exportable(first).Error())
 		s.span.SetAttributes(errorType(first))
 	}
 }

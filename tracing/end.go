@@ -2,8 +2,11 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -68,7 +71,26 @@ func fail(s trace.Span, err error, typ func(error) attribute.KeyValue) {
 	if s == nil || !s.IsRecording() {
 		return
 	}
-	s.RecordError(err)
-	s.SetStatus(codes.Error, err.Error())
+	shown := exportable(err)
+	s.RecordError(shown)
+	s.SetStatus(codes.Error, shown.Error())
 	s.SetAttributes(typ(err))
+}
+
+// maxErrorText is the maximum length, in bytes, of an error's text on a span. It limits memory,
+// because thousands of spans may wait for a slow exporter.
+const maxErrorText = 4 << 10
+
+// exportable returns err, or an error with a part of its text. An error may quote the message, and
+// OTLP would lose all spans of an export if one text in it is not valid UTF-8.
+func exportable(err error) error {
+	text := err.Error()
+	if len(text) <= maxErrorText && utf8.ValidString(text) {
+		return err
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..."
+	}
+	return errors.New(text)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -116,6 +117,44 @@ func TestPanic(t *testing.T) {
 	}()
 	s.expect(t, handshakeSpan, sentSpan("link=handshake", "text", 1),
 		fmt.Sprintf("consumer process link=handshake error.type=panic "+size+processed+" status=panic: oh event=exception", 1, "text"))
+}
+
+// An error may quote any message, and still has a text that every exporter takes.
+func TestErrorText(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	for _, tt := range []struct{ quoted, want string }{
+		{"room \xff\xfe!", "room \uFFFD!"},
+		{"a" + long, "a" + long[:4094] + "..."},
+		{long[:4096], long[:4096]},
+	} {
+		for name, fail := range map[string]func(p tracing.Processing, m *tracing.Messages){
+			"error": func(p tracing.Processing, _ *tracing.Messages) { p.End(errors.New(tt.quoted)) },
+			"send": func(p tracing.Processing, m *tracing.Messages) {
+				p.End(nil)
+				_, _, sending := m.StartSend(context.Background(), text, nil)
+				sending.End(errors.New(tt.quoted))
+			},
+		} {
+			s := newSetUp(t)
+			m, err := s.Messages(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, p := m.StartReceive(context.Background(), text, nil)
+			fail(p, m)
+			ended := s.recorder.Ended()
+			span := ended[len(ended)-1]
+			var event string
+			for _, a := range span.Events()[0].Attributes {
+				if a.Key == "exception.message" {
+					event = a.Value.AsString()
+				}
+			}
+			if got := span.Status().Description; got != tt.want || event != tt.want {
+				t.Errorf("%s: status %.20q (%d bytes), event %.20q (%d bytes), want %.20q (%d bytes)", name, got, len(got), event, len(event), tt.want, len(tt.want))
+			}
+		}
+	}
 }
 
 // The parent of a sent message is the span in the handler's context. The handshake is
