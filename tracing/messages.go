@@ -39,7 +39,7 @@ type Messages struct {
 // operation holds the common parts of all spans of one direction.
 type operation struct {
 	name string
-	root []trace.SpanStartOption
+	opts []trace.SpanStartOption
 }
 
 // Messages returns a Messages for one connection. ctx must hold the span context of the handshake:
@@ -79,7 +79,7 @@ func newOperation(name string, kind trace.SpanKind, attrs []attribute.KeyValue, 
 	if handshake.IsSampled() && handshake.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: handshake}))
 	}
-	return operation{name, append(opts, trace.WithNewRoot())}
+	return operation{name, opts}
 }
 
 // start starts a span, either as a root or as a child of the span in ctx. If the tracer panics, the
@@ -93,10 +93,12 @@ func (o *operation) start(ctx context.Context, t trace.Tracer, root bool, extra 
 		started = trace.ContextWithSpanContext(ctx, unsampled(parent))
 		span = trace.SpanFromContext(started)
 	})
-	opts := o.root
-	if !root {
-		opts = opts[:len(opts)-1]
+	// Not by WithNewRoot: a tracer that records nothing ignores it, and would pass on the handshake as the
+	// parent of all messages.
+	if root && trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	}
+	opts := o.opts
 	if len(extra) > 0 {
 		opts = append(slices.Clip(opts), extra...)
 	}

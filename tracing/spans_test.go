@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelws/otelws-go/tracing"
 )
@@ -182,6 +183,28 @@ func TestSendParent(t *testing.T) {
 	noSize := func(links string) string { return "producer send " + links + " " + fmt.Sprintf(sent, "text") }
 	s.expect(t, handshakeSpan, noSize("link=handshake"), noSize("parent=local link=handshake"), "internal local",
 		failedSpan("link=handshake", "text", 0), failedSpan("link=handshake", "text", 0))
+}
+
+// Without spans, the context of the handshake is not passed on in each message, nor to each handler.
+func TestNoopProvider(t *testing.T) {
+	in, err := tracing.New(tracing.WithTracerProvider(noop.NewTracerProvider()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := newSetUp(t).ctx
+	m, err := in.Messages(ctx, tracing.JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	handled, _, _ := m.StartReceive(ctx, text, []byte(`{}`))
+	if sc := trace.SpanContextFromContext(handled); sc.IsValid() {
+		t.Errorf("the handler is in the trace %v", sc.TraceID())
+	}
+	for name, ctx := range map[string]context.Context{"handshake": ctx, "handler": handled} {
+		if _, message, _ := m.StartSend(ctx, text, []byte(`{}`)); string(message) != `{}` {
+			t.Errorf("sent in the context of the %s: %s", name, message)
+		}
+	}
 }
 
 func TestMalformedContext(t *testing.T) {
