@@ -36,6 +36,12 @@ func (d *dialFlags) header() (http.Header, error) {
 		if name = strings.TrimSpace(name); !ok || name == "" {
 			return nil, errors.New("--header: use 'Name: value', such as 'Origin: https://example.com'") // does not quote the value, which may be a token
 		}
+		switch name = http.CanonicalHeaderKey(name); {
+		case name == "Sec-Websocket-Protocol":
+			return nil, fmt.Errorf("--header: use --subprotocol instead of %s", name)
+		case name == "Upgrade", name == "Connection", strings.HasPrefix(name, "Sec-Websocket-"):
+			return nil, fmt.Errorf("--header: leave out %s, which the handshake sets itself", name)
+		}
 		all.Add(name, strings.TrimSpace(value))
 	}
 	return all, nil

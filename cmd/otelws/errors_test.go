@@ -48,6 +48,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"probe too seldom", []string{"probe", "--max", "2s", "--every", "2s", "localhost"}, []string{"--every 2s", "half of --max"}},
 		{"probe without time", []string{"probe", "--timeout", "0s", "localhost"}, []string{"--timeout 0s"}},
 		{"probe of nobody", []string{"probe", "--no-ladder", "127.0.0.1:1"}, []string{"ws://127.0.0.1:1: none of 10 handshakes succeeded: dial: refused (10): is the server running, and is this its port?"}},
+		{"load with a header of the handshake", []string{"load", "-H", "sec-websocket-key: a", "127.0.0.1:1"}, []string{"--header", "leave out Sec-Websocket-Key"}},
+		{"probe with a subprotocol as a header", []string{"probe", "-H", "Sec-WebSocket-Protocol: a", "127.0.0.1:1"}, []string{"--header", "use --subprotocol instead of"}},
 		{"two to load", []string{"load", "a", "b"}, []string{`"b"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -162,6 +163,7 @@ func (c *loadCommand) run(cmd *cobra.Command, address string) (err error) {
 	if c.quiet {
 		progress = nil
 	}
+	defer logNetHTTP(slog.New(slog.DiscardHandler))() // of servers that speak before they are asked
 	result, err := load.Run(cmd.Context(), c.Config, progress)
 	if err != nil {
 		return err

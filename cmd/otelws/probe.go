@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,6 +107,7 @@ func (c *probeCommand) run(cmd *cobra.Command, address string) (err error) {
 	if c.quiet {
 		show = nil
 	}
+	defer logNetHTTP(slog.New(slog.DiscardHandler))() // of servers that speak before they are asked
 	result, err := probe.Run(cmd.Context(), c.Config, show)
 	if err != nil {
 		return err

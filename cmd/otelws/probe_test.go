@@ -59,7 +59,7 @@ func TestProbeAsAClient(t *testing.T) {
 	}{
 		{whole, 0, "No limit on age was seen up to 1"},
 		{whole[:len(whole)-2], 0, "The server ended a connection after the message, with a close frame (1003)"},
-		{whole[2:], 2, "none of 10 handshakes succeeded: dial: TLS (10)"},
+		{whole[2:], 2, "none of 10 handshakes succeeded: dial: TLS (10): tls: failed to verify certificate: x509: "},
 		{append([]string{"--tls.insecure-skip-verify"}, whole[4:]...), 2, "answered 403 Forbidden (10)"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -29,17 +30,30 @@ func Transport(cfg *tls.Config, dial func(ctx context.Context, network, address 
 	}
 }
 
+// Options returns the options of a handshake that sends header. If header has a Host, it replaces
+// the host of the address, as in curl.
+func Options(transport http.RoundTripper, header http.Header, subprotocols []string) *websocket.DialOptions {
+	return &websocket.DialOptions{
+		HTTPClient:   &http.Client{Transport: transport},
+		HTTPHeader:   header,
+		Host:         header.Get("Host"),
+		Subprotocols: subprotocols,
+	}
+}
+
 // Handshake returns a short description of a failed handshake. resp may be nil.
 func Handshake(resp *http.Response, err error) string {
 	if resp == nil {
 		var op *net.OpError
 		switch what := Network(err); {
+		case errors.As(err, &op) && op.Op == "proxyconnect":
+			return "proxy: " + what
 		case what == timedOut:
 			return "handshake: no answer in time"
 		case what == ended:
 			return "handshake: the server closed the connection"
 		case what == other && !(errors.As(err, &op) && op.Op == "dial"):
-			return "handshake: no valid answer"
+			return noAnswer
 		default:
 			return "dial: " + what
 		}
@@ -47,7 +61,7 @@ func Handshake(resp *http.Response, err error) string {
 	if resp.StatusCode != http.StatusSwitchingProtocols && http.StatusText(resp.StatusCode) != "" {
 		return fmt.Sprintf("handshake: answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
-	return "handshake: no valid answer"
+	return noAnswer
 }
 
 // Advise adds a hint to descriptions of failed handshakes, as [Handshake] returns
@@ -62,6 +76,49 @@ func Advise(kinds string) string {
 	return kinds
 }
 
+// Failures counts failed handshakes by their descriptions. The zero value is empty.
+type Failures struct{ kinds []failures }
+
+type failures struct {
+	kind, cause string
+	count       int64
+}
+
+// Add adds n failures of a kind, as [Handshake] describes it. err is the error of one of them.
+func (f *Failures) Add(kind string, n int64, err error) {
+	for i := range f.kinds {
+		if f.kinds[i].kind == kind {
+			f.kinds[i].count += n
+			return
+		}
+	}
+	f.kinds = append(f.kinds, failures{kind, cause(kind, err), n})
+}
+
+// String returns each kind with its number. If a kind does not tell the reason, the error follows.
+func (f *Failures) String() string {
+	var all []string
+	for _, k := range f.kinds {
+		text := fmt.Sprintf("%s (%d)", k.kind, k.count)
+		if k.cause != "" {
+			text += ": " + k.cause
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func cause(kind string, err error) string {
+	if kind != noAnswer && !strings.HasSuffix(kind, ": "+other) && !strings.HasSuffix(kind, ": "+insecure) {
+		return ""
+	}
+	var u *url.Error
+	if errors.As(err, &u) { // without the method and the address
+		err = u.Err
+	}
+	return OneLine(strings.TrimPrefix(err.Error(), "failed to WebSocket dial: "))
+}
+
 // AdviseMetrics adds a hint to the error of a request for metrics if nothing listens
 // at the address.
 func AdviseMetrics(err error) error {
@@ -72,6 +129,8 @@ func AdviseMetrics(err error) error {
 }
 
 const (
+	noAnswer = "handshake: no valid answer"
+	insecure = "TLS"
 	timedOut = "timed out"
 	ended    = "ended without a close frame"
 	other    = "other"
@@ -85,6 +144,7 @@ func Network(err error) string {
 	var authority x509.UnknownAuthorityError
 	var verification *tls.CertificateVerificationError
 	var timeout net.Error
+	var op *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
@@ -96,8 +156,9 @@ func Network(err error) string {
 		return "out of ports here"
 	case errors.As(err, &dns):
 		return "host not found"
-	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &verification):
-		return "TLS"
+	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &verification),
+		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // an alert
+		return insecure
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -17,6 +17,7 @@ type Error struct {
 	Kind    string `json:"kind"`
 	Count   int64  `json:"count"`
 	Example string `json:"example,omitempty"` // text of the first one
+	first   error
 }
 
 // errorCounts counts errors by their kinds. There are few kinds, because a kind contains no text of a
@@ -34,7 +35,7 @@ func (t *errorCounts) add(kind string, err error, n int64) {
 	}
 	e := t.byKind[kind]
 	if e == nil {
-		e = &Error{Kind: kind}
+		e = &Error{Kind: kind, first: err}
 		if err != nil {
 			e.Example = dial.OneLine(err.Error())
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,11 +22,12 @@ const retry = time.Second
 
 // runner is the state of a run, which all connections share.
 type runner struct {
-	cfg                Config
-	client, slowClient *http.Client
-	text               []byte
-	start              time.Time
-	budget             atomic.Int64 // messages left, if Messages is a limit
+	cfg    Config
+	text   []byte
+	start  time.Time
+	budget atomic.Int64 // messages left, if Messages is a limit
+
+	transport, slowTransport *http.Transport
 
 	sessions, opened, refused, active   atomic.Int64
 	dropped, compressed                 atomic.Int64
@@ -62,8 +62,8 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 		}
 	}
 	r := &runner{
-		cfg: cfg, client: newClient(&cfg, 0), slowClient: newClient(&cfg, slowBuffer),
-		text:       newText(cfg.Sizes.max()),
+		cfg: cfg, text: newText(cfg.Sizes.max()),
+		transport: newTransport(&cfg, 0), slowTransport: newTransport(&cfg, slowBuffer),
 		handshakes: newRecorder(), rtt: newRecorder(), heartbeats: newRecorder(),
 		start: time.Now(),
 	}
@@ -95,11 +95,11 @@ func (r *runner) nothing(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: interrupted before a handshake succeeded", r.cfg.URL)
 	}
-	var kinds []string
+	var all dial.Failures
 	for _, e := range r.errors.sorted() {
-		kinds = append(kinds, fmt.Sprintf("%s (%d)", e.Kind, e.Count))
+		all.Add(e.Kind, e.Count, e.first)
 	}
-	return fmt.Errorf("%s: none of %d handshakes succeeded: %s", r.cfg.URL, r.refused.Load(), dial.Advise(strings.Join(kinds, ", ")))
+	return fmt.Errorf("%s: none of %d handshakes succeeded: %s", r.cfg.URL, r.refused.Load(), dial.Advise(all.String()))
 }
 
 // run opens all connections, and waits until they have ended.
@@ -168,13 +168,13 @@ func (r *runner) snapshot() Snapshot {
 	return s
 }
 
-func newClient(cfg *Config, receiveBuffer int) *http.Client {
-	return &http.Client{Transport: dial.Transport(cfg.TLS, func(ctx context.Context, network, address string) (net.Conn, error) {
+func newTransport(cfg *Config, receiveBuffer int) *http.Transport {
+	return dial.Transport(cfg.TLS, func(ctx context.Context, network, address string) (net.Conn, error) {
 		var d net.Dialer
 		c, err := d.DialContext(ctx, network, address)
 		if tcp, ok := c.(*net.TCPConn); ok && receiveBuffer > 0 {
 			_ = tcp.SetReadBuffer(receiveBuffer)
 		}
 		return c, err
-	})}
+	})
 }

@@ -58,11 +58,11 @@ func (r *runner) open() *session {
 
 	ctx, done := context.WithTimeout(context.Background(), r.cfg.Timeout)
 	defer done()
-	client := r.client
+	transport := r.transport
 	if s.slow {
-		client = r.slowClient
+		transport = r.slowTransport
 	}
-	opts := &websocket.DialOptions{HTTPClient: client, HTTPHeader: r.cfg.Header, Subprotocols: r.cfg.Subprotocols}
+	opts := dial.Options(transport, r.cfg.Header, r.cfg.Subprotocols)
 	if r.cfg.Compression {
 		opts.CompressionMode = websocket.CompressionNoContextTakeover
 	}

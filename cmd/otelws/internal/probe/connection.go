@@ -3,7 +3,6 @@ package probe
 import (
 	"context"
 	"io"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -33,8 +32,8 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	}
 	c := &connection{attempt: a, run: r, over: make(chan struct{})}
 	o.Start = time.Since(r.start).Seconds()
-	if failure := c.open(ctx); failure != "" {
-		o.End, o.Error, o.cut = Refused, failure, ctx.Err() != nil
+	if failure, err := c.open(ctx); err != nil {
+		o.End, o.Error, o.refusal, o.cut = Refused, failure, err, ctx.Err() != nil
 		return o
 	}
 	r.open.Add(1)
@@ -57,23 +56,21 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 	return o
 }
 
-// open performs the handshake. It returns a short description of a failure, or "".
-func (c *connection) open(ctx context.Context) (failure string) {
+// open performs the handshake. If it fails, open also returns a short description of the failure.
+func (c *connection) open(ctx context.Context) (failure string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.run.cfg.Timeout)
 	defer cancel()
 	t := &tapped{base: c.run.quiet}
 	if c.kind == KeepAlive {
 		t.base = c.run.keepAlive
 	}
-	conn, resp, err := websocket.Dial(ctx, c.run.cfg.URL, &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: t}, HTTPHeader: c.run.cfg.Header, Subprotocols: c.run.cfg.Subprotocols,
-	})
+	conn, resp, err := websocket.Dial(ctx, c.run.cfg.URL, dial.Options(t, c.run.cfg.Header, c.run.cfg.Subprotocols))
 	if err != nil {
-		return dial.Handshake(resp, err)
+		return dial.Handshake(resp, err), err
 	}
 	conn.SetReadLimit(-1)
 	c.c, c.wire, c.opened = conn, t.wire, time.Now()
-	return ""
+	return "", nil
 }
 
 // read discards all messages until the connection ends.

@@ -45,7 +45,8 @@ type Outcome struct {
 	Unasked  int  `json:"unasked"` // number of times that the server sent data on a silent connection
 	Mute     bool `json:"mute"`    // the first ping got no answer
 
-	twin, cut bool // cut: the end of the connection shows no limit
+	twin, cut bool  // cut: the end of the connection shows no limit
+	refusal   error // of a failed handshake
 }
 
 // open reports whether the connection was still open.

@@ -92,22 +92,12 @@ func (r *runner) snapshot() Snapshot {
 }
 
 // refusals returns the kinds of handshake errors with their counts.
-func refusals(outcomes []Outcome) (text string) {
-	counts := map[string]int{}
-	var kinds []string
+func refusals(outcomes []Outcome) string {
+	var all dial.Failures
 	for _, o := range outcomes {
-		if o.End != Refused || o.Error == "" {
-			continue
-		}
-		if counts[o.Error]++; counts[o.Error] == 1 {
-			kinds = append(kinds, o.Error)
+		if o.End == Refused && o.Error != "" {
+			all.Add(o.Error, 1, o.refusal)
 		}
 	}
-	for i, k := range kinds {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%s (%d)", k, counts[k])
-	}
-	return text
+	return all.String()
 }
