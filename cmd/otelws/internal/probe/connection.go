@@ -46,7 +46,7 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 		<-c.over
 	}()
 
-	o.Mute = !c.ask(ctx, r.cfg.Timeout) && !c.isOver()
+	o.Mute = !c.ping(ctx, r.cfg.Timeout) && !c.isOver()
 	quietly := c.reads()
 	answered := c.use(ctx, &o)
 	c.report(&o, quietly, answered, ctx.Err() != nil)
@@ -104,17 +104,19 @@ func (c *connection) reads() int {
 	return c.wire.reads
 }
 
+// ping returns true if the server answered a ping in time.
+func (c *connection) ping(ctx context.Context, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return c.c.Ping(ctx) == nil
+}
+
 // ask sends a ping. It returns true if the server sent anything in time.
 func (c *connection) ask(ctx context.Context, limit time.Duration) bool {
 	before := c.reads()
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if c.c.Ping(ctx) == nil {
-		return true
-	}
 	// Any bytes from the server show that the connection works. c.isOver tells
 	// whether they were its end.
-	return c.reads() > before && !c.isOver()
+	return c.ping(ctx, limit) || c.reads() > before && !c.isOver()
 }
 
 // use sends the traffic of the connection's kind until the connection is old enough
@@ -207,9 +209,10 @@ func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool)
 	}
 }
 
-// close closes a connection that is still open, and waits for a second at most.
+// close closes a connection that is still open, and waits for a second at most. It then closes the
+// wire, because CloseNow only waits for Close.
 func (c *connection) close() {
-	late := time.AfterFunc(time.Second, func() { _ = c.c.CloseNow() })
+	late := time.AfterFunc(time.Second, func() { _ = c.wire.Close() })
 	defer late.Stop()
 	_ = c.c.Close(websocket.StatusNormalClosure, "")
 }

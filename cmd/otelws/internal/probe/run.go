@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -32,7 +33,8 @@ type Snapshot struct {
 // Run opens all connections. It waits until each has reached its planned silence or
 // age, or has ended, or ctx is done. Meanwhile it calls report, which may be nil,
 // with a function that returns the progress. report must return when its context is
-// done. Run returns an error if no handshake succeeded.
+// done. Run returns an error if no handshake succeeded, or if the server ended every
+// connection at once.
 func Run(ctx context.Context, cfg Config, report func(context.Context, func() Snapshot)) (*Result, error) {
 	r := &runner{cfg: cfg, start: time.Now()}
 	// A TCP load balancer counts TCP keepalives as traffic, so the silent connections
@@ -67,12 +69,35 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 		}
 		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %s", cfg.URL, len(plan), dial.Advise(refusals(outcomes)))
 	}
+	if o := endedAtOnce(outcomes); o != nil {
+		return nil, fmt.Errorf("%s: the server ends every connection at once, %s: if it expects a header or a subprotocol, give them by --header and --subprotocol",
+			cfg.URL, endedWith(o.End, o.Code, cmp.Or(o.Reason, o.Error)))
+	}
 	result := &Result{
 		URL: cfg.URL, Max: cfg.Max.Seconds(), Every: cfg.Every.Seconds(), Interrupted: ctx.Err() != nil,
 		Seconds: took.Seconds(), Late: late.Seconds(), Outcomes: outcomes, Limits: []*Limit{}, Notes: []string{},
 	}
 	result.judge()
 	return result, nil
+}
+
+// atOnce is the age, in seconds, below which an end shows no limit: the server does
+// not want the connection.
+const atOnce = .5
+
+// endedAtOnce returns one of the connections if all of them ended at once, and
+// otherwise nil.
+func endedAtOnce(outcomes []Outcome) (one *Outcome) {
+	for i := range outcomes {
+		switch o := &outcomes[i]; {
+		case o.End == Refused:
+		case o.open() || o.cut || o.Asked || o.Age > atOnce:
+			return nil
+		default:
+			one = o
+		}
+	}
+	return one
 }
 
 // lateness returns the greatest lateness of a timer until ctx is done. On a machine

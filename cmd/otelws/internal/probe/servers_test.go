@@ -127,6 +127,34 @@ func TestServers(t *testing.T) {
 			return problems
 		})
 	})
+	t.Run("greets, and answers no ping", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		var handlers sync.WaitGroup
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handlers.Add(1)
+			defer handlers.Done()
+			var c *websocket.Conn
+			var greet sync.Once
+			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: func(ctx context.Context, _ []byte) bool {
+				greet.Do(func() { _ = c.Write(ctx, websocket.MessageText, []byte("hello")) })
+				return false
+			}})
+			if err != nil {
+				return
+			}
+			defer c.CloseNow()
+			echo(r.Context(), c)
+		}))
+		t.Cleanup(func() {
+			s.Close()
+			handlers.Wait()
+		})
+		cfg.URL = strings.TrimPrefix(s.URL, "http://")
+		eventually(t, cfg, func(r *probe.Result) []string {
+			return append(compare(r, nil), lacking(r, "The server answers no pings")...)
+		})
+	})
 	t.Run("answers no ping", func(t *testing.T) {
 		t.Parallel()
 		cfg := cfg
@@ -194,4 +222,15 @@ func TestServers(t *testing.T) {
 			return problems
 		})
 	})
+}
+
+// A server that does not want a connection is no hop with a limit.
+func TestEndedAtOnce(t *testing.T) {
+	t.Parallel()
+	cfg := probe.Config{Max: time.Second, Every: 100 * time.Millisecond, Timeout: 3 * time.Second, Ladder: true}
+	cfg.URL = "ws://" + serve(t, nil, func(_ context.Context, c *websocket.Conn) { _ = c.Close(4401, "log in") })
+	_, err := probe.Run(t.Context(), cfg, nil)
+	if want := `the server ends every connection at once, with a close frame (4401 "log in"): if it expects a header`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
 }
