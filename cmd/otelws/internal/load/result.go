@@ -26,6 +26,7 @@ type Result struct {
 	Heartbeat   *Latency         `json:"heartbeat"`
 	Closes      map[string]int64 `json:"closes"` // by the close code that the server should have counted
 	Errors      []Error          `json:"errors"`
+	pings       int64            // answered
 
 	Verification *Verification `json:"verification,omitempty"`
 }
@@ -66,7 +67,7 @@ func (r *runner) result(took time.Duration) *Result {
 			Unanswered: r.unanswered.Load(), PerSecond: float64(r.sent.Load()) / took.Seconds(),
 		},
 		Handshake: r.handshakes.latency(), RTT: r.rtt.latency(), Heartbeat: r.heartbeats.latency(),
-		Closes: closes, Errors: r.errors.sorted(),
+		Closes: closes, Errors: r.errors.sorted(), pings: r.pings.Load(),
 	}
 }
 

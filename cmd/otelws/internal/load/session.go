@@ -298,12 +298,9 @@ func (s *session) ping() {
 		case <-s.broken:
 			return
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
 		start := time.Now()
-		err := s.c.Ping(ctx)
-		cancel()
+		err := s.pingOnce()
 		if err == nil {
-			s.pings.Add(1)
 			s.heartbeats.record(s.number, time.Since(start))
 			continue
 		}
@@ -315,11 +312,29 @@ func (s *session) ping() {
 	}
 }
 
-// finish waits for the last echoes.
+// pingOnce sends a ping, and waits for its pong.
+func (s *session) pingOnce() error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	err := s.c.Ping(ctx)
+	if err == nil {
+		s.pings.Add(1)
+	}
+	return err
+}
+
+// finish waits until the server has read all messages: for the last echoes, or for the pong of a ping
+// that follows the messages.
 func (s *session) finish() {
+	if !s.cfg.Echo {
+		if !s.isBroken() {
+			_ = s.pingOnce()
+		}
+		return
+	}
 	t := time.NewTimer(s.cfg.Timeout)
 	defer t.Stop()
-	for s.cfg.Echo && !s.gaveUp && s.pending.len() > 0 {
+	for !s.gaveUp && s.pending.len() > 0 {
 		select {
 		case <-s.echoed:
 		case <-s.broken:

@@ -120,8 +120,8 @@ func (v *verifier) compare(now *scrape.Scrape, r *Result) *Verification {
 			frames(r.Messages.Received, "transmit", opcode)
 		}
 		if v.cfg.Heartbeat > 0 {
-			frames(r.Heartbeat.Count, "receive", "ping")
-			frames(r.Heartbeat.Count, "transmit", "pong")
+			frames(r.pings, "receive", "ping")
+			frames(r.pings, "transmit", "pong")
 		}
 	}
 	v.note(out, now, r)
