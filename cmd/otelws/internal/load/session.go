@@ -128,6 +128,18 @@ func (s *session) fail(err error) {
 	})
 }
 
+// failWrite marks the connection as broken by an error of Write. Before that error, the server may have
+// sent a close frame that tells the reason. The receiver is about to read it.
+func (s *session) failWrite(err error) {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-s.broken:
+	case <-t.C:
+	}
+	s.fail(err)
+}
+
 func (s *session) isBroken() bool {
 	select {
 	case <-s.broken:
@@ -171,7 +183,7 @@ func (s *session) send() {
 		}
 		if err := s.c.Write(s.ctx, s.messageType(), s.content(m)); err != nil {
 			s.failed++
-			s.fail(err)
+			s.failWrite(err)
 			return
 		}
 		s.sent.Add(1)

@@ -73,3 +73,20 @@ func TestServerReadsNothing(t *testing.T) {
 		t.Error("the run goes on")
 	}
 }
+
+// A server that refuses large messages sends a close frame, and resets the connection while the rest
+// of the message is on its way. The code tells the reason, not the failed Write.
+func TestClosedDuringWrite(t *testing.T) {
+	c := config(t, serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+		c.SetReadLimit(1 << 10)
+		_, _, _ = c.Read(ctx)
+	}))
+	c.Connections, c.Messages, c.VerifyTimeout = 3, 3, 10*time.Millisecond
+	if err := c.Sizes.Set("16MiB"); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, c)
+	if r.Closes["1009"] != 3 || kinds(r) != "closed by the server with 1009" {
+		t.Errorf("got\n%s", text(t, r))
+	}
+}
