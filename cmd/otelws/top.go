@@ -118,7 +118,7 @@ func (t *top) print(cmd *cobra.Command, source *live.Source) error {
 		}
 		var b bytes.Buffer
 		if err := json.Indent(&b, raw, "", "  "); err != nil {
-			return fmt.Errorf("%s: invalid JSON: %w", source, err)
+			return err
 		}
 		_, err = b.WriteTo(out)
 		return err

@@ -116,8 +116,30 @@ func (s *Source) String() string { return s.url.Redacted() }
 // maxAnswer is the maximum size of an answer, in bytes.
 const maxAnswer = 16 << 20
 
-// Raw returns the answer to q as JSON.
+// Raw returns the answer to q as JSON, with all members that the process sent. It contains no
+// control characters, except white space: those that JSON allows are escaped.
 func (s *Source) Raw(ctx context.Context, q Query) ([]byte, error) {
+	body, err := s.fetch(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.parse(body); err != nil {
+		return nil, err
+	}
+	return []byte(escapes.Replace(strings.ToValidUTF8(string(body), "\uFFFD"))), nil
+}
+
+// escapes replaces the control characters that may be in a string of JSON.
+var escapes = func() *strings.Replacer {
+	var pairs []string
+	for r := rune(0x7f); r < 0xa0; r++ {
+		pairs = append(pairs, string(r), fmt.Sprintf(`\u%04x`, r))
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// fetch returns the body of the answer to q.
+func (s *Source) fetch(ctx context.Context, q Query) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	u := *s.url
@@ -157,7 +179,7 @@ func (s *Source) Raw(ctx context.Context, q Query) ([]byte, error) {
 
 // Get returns the answer to q.
 func (s *Source) Get(ctx context.Context, q Query) (*Answer, error) {
-	body, err := s.Raw(ctx, q)
+	body, err := s.fetch(ctx, q)
 	if err != nil {
 		return nil, err
 	}

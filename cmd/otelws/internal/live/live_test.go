@@ -103,6 +103,27 @@ func TestGetSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// The JSON that top prints is from a DebugHandler, and does not change the terminal.
+func TestRaw(t *testing.T) {
+	for body, want := range map[string]string{
+		"{\"total\":1,\"new\":\"a\u009b2J\x7f\xff\u00e9\"}\n": "{\"total\":1,\"new\":\"a\\u009b2J\\u007f\uFFFD\u00e9\"}\n",
+		`{"status":"ok"}`: "",
+		`{"total":"1"}`:   "",
+		"null":            "",
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+		source, err := NewSource(s.URL, s.Client(), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := source.Raw(t.Context(), Query{Sort: "age", N: 1})
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", body, got, err, want)
+		}
+		s.Close()
+	}
+}
+
 func TestWriteTable(t *testing.T) {
 	_, source := newPage(t)
 	a, err := source.Get(context.Background(), Query{})
