@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/otelws/otelws-go/tracing/messagekind"
 )
@@ -89,7 +90,7 @@ func kindOf(doc []byte, declared []string) string {
 		case '{', '[':
 			return messagekind.Other
 		case '"':
-			if strings.Contains(text, "\xff") {
+			if !utf8.ValidString(text) {
 				return messagekind.Other
 			}
 			_ = json.Unmarshal(value, &text)
