@@ -30,11 +30,11 @@ func jsonTypes(protocol string, types ...string) Reader {
 	}}
 }
 
-// JSONRPC returns a Reader of JSON-RPC 2.0. The kind of a request is its method. Declare the
+// JSONRPC returns a Reader of JSON-RPC 2.0 and 1.0. The kind of a request is its method. Declare the
 // methods. A response has the kind result or error. A batch has the kind batch, whatever it
 // contains.
 func JSONRPC() Reader {
-	const result, failure, batch = 0, 1, 2
+	const batch = 2
 	members := []string{"result", "error", "method"}
 	return Reader{protocol: "JSON-RPC", own: []string{"result", "error", "batch"}, open: true, read: func(k *Kinds, m Message) int32 {
 		s := scanner{b: m.Prefix}
@@ -46,13 +46,30 @@ func JSONRPC() Reader {
 			return k.none
 		case found != present:
 			return k.other
-		case i == result:
-			return result
-		case i == failure:
-			return failure
+		case members[i] != "method":
+			return k.response(m, members[:2], i, s)
 		}
 		return s.kind(k, nil)
 	}}
+}
+
+// response returns the kind of a response of JSON-RPC whose first member is members[first]. s is at its
+// value. A response of version 1.0, as of net/rpc/jsonrpc, has both members, and one of them is null.
+func (k *Kinds) response(m Message, members []string, first int, s scanner) int32 {
+	for i, found := first, present; ; i = 1 - first {
+		switch {
+		case found == absent: // version 2.0, where a result may be null
+			return int32(first)
+		case found != present || s.at == len(s.b):
+			return k.other
+		case s.b[s.at] != 'n':
+			return int32(i)
+		case i != first:
+			return int32(first)
+		}
+		s = scanner{b: m.Prefix}
+		_, found = s.member(members[1-first:2-first], m.Whole)
+	}
 }
 
 // places returns the index of each of a protocol's own kinds, by name.
