@@ -46,7 +46,7 @@ func (r *runner) try(ctx context.Context, a attempt) Outcome {
 		<-c.over
 	}()
 
-	o.Mute = !c.ping(ctx, r.cfg.Timeout) && !c.isOver()
+	o.Mute = !c.ping(ctx, r.cfg.Timeout) && !c.isOver() && ctx.Err() == nil
 	quietly := c.reads()
 	answered := c.use(ctx, &o)
 	c.report(&o, quietly, answered, ctx.Err() != nil)

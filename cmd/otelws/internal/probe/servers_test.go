@@ -234,3 +234,21 @@ func TestEndedAtOnce(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 }
+
+// An interrupted run does not say that the server answers no pings: there was no time for an answer.
+func TestInterruptedBeforePong(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	noPongs := &websocket.AcceptOptions{OnPingReceived: func(context.Context, []byte) bool {
+		interrupt()
+		return false
+	}}
+	cfg := probe.Config{Max: time.Minute, Every: time.Second, Timeout: time.Minute, URL: "ws://" + serve(t, noPongs, echo)}
+	r, err := probe.Run(ctx, cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Interrupted || len(lacking(r, "answers no pings")) == 0 {
+		t.Errorf("interrupted: %v, notes %q", r.Interrupted, r.Notes)
+	}
+}
