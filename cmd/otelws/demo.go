@@ -32,6 +32,10 @@ OTLP is off by default. The standard variables turn it on, such as
 OTEL_EXPORTER_OTLP_ENDPOINT.`
 
 // demo has the command's flags, and settings of its tests.
+// maxClients is the maximum number of simulated clients. Far more would use up the memory before a
+// signal could end the demo.
+const maxClients = 100_000
+
 type demo struct {
 	listen    string
 	metrics   string
@@ -77,8 +81,8 @@ func (d *demo) validate() error {
 	if d.heartbeat < 0 {
 		return fmt.Errorf("--heartbeat %v: use a positive duration, or 0 for none", d.heartbeat)
 	}
-	if d.clients < 0 {
-		return fmt.Errorf("--clients %d: use a positive number, or 0 for none", d.clients)
+	if d.clients < 0 || d.clients > maxClients {
+		return fmt.Errorf("--clients %d: use a number up to %d, or 0 for none", d.clients, maxClients)
 	}
 	return nil
 }

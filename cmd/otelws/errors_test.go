@@ -31,6 +31,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"no duration", []string{"demo", "--heartbeat", "often"}, []string{"--heartbeat", "often", "such as 30s"}},
 		{"negative heartbeat", []string{"demo", "--heartbeat", "-1s"}, []string{"--heartbeat", "-1s"}},
 		{"no number", []string{"demo", "--clients", "many"}, []string{"--clients", "many", "use a number"}},
+		{"too many clients", []string{"demo", "--clients", "100000000"}, []string{"--clients 100000000", "up to 100000"}},
 		{"negative number", []string{"demo", "--clients", "-1"}, []string{"--clients", "-1"}},
 		{"log level", []string{"demo", "--log.level", "loud"}, []string{"--log.level", "loud", "debug, info, warn or error"}},
 		{"unknown flag", []string{"demo", "--port", "80"}, []string{"--port", "otelws demo --help"}},
