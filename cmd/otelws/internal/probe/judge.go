@@ -10,6 +10,12 @@ import (
 
 // judge derives the limits, the heartbeat and the notes from the outcomes.
 func (r *Result) judge() {
+	if some := r.unwanted(); len(some) > 0 {
+		r.note("The server ended %d connections at once, %s. It may allow only some connections of a client", len(some), some[0].ending())
+		for _, o := range some {
+			o.cut = true
+		}
+	}
 	r.events()
 	silent := r.of(Silent)
 	for _, o := range silent {
@@ -58,6 +64,21 @@ func died(some []*Outcome) (dead []*Outcome) {
 		}
 	}
 	return dead
+}
+
+// atOnce is the age, in seconds, below which an end shows no limit: the server does
+// not want the connection.
+const atOnce = .5
+
+// unwanted returns the connections that the server ended at once, before there was any
+// traffic but the first ping.
+func (r *Result) unwanted() (some []*Outcome) {
+	for i := range r.Outcomes {
+		if o := &r.Outcomes[i]; o.died() && o.End != Nothing && !o.Asked && o.Age < min(atOnce, .9*r.Every) {
+			some = append(some, o)
+		}
+	}
+	return some
 }
 
 // events finds connections of different age that ended at the same moment, for
@@ -253,7 +274,7 @@ func (r *Result) notes(idle *Limit) {
 	}
 	if r.refused() {
 		m := died(r.of(Message))[0]
-		r.note("The server ended a connection after the message, %s. Give a message that it accepts by --message", endedWith(m.End, m.Code, m.Reason))
+		r.note("The server ended a connection after the message, %s. Give a message that it accepts by --message", m.ending())
 	}
 	for _, l := range r.Limits {
 		if l.On == OnSilence && r.Every > l.Least*.9 {

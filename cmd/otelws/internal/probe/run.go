@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -69,35 +68,15 @@ func Run(ctx context.Context, cfg Config, report func(context.Context, func() Sn
 		}
 		return nil, fmt.Errorf("%s: none of %d handshakes succeeded: %s", cfg.URL, len(plan), dial.Advise(refusals(outcomes)))
 	}
-	if o := endedAtOnce(outcomes); o != nil {
-		return nil, fmt.Errorf("%s: the server ends every connection at once, %s: if it expects a header or a subprotocol, give them by --header and --subprotocol",
-			cfg.URL, endedWith(o.End, o.Code, cmp.Or(o.Reason, o.Error)))
-	}
 	result := &Result{
 		URL: cfg.URL, Max: cfg.Max.Seconds(), Every: cfg.Every.Seconds(), Interrupted: ctx.Err() != nil,
 		Seconds: took.Seconds(), Late: late.Seconds(), Outcomes: outcomes, Limits: []*Limit{}, Notes: []string{},
 	}
+	if some := result.unwanted(); len(some) > 0 && len(some) == len(result.of(append(busy, Silent)...)) {
+		return nil, fmt.Errorf("%s: the server ends every connection at once, %s: if it expects a header or a subprotocol, give them by --header and --subprotocol", cfg.URL, some[0].ending())
+	}
 	result.judge()
 	return result, nil
-}
-
-// atOnce is the age, in seconds, below which an end shows no limit: the server does
-// not want the connection.
-const atOnce = .5
-
-// endedAtOnce returns one of the connections if all of them ended at once, and
-// otherwise nil.
-func endedAtOnce(outcomes []Outcome) (one *Outcome) {
-	for i := range outcomes {
-		switch o := &outcomes[i]; {
-		case o.End == Refused:
-		case o.open() || o.cut || o.Asked || o.Age > atOnce:
-			return nil
-		default:
-			one = o
-		}
-	}
-	return one
 }
 
 // lateness returns the greatest lateness of a timer until ctx is done. On a machine

@@ -189,6 +189,26 @@ func TestServers(t *testing.T) {
 			return append(compare(r, nil), lacking(r, "ended at the same moment")...)
 		})
 	})
+	t.Run("closes all but three connections", func(t *testing.T) {
+		t.Parallel()
+		cfg := cfg
+		var open atomic.Int64
+		cfg.URL = serve(t, nil, func(ctx context.Context, c *websocket.Conn) {
+			defer open.Add(-1)
+			if open.Add(1) > 3 {
+				_ = c.Close(websocket.StatusTryAgainLater, "later")
+				return
+			}
+			echo(ctx, c)
+		})
+		eventually(t, cfg, func(r *probe.Result) []string {
+			problems := append(compare(r, nil), lacking(r, `connections at once, with a close frame (1013 "later")`)...)
+			if r.Outlived < 2.9 || len(r.Notes) > 1 {
+				problems = append(problems, fmt.Sprintf("a silence of %v s was outlived, notes %q", r.Outlived, r.Notes))
+			}
+			return problems
+		})
+	})
 	t.Run("takes three connections", func(t *testing.T) {
 		t.Parallel()
 		cfg := cfg

@@ -71,12 +71,15 @@ func (r *Result) rows() (rows [][]string) {
 			if spread(times) > .05*median(times) {
 				row[3] = fmt.Sprintf("%s%s to %s", when, short(slices.Min(times)), short(slices.Max(times)))
 			}
-			row[3] += ", " + endedWith(ended[0].End, ended[0].Code, cmp.Or(ended[0].Reason, ended[0].Error))
+			row[3] += ", " + ended[0].ending()
 		}
 		rows = append(rows, row)
 	}
 	return rows
 }
+
+// ending describes how the connection ended.
+func (o *Outcome) ending() string { return endedWith(o.End, o.Code, cmp.Or(o.Reason, o.Error)) }
 
 // endedWith describes how a connection ended.
 func endedWith(sign Sign, code int, reason string) string {
