@@ -372,11 +372,20 @@ func (s *session) end() {
 		s.codes.add("1006", nil, 1)
 		return
 	}
-	if err := s.c.Close(websocket.StatusNormalClosure, ""); err != nil {
+	start := time.Now()
+	err := s.c.Close(websocket.StatusNormalClosure, "")
+	if err == nil && (s.ctx.Err() != nil || time.Since(start) >= closeLimit) {
+		err = errors.New("no close frame came")
+	}
+	if err != nil {
 		s.errors.add("close: not answered", err, 1)
 	}
 	s.codes.add("1000", nil, 1)
 }
+
+// closeLimit is the time for which Close waits for the server's close frame. It returns no error if it
+// has waited in vain.
+const closeLimit = 5 * time.Second
 
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)

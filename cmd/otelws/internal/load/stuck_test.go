@@ -90,3 +90,15 @@ func TestClosedDuringWrite(t *testing.T) {
 		t.Errorf("got\n%s", text(t, r))
 	}
 }
+
+// A close frame that the server does not answer is an error, even if the run expects no echo.
+func TestCloseNotAnswered(t *testing.T) {
+	release := make(chan struct{})
+	c := config(t, serve(t, nil, func(context.Context, *websocket.Conn) { <-release }))
+	c.Echo, c.Connections, c.Messages, c.Timeout, c.VerifyTimeout = false, 2, 2, 50*time.Millisecond, 10*time.Millisecond
+	r := run(t, c)
+	close(release)
+	if kinds(r) != "close: not answered" || r.Errors[0].Count != 2 {
+		t.Errorf("got\n%s", text(t, r))
+	}
+}
