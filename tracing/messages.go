@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -72,6 +73,7 @@ func newMessages(i *Instrumentation, handshake trace.SpanContext, cfg *connConfi
 func newOperation(name string, kind trace.SpanKind, attrs []attribute.KeyValue, handshake trace.SpanContext, destination string) operation {
 	attrs = append(slices.Clone(attrs), messagingSystem)
 	if destination != "" {
+		destination = strings.ToValidUTF8(destination, "\uFFFD") // may be a path, against all advice
 		name += " " + destination
 		attrs = append(attrs, destinationTemplate(destination))
 	}

@@ -93,13 +93,13 @@ func TestModes(t *testing.T) {
 
 func TestDestination(t *testing.T) {
 	s := newSetUp(t)
-	m, err := s.Messages(context.Background(), tracing.Destination("/rooms/{id}"))
+	m, err := s.Messages(context.Background(), tracing.Destination("/rooms/{id}\xff"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, _, p := m.StartReceive(context.Background(), text, nil)
 	p.End(nil)
-	s.expect(t, handshakeSpan, "consumer process /rooms/{id} messaging.destination.template=/rooms/{id} "+fmt.Sprintf(processed, "text"))
+	s.expect(t, handshakeSpan, "consumer process /rooms/{id}\uFFFD messaging.destination.template=/rooms/{id}\uFFFD "+fmt.Sprintf(processed, "text"))
 }
 
 func TestPanic(t *testing.T) {
