@@ -97,6 +97,7 @@ func TestLoadErrors(t *testing.T) {
 		{[]string{"--size", "big", url}, "--size"},
 		{[]string{"--rate", "-1", url}, "--rate -1"},
 		{[]string{"--rate", "NaN", url}, "--rate NaN"},
+		{[]string{"--rate", "1e-12", url}, "--rate 1e-12"},
 		{[]string{"--drop", "2", url}, "--drop 2"},
 		{[]string{"--slow", "-0.1", url}, "--slow -0.1"},
 		{[]string{"--slow", "0.1", "--no-echo", url}, "--slow"},

@@ -73,8 +73,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--messages %d: use a positive number, or 0 for no limit", c.Messages)
 	case c.Duration == 0 && c.Messages == 0:
 		return errors.New("--duration 0s: use a duration, or give --messages")
-	case !(c.Rate >= 0 && c.Rate <= 1e6):
-		return fmt.Errorf("--rate %v: use a number up to 1e6, or 0 for as many messages as possible", c.Rate)
+	case c.Rate != 0 && !(c.Rate >= 1e-6 && c.Rate <= 1e6):
+		return fmt.Errorf("--rate %v: use a number from 1e-6 to 1e6, or 0 for as many messages as possible", c.Rate)
 	case !(c.Drop >= 0 && c.Drop <= 1):
 		return fmt.Errorf("--drop %v: use a share from 0 to 1", c.Drop)
 	case !(c.Slow >= 0 && c.Slow <= 1):
