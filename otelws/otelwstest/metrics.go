@@ -94,7 +94,7 @@ func (m *Metrics) Wait(tb testing.TB, sample string, value float64) {
 		}
 		if time.Now().After(deadline) {
 			if !ok {
-				tb.Fatalf("otelwstest: there is no sample %s%s; there are:\n%s", sample, m.didYouMean(sample), m.Changed())
+				tb.Fatalf("otelwstest: there is no sample %s%s", sample, m.instead(sample))
 			}
 			tb.Fatalf("otelwstest: sample %s is %v, and did not become %v", sample, got, value)
 		}

@@ -1,14 +1,22 @@
 package otelwstest
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
-// didYouMean returns a suggestion for the name of a sample that does not exist, or "" if no name is
-// similar.
-func (m *Metrics) didYouMean(name string) string {
-	if near := nearest(name, m.samples()); near != "" {
-		return ": did you mean " + near + "?"
+// instead returns the samples that exist instead of the sample name, and a similar name if there is
+// one.
+func (m *Metrics) instead(name string) string {
+	all := m.samples()
+	if len(all) == 0 {
+		return ", nor any other: pass MeterProvider to otelws.New, by WithMeterProvider"
 	}
-	return ""
+	var hint string
+	if near := nearest(name, all); near != "" {
+		hint = ": did you mean " + near + "?"
+	}
+	return hint + "; there are:\n" + cmp.Or(m.Changed(), m.Text())
 }
 
 // nearest returns the most similar name of a sample: first by the metric, then by the labels. The

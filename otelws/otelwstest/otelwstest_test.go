@@ -126,17 +126,38 @@ func TestWaitSuggests(t *testing.T) {
 		`ws_handshake_duration_seconds_count{http_response_status_code="200"}`: `did you mean ws_handshake_duration_seconds_count{http_response_status_code="101"}?`,
 		"http_requests_total": "there is no sample http_requests_total; there are:",
 	} {
-		f := &failing{TB: t}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			m.Wait(f, sample, 1)
-		}()
-		<-done
-		if !strings.Contains(f.text, want) {
-			t.Errorf("Wait for %s failed with %q, want %q", sample, f.text, want)
+		if got := failureOfWait(t, m, sample); !strings.Contains(got, want) {
+			t.Errorf("Wait for %s failed with %q, want %q", sample, got, want)
 		}
 	}
+}
+
+// If nothing has happened yet, a failed Wait shows the samples that are 0. If nothing records, it
+// says so.
+func TestWaitForNothing(t *testing.T) {
+	otelwstest.ShortenWaits(t, time.Millisecond)
+	m := otelwstest.NewMetrics(t)
+	if got, want := failureOfWait(t, m, "ws_connections_active"), "pass MeterProvider to otelws.New"; !strings.Contains(got, want) {
+		t.Errorf("without an Instrumentation, Wait failed with %q, want %q", got, want)
+	}
+	if _, err := otelws.New(otelws.WithMeterProvider(m.MeterProvider())); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := failureOfWait(t, m, "http_requests_total"), "\nws_connections_opened_total 0\n"; !strings.Contains(got, want) {
+		t.Errorf("before any connection, Wait failed with %q, want %q", got, want)
+	}
+}
+
+// failureOfWait returns the failure of a test that waits for a sample.
+func failureOfWait(t *testing.T, m *otelwstest.Metrics, sample string) string {
+	f := &failing{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.Wait(f, sample, 1)
+	}()
+	<-done
+	return f.text
 }
 
 func TestText(t *testing.T) {
