@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -50,6 +51,9 @@ func (e *Exporter) ListenAndServe(ctx context.Context) error {
 //
 // Serve may be called several times, also concurrently, for several listeners.
 func (e *Exporter) Serve(ctx context.Context, l net.Listener) error {
+	if l == nil {
+		return errors.New("invalid listener: it is nil")
+	}
 	l = e.reserve.listen(l)
 	defer l.Close()
 	if err := validateWebConfig(e.cfg.webConfigFile); err != nil {

@@ -101,6 +101,12 @@ func TestListenerFails(t *testing.T) {
 	}
 }
 
+func TestServeNilListener(t *testing.T) {
+	if err := newExporter(t).Serve(context.Background(), nil); err == nil || err.Error() != "invalid listener: it is nil" {
+		t.Errorf("Serve returned %v", err)
+	}
+}
+
 // The configuration becomes invalid between New and ListenAndServe, and the address
 // is in use. The error shows which of the two was checked first.
 func TestWebConfigIsReadBeforeListening(t *testing.T) {
