@@ -70,7 +70,7 @@ func New(opts ...Option) (*Exporter, error) {
 	}
 	for _, c := range cfg.collectors {
 		if err := collected.Register(c); err != nil {
-			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector: %w", c, err)
+			return nil, fmt.Errorf("failed to register collector %T, give each name to one collector, and use WithoutRuntimeMetrics if it has metrics of the runtime or the process: %w", c, err)
 		}
 	}
 	// The readers come last, because they may start to work at once.
