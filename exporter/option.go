@@ -78,8 +78,8 @@ func (c *config) validate() error {
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return fmt.Errorf("invalid listen address %q: use a port from 0 to 65535: %w", c.listenAddress, err)
 	}
-	if c.scrapeTimeout <= 0 {
-		return fmt.Errorf("invalid scrape timeout %v: use a positive duration, such as %v", c.scrapeTimeout, defaultScrapeTimeout)
+	if c.scrapeTimeout < time.Millisecond {
+		return fmt.Errorf("invalid scrape timeout %v: use at least 1ms, such as %v", c.scrapeTimeout, defaultScrapeTimeout)
 	}
 	if c.maxScrapes < 1 {
 		return fmt.Errorf("invalid limit of %d concurrent scrapes: allow at least 1", c.maxScrapes)

@@ -172,7 +172,7 @@ func TestHeartbeatErrors(t *testing.T) {
 	defer near.Close()
 	defer far.Close()
 	check(ws.HeartbeatOn(ctx, near), "the connection is not watched")
-	check(beat(ctx, ws, server, otelws.Every(0)), "invalid heartbeat interval 0s: use a positive duration")
+	check(beat(ctx, ws, server, otelws.Every(0)), "invalid heartbeat interval 0s: use at least 1ms")
 	check(beat(ctx, ws, server, nil), "heartbeat option is nil")
 	check(beat(ctx, ws, server, otelws.DialedOnly()), "its options exclude accepted connections")
 	if err := beat(ctx, ws, server); err != nil {

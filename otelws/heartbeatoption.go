@@ -66,10 +66,10 @@ func newHeartbeatConfig(opts []HeartbeatOption) (*heartbeatConfig, error) {
 		c.timeout = min(c.every, 10*time.Second)
 	}
 	switch {
-	case c.every <= 0:
-		return nil, fmt.Errorf("invalid heartbeat interval %v: use a positive duration", c.every)
-	case c.timeout < 0 || c.timeout > c.every:
-		return nil, fmt.Errorf("invalid pong timeout %v: use a duration from 0 to the heartbeat interval of %v", c.timeout, c.every)
+	case c.every < time.Millisecond:
+		return nil, fmt.Errorf("invalid heartbeat interval %v: use at least 1ms, such as 30s", c.every)
+	case c.timeout < time.Millisecond || c.timeout > c.every:
+		return nil, fmt.Errorf("invalid pong timeout %v: use a duration from 1ms to the heartbeat interval of %v", c.timeout, c.every)
 	case c.misses < 1:
 		return nil, fmt.Errorf("invalid number of heartbeat misses %d: use at least 1", c.misses)
 	case c.spared[server] && c.spared[client]:
