@@ -35,7 +35,7 @@ func TestBudget(t *testing.T) {
 		want    []string // parts of the error, nil if New succeeds
 	}{
 		{"default", nil, nil},
-		{"usual", []otelws.Option{otelws.WithEnum("tier", nil, values(2)...), otelws.WithRoutes(values(10)...)}, nil},
+		{"usual", []otelws.Option{otelws.WithEnum("tier", nil, values(2)...), otelws.WithRoutes("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j")}, nil},
 		{
 			"that of the README",
 			[]otelws.Option{

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
@@ -47,12 +48,16 @@ func TestNewErrors(t *testing.T) {
 		{"twice", options{otelws.WithEnum("a.b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "attribute a_b: its Prometheus label a_b is already in use by your attribute a.b"},
 		{"twice, by the same name", options{otelws.WithRoutes("/a"), otelws.WithEnum("http.route", nil, "/b")}, "attribute http.route is declared twice"},
 		{"twice, as the exporter writes it", options{otelws.WithEnum("a__b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "already in use by your attribute a__b"},
+		{"route without a path", options{otelws.WithRoutes("/a", "chat")}, `invalid route "chat": use a pattern with a path`},
+		{"subprotocols in one string", options{otelws.WithSubprotocols("v1, v2")}, `invalid subprotocol "v1, v2": pass each name as an argument of its own`},
 		{"close code", options{otelws.WithCloseCodes(4001, 2999)}, "invalid close code 2999: an application may declare"},
 		{"budget", options{otelws.WithSeriesBudget(0)}, "invalid series budget 0: use a positive number"},
 		{"group", options{otelws.WithAttributesOn(1 << 7)}, "instrument group 128 does not exist"},
 		{"on close", options{otelws.WithOnClose(nil)}, "function of WithOnClose is nil"},
-		{"heartbeat", options{otelws.WithHeartbeat(otelws.Every(-1))}, "invalid heartbeat interval -1ns: use a positive duration"},
-		{"heartbeat timeout", options{otelws.WithHeartbeat(otelws.Every(1), otelws.PongTimeout(2))}, "invalid pong timeout 2ns: use a duration from 0 to"},
+		{"heartbeat", options{otelws.WithHeartbeat(otelws.Every(-1))}, "invalid heartbeat interval -1ns: use at least 1ms"},
+		{"heartbeat without a unit", options{otelws.WithHeartbeat(otelws.Every(30))}, "invalid heartbeat interval 30ns: use at least 1ms, such as 30s"},
+		{"pong timeout", options{otelws.WithHeartbeat(otelws.Every(time.Second), otelws.PongTimeout(2*time.Second))}, "invalid pong timeout 2s: use a duration from 1ms to the heartbeat interval of 1s"},
+		{"pong timeout without a unit", options{otelws.WithHeartbeat(otelws.PongTimeout(10))}, "invalid pong timeout 10ns: use a duration from 1ms to the heartbeat interval of 30s"},
 		{"heartbeat of no side", options{otelws.WithHeartbeat(otelws.AcceptedOnly(), otelws.DialedOnly())}, "a heartbeat cannot be AcceptedOnly and DialedOnly"},
 		{"heartbeat misses", options{otelws.WithHeartbeat(otelws.Misses(0))}, "invalid number of heartbeat misses 0: use at least 1"},
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/coder/websocket"
 	"go.opentelemetry.io/otel"
@@ -203,6 +204,9 @@ func WithRoutes(patterns ...string) Option {
 	return optionFunc(func(c *config) {
 		routes := make([]string, len(patterns))
 		for i, p := range patterns {
+			if !strings.Contains(p, "/") {
+				c.errs = append(c.errs, fmt.Errorf("invalid route %q: use a pattern with a path, such as /chat/{room}", p))
+			}
 			routes[i] = span.RouteOf(p)
 		}
 		e := c.addEnum(keyRoute, func(r *http.Request, _ string) string { return span.RouteOf(r.Pattern) }, routes)
@@ -217,6 +221,11 @@ func WithRoutes(patterns ...string) Option {
 // that [tracing.Subprotocols] made from a name counts as that name.
 func WithSubprotocols(names ...string) Option {
 	return optionFunc(func(c *config) {
+		for _, n := range names {
+			if strings.ContainsAny(n, ", ") {
+				c.errs = append(c.errs, fmt.Errorf("invalid subprotocol %q: pass each name as an argument of its own", n))
+			}
+		}
 		c.addEnum(keySubprotocol, func(_ *http.Request, subprotocol string) string {
 			if slices.Contains(names, subprotocol) {
 				return subprotocol
