@@ -34,7 +34,10 @@ func Declare(r Reader, kinds ...string) (*Kinds, error) {
 	if r.read == nil {
 		return nil, fmt.Errorf("%s reads no kinds: it has no function", cmp.Or(r.protocol, "the zero Reader"))
 	}
-	if r.prefix = cmp.Or(r.prefix, DefaultPrefix); r.prefix < 1 || r.prefix > MaxPrefix {
+	if !r.within {
+		r.prefix = DefaultPrefix
+	}
+	if r.prefix < 1 || r.prefix > MaxPrefix {
 		return nil, fmt.Errorf("a prefix of %d bytes is not from 1 to %d", r.prefix, MaxPrefix)
 	}
 	k := &Kinds{reader: r, names: slices.Clone(r.own), declared: make(map[string]int32, len(kinds))}

@@ -31,7 +31,8 @@ func TestDeclare(t *testing.T) {
 		{"UTF-8", member, []string{"\xff"}, "not valid UTF-8"},
 		{"long", member, []string{strings.Repeat("a", 129)}, "longer than 128 bytes"},
 		{"typing error", messagekind.MQTT(), []string{"PUBLISHED"}, `MQTT has no kind "PUBLISHED": it has CONNECT, CONNACK`},
-		{"prefix too small", member.Within(-1), []string{"a"}, "a prefix of -1 bytes is not from 1 to 65536"},
+		{"no prefix", member.Within(0), []string{"a"}, "a prefix of 0 bytes is not from 1 to 65536"},
+		{"negative prefix", member.Within(-1), []string{"a"}, "a prefix of -1 bytes is not from 1 to 65536"},
 		{"prefix too large", member.Within(1 << 17), []string{"a"}, "a prefix of 131072 bytes"},
 	} {
 		k, err := messagekind.Declare(tt.reader, tt.kinds...)

@@ -22,6 +22,7 @@ type Reader struct {
 	own      []string // the kinds that the protocol defines
 	open     bool     // further kinds can be declared
 	stream   bool     // messages are pieces of a stream of packets, as in MQTT
+	within   bool     // prefix is set
 	prefix   int
 	// read returns the index in k.names of the kind of m. It does not keep m.
 	read func(k *Kinds, m Message) int32
@@ -37,7 +38,7 @@ const (
 // from 1 to [MaxPrefix]. If these bytes do not contain the kind, the kind is [Other]. Each fragmented
 // message in progress needs a buffer of n bytes.
 func (r Reader) Within(n int) Reader {
-	r.prefix = n
+	r.prefix, r.within = n, true
 	return r
 }
 
