@@ -208,6 +208,7 @@ func (f *filter) inText(c *Connection, addresses bool) bool {
 // debug returns the answer to q.
 func (i *Instrumentation) debug(q debugQuery) *debugResponse {
 	r := &debugResponse{Time: time.Now(), Addresses: q.addresses, Connections: []debugRow{}, Closed: []debugClosed{}}
+	r.Sums.Connections = make(map[string]int64)
 	most := greatest{n: q.n}
 	key := sortKeys[q.sort]
 	var c Connection // outside the loop, so that it is allocated once

@@ -161,8 +161,8 @@ func TestDebugPage(t *testing.T) {
 	if w := get("?format=json", browser); w.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("?format=json: got the header %s", w.Header())
 	}
-	if w := get("", "*/*"); w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("to curl: got the header %s", w.Header())
+	if w := get("", "*/*"); w.Header().Get("Content-Type") != "application/json" || strings.Contains(w.Body.String(), "null") {
+		t.Errorf("to curl: got the header %s and the body %s", w.Header(), w.Body)
 	}
 }
 

@@ -24,9 +24,6 @@ type debugSums struct {
 }
 
 func (s *debugSums) add(c *Connection) {
-	if s.Connections == nil {
-		s.Connections = make(map[string]int64)
-	}
 	s.Connections[roleName(c)]++
 	s.MessagesReceived += c.MessagesReceived
 	s.MessagesSent += c.MessagesSent
