@@ -26,8 +26,8 @@ const Version = tracing.Version
 // is safe for concurrent use.
 //
 // Several Instrumentations on one MeterProvider add up in the same time series. If a connection
-// passes several Handlers or Transports, only the outermost one counts it. [Instrumentation.Close]
-// removes an Instrumentation.
+// passes several of their Handlers or Transports, only the outermost one counts it.
+// [Instrumentation.Close] removes an Instrumentation.
 type Instrumentation struct {
 	config   *config
 	delegate atomic.Pointer[metric.MeterProvider] // the global provider that replaced the API's placeholder
