@@ -140,8 +140,9 @@ func (t *translator) translate(scopes []metricdata.ScopeMetrics) []metricdata.Sc
 				labels = scopeLabels(p.scope)
 			}
 			p.metric.Description = t.help[name]
-			points.Each(p.metric.Data, func(attrs *attribute.Set, _ time.Time) { *attrs = labelsOf(*attrs, labels) })
-			points.EachExemplar(p.metric.Data, func(filtered *[]attribute.KeyValue) { *filtered = exemplarLabels(*filtered) })
+			points.Each(p.metric.Data,
+				func(attrs *attribute.Set, _ time.Time) { *attrs = labelsOf(*attrs, labels) },
+				func(filtered *[]attribute.KeyValue) { *filtered = exemplarLabels(*filtered) })
 		}
 	}
 	for i := range scopes {
@@ -166,7 +167,7 @@ func startOf(m *metricdata.Metrics) (first time.Time) {
 		if first.IsZero() || start.Before(first) {
 			first = start
 		}
-	})
+	}, nil)
 	return first
 }
 

@@ -33,7 +33,7 @@ func (l *OverflowLog) Check(scopes []metricdata.ScopeMetrics) {
 						"instrument", m.Name, "scope", s.Scope.Name,
 						"remedy", "record fewer values of its attributes, or raise the limit by exporter.WithCardinalityLimit or OTEL_GO_X_CARDINALITY_LIMIT")
 				}
-			})
+			}, nil)
 		}
 	}
 }
