@@ -220,6 +220,7 @@ func WithRoutes(patterns ...string) Option {
 // among names, [NoSubprotocol] if none was negotiated, and [OtherValue] otherwise. A subprotocol
 // that [tracing.Subprotocols] made from a name counts as that name.
 func WithSubprotocols(names ...string) Option {
+	names = slices.Clone(names)
 	return optionFunc(func(c *config) {
 		for _, n := range names {
 			if strings.ContainsAny(n, ", ") {
