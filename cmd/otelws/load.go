@@ -88,7 +88,7 @@ func newLoadCommand() *cobra.Command {
 	f.DurationVarP(&c.Duration, "duration", "d", 10*time.Second, "time to send; if only --messages is given, no limit")
 	f.Int64VarP(&c.Messages, "messages", "n", 0, "total `number` of messages, 0 for no limit")
 	f.Var(&c.Sizes, "size", "size of messages: one size, a range, or a list with weights")
-	f.Float64Var(&c.Rate, "rate", 0, "messages a second for each connection, 0 for as many as possible")
+	f.Float64Var(&c.Rate, "rate", 0, "`number` of messages a second for each connection, 0 for as many as possible")
 	f.BoolVar(&c.Binary, "binary", false, "send binary messages instead of text")
 	f.BoolVar(&c.Compression, "compression", false, "offer permessage-deflate")
 	f.BoolVar(&c.noEcho, "no-echo", false, "expect no answer")
