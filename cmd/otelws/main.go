@@ -11,8 +11,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"unicode"
 
+	"github.com/otelws/otelws-go/cmd/otelws/internal/plain"
 	"github.com/otelws/otelws-go/cmd/otelws/internal/secret"
 )
 
@@ -32,20 +32,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cmd.SetErr(stderr)
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(stderr, "otelws:", secret.Hide(oneLine(text)))
+			fmt.Fprintln(stderr, "otelws:", secret.Hide(plain.Text(strings.ReplaceAll(text, "\n", "; "))))
 		}
 		return exitCode(err)
 	}
 	return 0
-}
-
-// oneLine returns text, which may quote a server, as one line without control characters: they could
-// change the terminal.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ReplaceAll(text, "\n", "; "))
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/plain"
 )
 
 // Status is the outcome of an item. A worse outcome has a greater value.
@@ -100,7 +102,7 @@ func (r *Report) WriteText(w io.Writer, colour bool, width int) error {
 		}
 		fmt.Fprintf(&b, "%s%-*s", status, itemWidth, item)
 		const indent = statusWidth + itemWidth
-		for n, line := range wrap(printable(text), max(width-indent, 30)) {
+		for n, line := range wrap(plain.Text(text), max(width-indent, 30)) {
 			if n > 0 {
 				b.WriteString(strings.Repeat(" ", indent))
 			}
@@ -116,7 +118,7 @@ func (r *Report) WriteText(w io.Writer, colour bool, width int) error {
 		}
 	}
 	fmt.Fprintf(&b, "\n%s: %d failed, %s, %d ok, %d skipped\n",
-		printable(r.Target), counts[Failed], several(counts[Warning], "warning"), counts[OK], counts[Skipped])
+		plain.Text(r.Target), counts[Failed], several(counts[Warning], "warning"), counts[OK], counts[Skipped])
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -143,14 +145,4 @@ func several(n int, of string) string {
 		of += "s"
 	}
 	return fmt.Sprintf("%d %s", n, of)
-}
-
-// printable replaces control characters, since a scrape may contain any bytes.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
 }

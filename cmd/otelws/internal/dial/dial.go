@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/coder/websocket"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/plain"
 )
 
 // Transport returns a transport that uses dial. It has small buffers, because each
@@ -174,12 +176,7 @@ func Network(err error) string {
 // OneLine returns text of a peer as one line without control characters, of at most
 // 200 bytes.
 func OneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, text)
+	text = plain.Text(text)
 	if len(text) > 200 {
 		text = strings.ToValidUTF8(text[:200], "") + "..."
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/otelws/otelws-go/cmd/otelws/internal/dial"
 )
 
 // MaxSize is the maximum size of a scrape in bytes, after decompression.
@@ -44,21 +46,12 @@ func Parse(text []byte, contentType string) (*Scrape, error) {
 		return nil, errors.New("binary data, not metrics as text: give the address of the metrics, often /metrics")
 	}
 	if err := s.decode(text); err != nil {
-		return nil, fmt.Errorf("invalid metrics: %s", oneLine(err))
+		return nil, fmt.Errorf("invalid metrics: %s", dial.OneLine(strings.Join(strings.Fields(err.Error()), " ")))
 	}
 	if len(s.Families) == 0 {
 		return nil, errors.New("only comments: there are no metrics")
 	}
 	return s, nil
-}
-
-// oneLine shortens an error, which may quote its input.
-func oneLine(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "..."
-	}
-	return text
 }
 
 // Names returns the names of the families in alphabetical order.
