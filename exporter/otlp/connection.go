@@ -52,6 +52,31 @@ func validateEndpoint(value, protocol string) error {
 	return nil
 }
 
+// portAdvice returns advice for failed exports if the port is the usual one of the other protocol.
+// The errors of the clients do not tell: they speak of malformed responses and frames.
+func portAdvice(signal, protocol string) string {
+	_, endpoint := signalVariable(signal, "ENDPOINT")
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	switch port := u.Port(); {
+	case port == "4317" && protocol != protocolGRPC:
+		return "port 4317 is usually for gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use port 4318"
+	case port == "4318" && protocol == protocolGRPC:
+		return "port 4318 is usually for HTTP: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or use port 4317"
+	}
+	return ""
+}
+
+// failed returns the error of an export of what, with advice if there is some.
+func failed(what string, err error, advice string) error {
+	if advice == "" {
+		return fmt.Errorf("failed to export %s: %w", what, err)
+	}
+	return fmt.Errorf("failed to export %s: %w (%s)", what, err, advice)
+}
+
 func validateHeaders(value string) error {
 	for i, pair := range list(value) {
 		name, v, ok := strings.Cut(pair, "=")

@@ -36,8 +36,9 @@
 // The stock exporters read OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _TIMEOUT,
 // _COMPRESSION, _CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY and _INSECURE. Each has a form for
 // one signal, such as OTEL_EXPORTER_OTLP_TRACES_ENDPOINT. The protocol is http/protobuf by default,
-// or grpc; traces also accept http/json. The stock exporters also read
-// OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE and _DEFAULT_HISTOGRAM_AGGREGATION.
+// usually on port 4318, or grpc, usually on port 4317; traces also accept http/json. The stock
+// exporters also read OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE and
+// _DEFAULT_HISTOGRAM_AGGREGATION.
 //
 // The SDK reads the OTEL_BSP_ variables, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and its
 // limits. This package reads OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT, OTEL_TRACES_SAMPLER and

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 
@@ -36,6 +35,7 @@ func newPushReader(e sdkmetric.Exporter, p sdkmetric.Producer, s settings, stats
 	exp := &metricExporter{
 		Exporter:  e,
 		stats:     stats,
+		advice:    portAdvice("METRICS", s.metrics),
 		errs:      exporter.ErrorHandler(logger),
 		overflows: points.OverflowLog{Logger: logger},
 		busy:      make(chan struct{}, 1),
@@ -78,6 +78,7 @@ type metricExporter struct {
 	stats     *stats
 	errs      otel.ErrorHandler
 	overflows points.OverflowLog
+	advice    string        // for failures
 	waiting   atomic.Int32  // calls of ForceFlush and Shutdown in progress
 	busy      chan struct{} // full while an export is in progress
 }
@@ -111,7 +112,7 @@ func (e *metricExporter) Export(ctx context.Context, data *metricdata.ResourceMe
 		return nil
 	}
 	e.stats.metricExportsFailed.Inc()
-	err = fmt.Errorf("failed to export metrics: %w", err)
+	err = failed("metrics", err, e.advice)
 	if e.waiting.Load() > 0 {
 		return err
 	}

@@ -30,7 +30,7 @@ type spanQueue struct {
 
 func newSpanQueue(e sdktrace.SpanExporter, s settings, stats *stats, errs otel.ErrorHandler) *spanQueue {
 	q := &spanQueue{exporter: e, stats: stats, size: int64(s.queueSize)}
-	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(countingExporter{e, q, errs},
+	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(countingExporter{e, q, errs, portAdvice("TRACES", s.traces)},
 		sdktrace.WithMaxQueueSize(s.queueSize), sdktrace.WithMaxExportBatchSize(s.batch))
 	return q
 }
@@ -62,8 +62,9 @@ func (q *spanQueue) Shutdown(ctx context.Context) error {
 // SDK's error handler is global and has no rate limit.
 type countingExporter struct {
 	sdktrace.SpanExporter
-	queue *spanQueue
-	errs  otel.ErrorHandler
+	queue  *spanQueue
+	errs   otel.ErrorHandler
+	advice string // for failures
 }
 
 func (e countingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
@@ -72,7 +73,7 @@ func (e countingExporter) ExportSpans(ctx context.Context, spans []sdktrace.Read
 	e.queue.held.Add(int64(-n))
 	if err != nil {
 		e.queue.stats.spansFailed.Add(float64(n))
-		e.errs.Handle(fmt.Errorf("failed to export %d spans: %w", n, err))
+		e.errs.Handle(failed(fmt.Sprintf("%d spans", n), err, e.advice))
 		return nil
 	}
 	e.queue.stats.spansExported.Add(float64(n))

@@ -1,9 +1,12 @@
 package otlp_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +57,33 @@ func TestBackendInTrouble(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A protocol with the port of the other one is a common mistake.
+func TestPortOfOtherProtocol(t *testing.T) {
+	for _, tt := range []struct{ protocol, port, want string }{
+		{"http/protobuf", "4317", "(port 4317 is usually for gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use port 4318)"},
+		{"grpc", "4318", "(port 4318 is usually for HTTP: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or use port 4317)"},
+		{"http/protobuf", "4318", ""},
+		{"grpc", "4317", ""},
+	} {
+		t.Run(tt.protocol+" "+tt.port, func(t *testing.T) {
+			// Nothing is sent: TCP has no broadcast.
+			setenv(t, "OTEL_EXPORTER_OTLP_PROTOCOL", tt.protocol, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://255.255.255.255:"+tt.port,
+				"OTEL_EXPORTER_OTLP_TIMEOUT", "50")
+			var log bytes.Buffer
+			push := newPush(t, otlp.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			exp := newExporter(t, push)
+			endSpans(push, 1)
+			err := otlp.Shutdown(testContext(t), push, exp)
+			if err == nil || strings.Contains(err.Error(), "usually") != (tt.want != "") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the error of metrics is %v, want %q", err, tt.want)
+			}
+			if text := log.String(); strings.Contains(text, "usually") != (tt.want != "") || !strings.Contains(text, tt.want) {
+				t.Errorf("the log of spans is %q, want %q", text, tt.want)
+			}
+		})
 	}
 }
 
