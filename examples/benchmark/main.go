@@ -2,7 +2,7 @@
 // coder/websocket, otelws, the same metrics by hand with client_golang and with the OpenTelemetry API,
 // and Node's ws with prom-client. The servers are in internal/servers, one file each.
 //
-//	go run ./examples/benchmark                 # about ten minutes
+//	go run ./examples/benchmark                 # about twelve minutes
 //	go run ./examples/benchmark -quick          # half a minute, for a first look
 //	go run ./examples/benchmark -loads echo-64 -gomaxprocs 1,2
 //	go run ./examples/benchmark -loads '' -connections 1,100,10000
