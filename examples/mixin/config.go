@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -15,44 +16,41 @@ func withConfig(fields string) string {
 	} } + { _config+:: { thresholds: (import 'config.libsonnet')._config.thresholds + super.thresholds } }`
 }
 
-// checkFields returns an error for fields that the configuration does not have: they
-// would change nothing.
+// checkFields returns an error for fields that the configuration does not have, because they would
+// change nothing, and for values of another type: a string instead of a list is a list of letters.
 func checkFields(fields string) error {
 	text, err := newVM().EvaluateAnonymousSnippet("-config", `
 		local known = (import 'config.libsonnet')._config;
 		local given = known { `+fields+`
 		};
-		local names(config) =
-			std.objectFieldsAll(config)
-			+ if std.isObject(config.thresholds) then ['thresholds.' + f for f in std.objectFieldsAll(config.thresholds)] else [];
-		{ known: names(known), given: names(given), object: std.isObject(given.thresholds) }
+		local typesOf(object, prefix) = { [prefix + f]: std.type(object[f]) for f in std.objectFieldsAll(object) };
+		local types(config) =
+			typesOf(config, '') + if std.isObject(config.thresholds) then typesOf(config.thresholds, 'thresholds.') else {};
+		{ known: types(known), given: types(given) }
 	`)
 	if err != nil {
 		return fmt.Errorf("-config: %w", err)
 	}
-	var names struct {
-		Known, Given []string
-		Object       bool
-	}
-	if err := json.Unmarshal([]byte(text), &names); err != nil {
+	var types struct{ Known, Given map[string]string }
+	if err := json.Unmarshal([]byte(text), &types); err != nil {
 		return fmt.Errorf("-config: %w", err)
 	}
-	if !names.Object {
-		return errors.New("-config: thresholds: use an object, such as { abnormal: 0.5 }")
-	}
-	var unknown []string
-	for _, name := range names.Given {
-		if slices.Contains(names.Known, name) {
-			continue
+	known := slices.Sorted(maps.Keys(types.Known))
+	var wrong []string
+	for _, name := range slices.Sorted(maps.Keys(types.Given)) {
+		typ, ok := types.Known[name]
+		if !ok {
+			advice := "see config.libsonnet"
+			if near := nearest(name, known); near != "" {
+				advice = "did you mean " + near + "?"
+			}
+			wrong = append(wrong, fmt.Sprintf("unknown field %s: %s", name, advice))
+		} else if got := types.Given[name]; got != typ {
+			wrong = append(wrong, fmt.Sprintf("field %s is of type %s, not %s: see config.libsonnet", name, got, typ))
 		}
-		advice := "see config.libsonnet"
-		if near := nearest(name, names.Known); near != "" {
-			advice = "did you mean " + near + "?"
-		}
-		unknown = append(unknown, fmt.Sprintf("unknown field %s: %s", name, advice))
 	}
-	if len(unknown) > 0 {
-		return errors.New("-config: " + strings.Join(unknown, "; "))
+	if len(wrong) > 0 {
+		return errors.New("-config: " + strings.Join(wrong, "; "))
 	}
 	return nil
 }

@@ -67,9 +67,9 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// A field that config.libsonnet does not have is a mistake, of which the error says
-// what may be meant.
-func TestConfigRefusesUnknownFields(t *testing.T) {
+// A field that config.libsonnet does not have, or a value of another type, is a mistake. The
+// error says what may be meant.
+func TestConfigRefusesFields(t *testing.T) {
 	for fields, want := range map[string]string{
 		`requiredJob: ['chat']`:                         `unknown field requiredJob: did you mean requiredJobs?`,
 		`thresholds+: { abnormall: 0.5 }`:               `unknown field thresholds.abnormall: did you mean thresholds.abnormal?`,
@@ -77,7 +77,9 @@ func TestConfigRefusesUnknownFields(t *testing.T) {
 		`abnormal: 0.5`:                                 `unknown field abnormal: did you mean thresholds.abnormal?`,
 		`colour:: 'red'`:                                `unknown field colour: see config.libsonnet`,
 		`selector: '', foo: 1, thresholds+: { bar: 2 }`: `unknown field foo: see config.libsonnet; unknown field thresholds.bar: see config.libsonnet`,
-		`thresholds: 0.5`:                               `thresholds: use an object, such as { abnormal: 0.5 }`,
+		`thresholds: 0.5`:                               `field thresholds is of type number, not object: see config.libsonnet`,
+		`requiredJobs: 'chat'`:                          `field requiredJobs is of type string, not array: see config.libsonnet`,
+		`thresholds+: { abnormal: '50 %' }`:             `field thresholds.abnormal is of type string, not number: see config.libsonnet`,
 	} {
 		_, err := Render(fields)
 		if err == nil || err.Error() != "-config: "+want {
