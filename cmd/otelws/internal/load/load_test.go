@@ -156,9 +156,9 @@ func TestVerify(t *testing.T) {
 					t.Errorf("%d connections, want some replaced", r.Connections.Opened)
 				}
 			}},
-		{"no time for a ping", nil, func(c *load.Config) { c.Heartbeat = time.Hour }, nil},
+		{"no time for a ping", nil, func(c *load.Config) { c.Heartbeat, c.Messages = time.Hour, 100 }, nil},
 		{"no echo", nil, func(c *load.Config) { c.Echo, c.Messages = false, 500 }, nil},
-		{"no echo, and drops before the server has read all", nil, func(c *load.Config) { c.Echo, c.Messages, c.Drop = false, 5000, 1 }, nil},
+		{"no echo, and drops before the server has read all", nil, func(c *load.Config) { c.Echo, c.Messages, c.Drop = false, 2000, 1 }, nil},
 		{"compression", deflate, func(c *load.Config) { c.Compression = true }, func(t *testing.T, r *load.Result) {
 			if r.Connections.Compressed != 10 || !strings.Contains(text(t, r), "before compression") {
 				t.Errorf("got\n%s", text(t, r))

@@ -95,10 +95,10 @@ func TestClosedDuringWrite(t *testing.T) {
 func TestCloseNotAnswered(t *testing.T) {
 	release := make(chan struct{})
 	c := config(t, serve(t, nil, func(context.Context, *websocket.Conn) { <-release }))
-	c.Echo, c.Connections, c.Messages, c.Timeout, c.VerifyTimeout = false, 2, 2, 50*time.Millisecond, 10*time.Millisecond
+	c.Echo, c.Connections, c.Messages, c.Timeout, c.VerifyTimeout = false, 1, 1, 50*time.Millisecond, 10*time.Millisecond
 	r := run(t, c)
 	close(release)
-	if kinds(r) != "close: not answered" || r.Errors[0].Count != 2 {
+	if kinds(r) != "close: not answered" || r.Errors[0].Count != 1 {
 		t.Errorf("got\n%s", text(t, r))
 	}
 }
