@@ -30,11 +30,12 @@ func errorCode(c websocket.StatusCode) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(strconv.Itoa(int(c)))
 }
 
-func requestMethod(method string) attribute.KeyValue {
-	if methodName(method) == "HTTP" {
-		return semconv.HTTPRequestMethodOther
+func appendMethod(attrs []attribute.KeyValue, method string) []attribute.KeyValue {
+	name := methodName(method)
+	if name == methodOther {
+		return append(attrs, semconv.HTTPRequestMethodOther, semconv.HTTPRequestMethodOriginal(Cut(method)))
 	}
-	return semconv.HTTPRequestMethodKey.String(methodName(method))
+	return append(attrs, semconv.HTTPRequestMethodKey.String(name))
 }
 
 func protocolVersion(major, minor int) attribute.KeyValue {

@@ -117,8 +117,14 @@ func (h *Handshake) Abandon() {
 	}
 }
 
-// methods are the methods that may appear in span names.
-var methods = []string{http.MethodGet, http.MethodConnect, http.MethodPost, http.MethodPut, http.MethodHead}
+// methods are the methods that may appear in span names: those that the semantic conventions know.
+var methods = []string{
+	http.MethodGet, http.MethodConnect, http.MethodDelete, http.MethodHead, http.MethodOptions,
+	http.MethodPatch, http.MethodPost, http.MethodPut, "QUERY", http.MethodTrace,
+}
+
+// methodOther is the name of all other methods.
+const methodOther = "HTTP"
 
 func methodName(method string) string {
 	switch {
@@ -127,7 +133,7 @@ func methodName(method string) string {
 	case slices.Contains(methods, method):
 		return method
 	}
-	return "HTTP"
+	return methodOther
 }
 
 func spanName(method, pattern string) string {
@@ -142,8 +148,8 @@ func acceptAttributes(r *http.Request) []attribute.KeyValue {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	attrs := append(make([]attribute.KeyValue, 0, 9), requestMethod(r.Method), urlPath(r.URL.Path), urlScheme(scheme),
-		protocolVersion(r.ProtoMajor, r.ProtoMinor))
+	attrs := appendMethod(make([]attribute.KeyValue, 0, 10), r.Method)
+	attrs = append(attrs, urlPath(r.URL.Path), urlScheme(scheme), protocolVersion(r.ProtoMajor, r.ProtoMinor))
 	attrs = appendServer(attrs, r.Host)
 	attrs = appendPeer(attrs, r.RemoteAddr)
 	if agent := r.UserAgent(); agent != "" {
@@ -153,7 +159,7 @@ func acceptAttributes(r *http.Request) []attribute.KeyValue {
 }
 
 func dialAttributes(r *http.Request) []attribute.KeyValue {
-	attrs := append(make([]attribute.KeyValue, 0, 6), requestMethod(r.Method), urlFull(r.URL))
+	attrs := append(appendMethod(make([]attribute.KeyValue, 0, 6), r.Method), urlFull(r.URL))
 	host := r.URL.Host
 	if r.URL.Port() == "" {
 		port := "80"
