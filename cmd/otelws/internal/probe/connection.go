@@ -2,7 +2,9 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -174,7 +176,8 @@ func (c *connection) askLast(ctx context.Context, o *Outcome) bool {
 // report completes the outcome. An interrupted connection counts as open.
 func (c *connection) report(o *Outcome, quietly int, answered, interrupted bool) {
 	o.Messages = int(c.messages.Load())
-	over := c.isOver()
+	// An interrupted Ping closes the connection.
+	over := c.isOver() && !(interrupted && errors.Is(c.err, net.ErrClosed))
 	w := c.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -95,11 +95,12 @@ func (r *runner) snapshot() Snapshot {
 	return s
 }
 
-// refusals returns the kinds of handshake errors with their counts.
+// refusals returns the kinds of handshake errors with their counts. It leaves out handshakes that
+// Ctrl-C interrupted.
 func refusals(outcomes []Outcome) string {
 	var all dial.Failures
 	for _, o := range outcomes {
-		if o.End == Refused && o.Error != "" {
+		if o.End == Refused && o.Error != "" && !o.cut {
 			all.Add(o.Error, 1, o.refusal)
 		}
 	}

@@ -272,3 +272,29 @@ func TestInterruptedBeforePong(t *testing.T) {
 		t.Errorf("interrupted: %v, notes %q", r.Interrupted, r.Notes)
 	}
 }
+
+// An interrupted handshake is no failed one.
+func TestInterruptedHandshake(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	var open atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if open.Add(1) > 3 {
+			interrupt()
+			<-r.Context().Done()
+			return
+		}
+		if c, err := websocket.Accept(w, r, nil); err == nil {
+			defer c.CloseNow()
+			echo(r.Context(), c)
+		}
+	}))
+	defer s.Close()
+	r, err := probe.Run(ctx, probe.Config{Max: time.Minute, Every: time.Second, Timeout: time.Minute, URL: s.URL}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Interrupted || len(lacking(r, "Handshakes failed")) == 0 {
+		t.Errorf("interrupted: %v, notes %q", r.Interrupted, r.Notes)
+	}
+}
