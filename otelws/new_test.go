@@ -49,7 +49,7 @@ func TestNewErrors(t *testing.T) {
 		{"twice, by the same name", options{otelws.WithRoutes("/a"), otelws.WithEnum("http.route", nil, "/b")}, "attribute http.route is declared twice"},
 		{"twice, as the exporter writes it", options{otelws.WithEnum("a__b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "already in use by your attribute a__b"},
 		{"route without a path", options{otelws.WithRoutes("/a", "chat")}, `invalid route "chat": use a pattern with a path`},
-		{"subprotocols in one string", options{otelws.WithSubprotocols("v1, v2")}, `invalid subprotocol "v1, v2": pass each name as an argument of its own`},
+		{"subprotocols in one string", options{otelws.WithSubprotocols("v1, v2")}, `invalid subprotocol "v1, v2": give each name separately`},
 		{"close code", options{otelws.WithCloseCodes(4001, 2999)}, "invalid close code 2999: an application may declare"},
 		{"budget", options{otelws.WithSeriesBudget(0)}, "invalid series budget 0: use a positive number"},
 		{"group", options{otelws.WithAttributesOn(1 << 7)}, "instrument group 128 does not exist"},

@@ -224,7 +224,7 @@ func WithSubprotocols(names ...string) Option {
 	return optionFunc(func(c *config) {
 		for _, n := range names {
 			if strings.ContainsAny(n, ", ") {
-				c.errs = append(c.errs, fmt.Errorf("invalid subprotocol %q: pass each name as an argument of its own", n))
+				c.errs = append(c.errs, fmt.Errorf("invalid subprotocol %q: give each name separately", n))
 			}
 		}
 		c.addEnum(keySubprotocol, func(_ *http.Request, subprotocol string) string {
