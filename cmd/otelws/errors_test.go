@@ -30,6 +30,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"bad file", []string{"demo", "--web.config.file", bad}, []string{"--web.config.file", bad, "tls_server_conf", "foo"}},
 		{"no duration", []string{"demo", "--heartbeat", "often"}, []string{"--heartbeat", "often", "such as 30s"}},
 		{"negative heartbeat", []string{"demo", "--heartbeat", "-1s"}, []string{"--heartbeat", "-1s"}},
+		{"short heartbeat", []string{"demo", "--heartbeat", "5us"}, []string{"otelws: invalid heartbeat interval 5µs: use at least 1ms"}},
 		{"no number", []string{"demo", "--clients", "many"}, []string{"--clients", "many", "use a number"}},
 		{"too many clients", []string{"demo", "--clients", "100000000"}, []string{"--clients 100000000", "up to 100000"}},
 		{"negative number", []string{"demo", "--clients", "-1"}, []string{"--clients", "-1"}},
@@ -68,7 +69,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 				t.Errorf("stdout: %s", stdout.String())
 			}
 			line, rest, _ := strings.Cut(stderr.String(), "\n")
-			if rest != "" || !strings.HasPrefix(line, "otelws: ") {
+			if rest != "" || !strings.HasPrefix(line, "otelws: ") || strings.HasPrefix(line, "otelws: otelws: ") {
 				t.Errorf("stderr: %s", stderr.String())
 			}
 			for _, want := range tt.want {

@@ -31,7 +31,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cmd.SetOut(out)
 	cmd.SetErr(stderr)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		if text := err.Error(); text != "" {
+		if text := strings.TrimPrefix(err.Error(), "otelws: "); text != "" { // the library begins like this, too
 			fmt.Fprintln(stderr, "otelws:", secret.Hide(plain.Text(strings.ReplaceAll(text, "\n", "; "))))
 		}
 		return exitCode(err)
