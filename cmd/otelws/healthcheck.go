@@ -91,11 +91,7 @@ func answer(ctx context.Context, client *http.Client, address string) (string, e
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		// The caller adds the address.
-		if failed := (*url.Error)(nil); errors.As(err, &failed) {
-			err = failed.Err
-		}
-		return "", err
+		return "", dial.Bare(err) // the caller adds the address
 	}
 	defer resp.Body.Close()
 	line, _ := bufio.NewReader(io.LimitReader(resp.Body, 1<<10)).ReadString('\n')

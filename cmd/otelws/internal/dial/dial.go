@@ -114,11 +114,16 @@ func cause(kind string, err error) string {
 	if kind != noAnswer && !strings.HasSuffix(kind, ": "+other) && !strings.HasSuffix(kind, ": "+insecure) {
 		return ""
 	}
+	return OneLine(strings.TrimPrefix(Bare(err).Error(), "failed to WebSocket dial: "))
+}
+
+// Bare returns the error of a request without the method and the address.
+func Bare(err error) error {
 	var u *url.Error
-	if errors.As(err, &u) { // without the method and the address
-		err = u.Err
+	if errors.As(err, &u) {
+		return u.Err
 	}
-	return OneLine(strings.TrimPrefix(err.Error(), "failed to WebSocket dial: "))
+	return err
 }
 
 // AdviseMetrics adds a hint to the error of a request for metrics if nothing listens

@@ -203,11 +203,7 @@ func (s *Source) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("%s: no answer within %v", s, s.Timeout)
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return fmt.Errorf("%s: %w", s, dial.AdviseMetrics(err))
+	return fmt.Errorf("%s: %w", s, dial.AdviseMetrics(dial.Bare(err)))
 }
 
 // clean makes text that peers have chosen safe for a terminal.

@@ -163,7 +163,7 @@ func (c *Client) fetch(ctx context.Context, address string) (*Scrape, error) {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, bare(err)
+		return nil, dial.Bare(err)
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("Accept-Encoding", "gzip")
@@ -211,16 +211,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", c.Timeout)
 	}
-	return dial.AdviseMetrics(bare(err))
-}
-
-// bare returns the error without the method and address of the request.
-func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
+	return dial.AdviseMetrics(dial.Bare(err))
 }
 
 func read(r io.Reader, contentType string) (*Scrape, error) {
