@@ -138,12 +138,12 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 
 // announce prints the addresses of the proxy. If the backend does not accept
 // connections yet, announce logs when it does, until the caller calls stop.
-func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, logger *slog.Logger, gateway *proxy.Proxy, public, metrics net.Listener) (stop func()) {
+func (p *proxyCommand) announce(ctx context.Context, stdout io.Writer, logger *slog.Logger, gateway *proxy.Proxy, front, metrics net.Listener) (stop func()) {
 	scheme := "http"
 	if p.config.ServerTLS.Cert != "" {
 		scheme = "https"
 	}
-	fmt.Fprintf(stdout, "Proxy:   %s://%s to %s\n", scheme, reachable(public, p.listen), p.config.Backend)
+	fmt.Fprintf(stdout, "Proxy:   %s://%s to %s\n", scheme, reachable(front, p.listen), p.config.Backend)
 	fmt.Fprintf(stdout, "Metrics: %s\n", metricsURL(metrics, p.metrics, p.webConfig))
 	stop = func() {}
 	if err := gateway.Ready(ctx); err != nil {
