@@ -77,8 +77,12 @@ func ExampleInstrumentation_Broadcast() {
 		if err != nil {
 			return
 		}
+		left := c.CloseRead(r.Context()) // the room only sends
 		room <- conn
-		<-over
+		select {
+		case <-left.Done():
+		case <-over:
+		}
 	}))
 	defer srv.Close()
 	ctx := context.Background()
