@@ -35,7 +35,7 @@ func (e *Exporter) ListenAndServe(ctx context.Context) error {
 	// start.
 	l, err := net.Listen("tcp", e.cfg.listenAddress)
 	if err != nil {
-		return fmt.Errorf("failed to listen for scrapes, choose a free address of this host: %w", err)
+		return fmt.Errorf("failed to listen for scrapes, choose a free address with WithListenAddress: %w", err)
 	}
 	return e.Serve(ctx, l)
 }

@@ -85,8 +85,9 @@ func TestAddressInUse(t *testing.T) {
 	defer l.Close()
 	exp := newExporter(t, exporter.WithListenAddress(l.Addr().String()))
 	err := exp.ListenAndServe(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), l.Addr().String()) {
-		t.Errorf("ListenAndServe: %v, want the address and that it is in use", err)
+	if err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), l.Addr().String()) ||
+		!strings.Contains(err.Error(), "WithListenAddress") {
+		t.Errorf("ListenAndServe: %v, want the address, that it is in use, and the option", err)
 	}
 	if err != nil && strings.Contains(err.Error(), "\n") {
 		t.Errorf("error has more than one line: %q", err)
