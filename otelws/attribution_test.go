@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -127,32 +128,35 @@ func TestStuckCloseFrame(t *testing.T) {
 		{"peer closes", masked(0x88, closePayload(4001, "")), `ws_connection_duration_seconds_count{code="4xxx",initiator="peer"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ws, m := newInstrumentation(t)
-			near, far := net.Pipe()
-			server, err := ws.Accept(pipeWriter{httptest.NewRecorder(), near}, upgrade(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var ends sync.WaitGroup
-			if tt.answer != nil { // without an answer, the blocked write itself learns of the end
-				ends.Go(func() { readAll(context.Background(), server) })
-			}
-			ends.Go(func() { server.Close(websocket.StatusGoingAway, "") })
-			// Once the first byte arrives, the write has begun. It then waits until
-			// somebody reads the rest.
-			if _, err := io.ReadFull(far, make([]byte, 1)); err != nil {
-				t.Fatal(err)
-			}
-			if tt.answer != nil {
-				if _, err := far.Write(tt.answer); err != nil {
+			synctest.Test(t, func(t *testing.T) {
+				ws, m := newInstrumentation(t)
+				near, far := net.Pipe()
+				server, err := ws.Accept(pipeWriter{httptest.NewRecorder(), near}, upgrade(), nil)
+				if err != nil {
 					t.Fatal(err)
 				}
-				m.Wait(t, `ws_frames_total{network_io_direction="receive",opcode="close"}`, 1)
-			}
-			far.Close()
-			m.Wait(t, tt.want, 1)
-			server.CloseNow()
-			ends.Wait()
+				var ends sync.WaitGroup
+				if tt.answer != nil { // without an answer, the blocked write itself learns of the end
+					ends.Go(func() { readAll(context.Background(), server) })
+				}
+				ends.Go(func() { server.Close(websocket.StatusGoingAway, "") })
+				// Once the first byte arrives, the write has begun. It then waits until
+				// somebody reads the rest.
+				if _, err := io.ReadFull(far, make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+				if tt.answer != nil {
+					time.Sleep(time.Second) // an answer that comes at once can be one to a frame that has left
+					if _, err := far.Write(tt.answer); err != nil {
+						t.Fatal(err)
+					}
+					m.Wait(t, `ws_frames_total{network_io_direction="receive",opcode="close"}`, 1)
+				}
+				far.Close()
+				m.Wait(t, tt.want, 1)
+				server.CloseNow()
+				ends.Wait()
+			})
 		})
 	}
 }

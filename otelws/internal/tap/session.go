@@ -53,6 +53,7 @@ const (
 	stopped                // Reads were interrupted by a deadline
 	inParts                // large Writes are cut into parts
 	halfClosed             // CloseWrite has been called
+	writeBroke             // a Write has returned an error
 )
 
 func (f *flags) has(flag uint32) bool { return f.bits.Load()&flag != 0 }

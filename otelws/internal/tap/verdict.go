@@ -54,6 +54,7 @@ type closeFrame struct {
 	code      websocket.StatusCode
 	reason    string
 	initiator Initiator
+	at        clock.Instant // when it was read, or when its Write began
 	silence   time.Duration // before it
 }
 
@@ -64,25 +65,39 @@ func (s *session) closeFrame(f *frame.Frame, by Initiator) {
 	v := &s.verdict
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.took(c)
+	s.took(c)
 }
 
 func (s *session) readCloseFrame(f *frame.Frame, by Initiator) (closeFrame, frame.Error) {
 	var buf [frame.MaxControlPayload]byte
 	code, reason, err := parseClose(f.AppendPayload(buf[:0]))
-	return closeFrame{code, reason, by, s.silence(clock.Now())}, err
+	at := clock.Now()
+	return closeFrame{code, reason, by, at, s.silence(at)}, err
 }
 
-// took records a close frame. The caller holds the lock.
-func (v *verdict) took(c closeFrame) {
+// took records a close frame. The caller holds the lock of the verdict.
+func (s *session) took(c closeFrame) {
+	v := &s.verdict
 	if c.initiator == Peer {
 		v.closeReceived = true
 	}
 	// A close frame from the peer says more than this side's frame that is stuck here.
-	stuck := v.close != nil && c.initiator == Peer && v.close.initiator == Local && !v.closeSent && c.code != v.close.code
+	stuck := c.initiator == Peer && s.closeStuck(c.at) && c.code != v.close.code
 	if v.close == nil || stuck {
 		v.close = new(c)
 	}
+}
+
+// stuckAfter is the time after which a Write that has not returned has probably sent nothing.
+const stuckAfter = time.Second
+
+// closeStuck reports whether this side's close frame has probably not left. That its Write has not
+// returned is not enough: the peer's answer can arrive before. The caller holds the lock of the
+// verdict.
+func (s *session) closeStuck(at clock.Instant) bool {
+	v := &s.verdict
+	return v.close != nil && v.close.initiator == Local && !v.closeSent &&
+		(s.flags.has(writeBroke) || at-v.close.at >= stuckAfter)
 }
 
 func (s *session) closeSent() {
@@ -104,6 +119,7 @@ func (s *session) readFailed(err error) {
 
 // writeFailed records an error of a Write. It does not end the connection.
 func (s *session) writeFailed(err error) {
+	s.flags.set(writeBroke)
 	if isTimeout(err) {
 		s.flags.set(timedOut)
 		return
@@ -176,7 +192,7 @@ func (s *session) takePeeked() {
 	for _, unread := range [][]byte{b[read:], b} {
 		if f, ok := findClose(s.inbound.parser.Clone(), unread); ok {
 			c, _ := s.readCloseFrame(&f, Peer)
-			v.took(c)
+			s.took(c)
 			return
 		}
 	}
@@ -196,9 +212,8 @@ func findClose(parser frame.Parser, b []byte) (frame.Frame, bool) {
 // writeStuck reports whether a Write has taken so long that it must be the reason for closing the
 // transport: the deadline of its context has passed. coder/websocket then closes the transport.
 func (s *session) writeStuck() bool {
-	const long = time.Second
 	// This is the average. The longest Write has taken at least as long.
-	return s.writing.Load().Average(clock.Now()) >= long
+	return s.writing.Load().Average(clock.Now()) >= stuckAfter
 }
 
 const (

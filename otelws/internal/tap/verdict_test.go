@@ -157,6 +157,11 @@ func TestVerdict(t *testing.T) {
 			s.reads(app, goingAway, nil)
 			app.Close()
 		}, 1001, Peer, nil},
+		{"an answer with another code, before the Write has returned", func(_ *Conn, s *steps, app io.ReadWriteCloser) {
+			s.inWrite = func() { s.reads(app, goingAway, nil) }
+			s.writes(app, "\x88\x02\x03\xe8", 4, nil)
+			app.Close()
+		}, 1000, Local, nil},
 		{"the first close frame of two", func(_ *Conn, s *steps, app io.ReadWriteCloser) {
 			s.writes(app, "\x88\x02\x03\xe8", 4, nil)
 			s.reads(app, goingAway, nil)
@@ -186,9 +191,10 @@ func TestVerdict(t *testing.T) {
 
 // steps is a transport whose next result the test sets.
 type steps struct {
-	read string
-	n    int
-	err  error
+	read    string
+	n       int
+	err     error
+	inWrite func()
 }
 
 func (s *steps) reads(app io.Reader, b string, err error) {
@@ -201,9 +207,15 @@ func (s *steps) writes(app io.Writer, b string, n int, err error) {
 	_, _ = io.WriteString(app, b)
 }
 
-func (s *steps) Read(p []byte) (int, error)  { return copy(p, s.read), s.err }
-func (s *steps) Write(p []byte) (int, error) { return s.n, s.err }
-func (s *steps) Close() error                { return nil }
+func (s *steps) Read(p []byte) (int, error) { return copy(p, s.read), s.err }
+func (s *steps) Close() error               { return nil }
+
+func (s *steps) Write(p []byte) (int, error) {
+	if s.inWrite != nil {
+		s.inWrite()
+	}
+	return s.n, s.err
+}
 
 type errDeadline struct{}
 
