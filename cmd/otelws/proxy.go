@@ -82,7 +82,7 @@ If OTEL_METRICS_EXPORTER=otlp, OTEL_TRACES_EXPORTER=otlp or an OTEL_EXPORTER_OTL
 proxy exports metrics and traces by OTLP. A trace continues from the proxy to the backend in the headers
 of the handshake, and from a trusted client to the proxy.`
 
-func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.Logger) (err error) {
+func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.Logger, reloads *reloader) (err error) {
 	surviveBrokenPipes()
 	c := p.gatewayConfig()
 	if c.Routes, err = proxy.NewRoutes(p.routes...); err != nil {
@@ -126,7 +126,7 @@ func (p *proxyCommand) run(ctx context.Context, stdout io.Writer, logger *slog.L
 	}
 	defer logNetHTTP(logger)()
 	current := p
-	defer onReload(func() { current = current.reload(gateway, logger) }, logger)()
+	reloads.start(func() { current = current.reload(gateway, logger) }, logger)
 	defer p.announce(ctx, stdout, logger, gateway, front, metrics)()
 
 	// Stop the metrics last, so that they show the drain.

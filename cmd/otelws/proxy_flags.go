@@ -47,11 +47,13 @@ func newProxyCommand(global *globalFlags) *cobra.Command {
 		Long: proxyHelp,
 		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			reloads := newReloader() // before the file is read, so that a SIGHUP after a change of the file is not lost
+			defer reloads.stop()
 			p, err := p.withFile(cmd.Flags())
 			if err != nil {
 				return err
 			}
-			return p.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()))
+			return p.run(cmd.Context(), cmd.OutOrStdout(), global.logger(cmd.ErrOrStderr()), reloads)
 		},
 	}
 	p.addFlags(cmd.Flags())

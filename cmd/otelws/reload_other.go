@@ -4,5 +4,11 @@ package main
 
 import "log/slog"
 
-// onReload does nothing on systems without SIGHUP.
-func onReload(func(), *slog.Logger) (stop func()) { return func() {} }
+// reloader does nothing on systems without SIGHUP.
+type reloader struct{}
+
+func newReloader() *reloader { return new(reloader) }
+
+func (*reloader) start(func(), *slog.Logger) {}
+
+func (*reloader) stop() {}

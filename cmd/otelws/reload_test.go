@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,6 +123,61 @@ func TestProxyReload(t *testing.T) {
 	}
 	if log := c.log.String(); !strings.Contains(log, `changed="limit.client-connections, limit.handshakes"`) {
 		t.Errorf("the log does not tell what changed:\n%s", log)
+	}
+}
+
+// A SIGHUP during the start takes effect after it. A reload that does not end does not
+// keep the process from ending.
+func TestProxyReloadAtStart(t *testing.T) {
+	t.Parallel()
+	backend := startEcho(t)
+	file := filepath.Join(t.TempDir(), "proxy.yml")
+	check(t, syscall.Mkfifo(file, 0o600)) // the proxy waits for the test when it reads the file
+	cmd := exec.Command(os.Args[0], "proxy", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--backend", backend.URL, "--config.file", file)
+	cmd.Env = append(os.Environ(), childVar+"=1")
+	var log lockedBuffer
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	read := func() (w *os.File) {
+		t.Helper()
+		for end := time.Now().Add(waitLimit); w == nil; time.Sleep(time.Millisecond) {
+			if w, err = os.OpenFile(file, os.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil && time.Now().After(end) {
+				t.Fatalf("the proxy does not read the file: %v\n%s", err, log.String())
+			}
+		}
+		return w
+	}
+	write := func(w *os.File, text string) {
+		t.Helper()
+		_, err := io.WriteString(w, text)
+		check(t, errors.Join(err, w.Close()))
+	}
+
+	w := read()
+	check(t, cmd.Process.Signal(syscall.SIGHUP))
+	write(w, "limit.client-connections: 1\n")
+	readProxyPlaces(t, out)
+	write(read(), "limit.client-connections: 2\n")
+	const changed = "changed=limit.client-connections"
+	for end := time.Now().Add(waitLimit); !strings.Contains(log.String(), changed); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the log lacks %q:\n%s", changed, log.String())
+		}
+	}
+
+	check(t, cmd.Process.Signal(syscall.SIGHUP))
+	defer read().Close()
+	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		check(t, err)
+	case <-time.After(waitLimit):
+		t.Error("the proxy did not end")
 	}
 }
 

@@ -9,26 +9,39 @@ import (
 	"syscall"
 )
 
-// onReload calls f at each SIGHUP until stop is called. Until then, SIGUSR1 and
-// SIGUSR2 do not end the process: other servers reopen their logs or upgrade at these
-// signals.
-func onReload(f func(), logger *slog.Logger) (stop func()) {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-	ended := make(chan struct{})
+// reloader calls a function at each SIGHUP. From newReloader until stop, neither SIGHUP nor SIGUSR1 and
+// SIGUSR2 end the process: other servers reopen their logs or upgrade at these signals.
+type reloader struct {
+	reload, ignore chan os.Signal
+	stopped        chan struct{}
+}
+
+func newReloader() *reloader {
+	r := &reloader{make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan struct{})}
+	signal.Notify(r.reload, syscall.SIGHUP)
+	signal.Notify(r.ignore, syscall.SIGUSR1, syscall.SIGUSR2)
+	return r
+}
+
+// start begins to call f, at once if a SIGHUP has come already.
+func (r *reloader) start(f func(), logger *slog.Logger) {
 	go func() {
-		defer close(ended)
-		for s := range signals {
-			if s == syscall.SIGHUP {
+		for {
+			select {
+			case <-r.stopped:
+				return
+			case <-r.reload:
 				f()
-			} else {
+			case s := <-r.ignore:
 				logger.Info("ignored a signal", "signal", s.String())
 			}
 		}
 	}()
-	return func() {
-		signal.Stop(signals) // no sends after this, so close is safe
-		close(signals)
-		<-ended
-	}
+}
+
+// stop does not wait for f, which may read a file that never ends, such as a pipe.
+func (r *reloader) stop() {
+	signal.Stop(r.reload)
+	signal.Stop(r.ignore)
+	close(r.stopped)
 }
