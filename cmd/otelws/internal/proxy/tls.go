@@ -57,11 +57,27 @@ type certificate struct {
 	checked time.Time
 }
 
-// loadedCertificate is a certificate with the modification times of its files.
+// loadedCertificate is a certificate with the state of its files.
 type loadedCertificate struct {
 	*tls.Certificate
 	files   TLSFiles
-	version [2]time.Time
+	version fileVersions
+}
+
+// fileVersions are the states of a certificate's file and its key's file.
+type fileVersions [2]os.FileInfo
+
+// same reports whether vs and others are those of the same files. A modification time is not enough:
+// tools that build reproducibly give every file the same one, and a symbolic link then leads to
+// another file.
+func (vs fileVersions) same(others fileVersions) bool {
+	for i, v := range vs {
+		o := others[i]
+		if !os.SameFile(v, o) || v.Size() != o.Size() || !v.ModTime().Equal(o.ModTime()) {
+			return false
+		}
+	}
+	return true
 }
 
 // newCertificate returns nil if f is empty.
@@ -90,13 +106,10 @@ func loadCertificate(f TLSFiles) (loadedCertificate, error) {
 	return loadedCertificate{}, fmt.Errorf("failed to load the certificate: %w", err)
 }
 
-func (f TLSFiles) version() (version [2]time.Time, err error) {
+func (f TLSFiles) version() (fileVersions, error) {
 	cert, err1 := os.Stat(f.Cert)
 	key, err2 := os.Stat(f.Key)
-	if err := cmp.Or(err1, err2); err != nil {
-		return version, err
-	}
-	return [2]time.Time{cert.ModTime(), key.ModTime()}, nil
+	return fileVersions{cert, key}, cmp.Or(err1, err2)
 }
 
 func (c *certificate) config() *tls.Config {
@@ -112,7 +125,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	c.checked = now
 	version, err := c.current.files.version()
-	if err == nil && version != c.current.version {
+	if err == nil && !version.same(c.current.version) {
 		var loaded loadedCertificate
 		if loaded, err = loadCertificate(c.current.files); err == nil {
 			c.current = loaded

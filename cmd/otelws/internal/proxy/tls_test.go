@@ -140,12 +140,7 @@ func TestCertificateRenewed(t *testing.T) {
 	files := newCertificate(t, dir, "first.example")
 	b := startBackend(t, http.NotFoundHandler())
 	g := startProxy(t, proxy.Config{Backend: b.URL, ServerTLS: files})
-	name := func() string {
-		c, err := tls.Dial("tcp", g.address, &tls.Config{InsecureSkipVerify: true})
-		check(t, err)
-		defer c.Close()
-		return c.ConnectionState().PeerCertificates[0].Subject.CommonName
-	}
+	name := func() string { return g.certificate(t) }
 	if got := name(); got != "first.example" {
 		t.Fatalf("certificate of %s", got)
 	}
@@ -155,6 +150,37 @@ func TestCertificateRenewed(t *testing.T) {
 	eventually(t, "a log", func() bool {
 		return name() == "second.example" && strings.Contains(g.log.String(), "failed to load the renewed certificate")
 	})
+}
+
+// A symbolic link that leads to other files renews the certificate, even if their times
+// are the same.
+func TestCertificateRenewedByLink(t *testing.T) {
+	dirs := map[string]string{"first.example": t.TempDir(), "second.example": t.TempDir()}
+	for name, dir := range dirs {
+		files := newCertificate(t, dir, name)
+		for _, path := range []string{files.Cert, files.Key} {
+			check(t, os.Chtimes(path, time.Time{}, time.Unix(1, 0)))
+		}
+	}
+	data := filepath.Join(t.TempDir(), "..data")
+	check(t, os.Symlink(dirs["first.example"], data))
+	b := startBackend(t, http.NotFoundHandler())
+	g := startProxy(t, proxy.Config{Backend: b.URL, ServerTLS: proxy.TLSFiles{Cert: filepath.Join(data, "tls.crt"), Key: filepath.Join(data, "tls.key")}})
+	if got := g.certificate(t); got != "first.example" {
+		t.Fatalf("certificate of %s", got)
+	}
+	check(t, os.Symlink(dirs["second.example"], data+"_tmp"))
+	check(t, os.Rename(data+"_tmp", data))
+	eventually(t, "the second certificate", func() bool { return g.certificate(t) == "second.example" })
+}
+
+// certificate returns the name in the certificate that a new client gets.
+func (g *gateway) certificate(t *testing.T) string {
+	t.Helper()
+	c, err := tls.Dial("tcp", g.address, &tls.Config{InsecureSkipVerify: true})
+	check(t, err)
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
 func TestConfigErrors(t *testing.T) {
