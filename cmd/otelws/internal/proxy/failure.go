@@ -23,8 +23,9 @@ const statusClientClosed = 499
 var errCut = errors.New("the proxy is shutting down")
 
 const (
-	reasonShutdown  = "shutdown"
-	reasonMalformed = "malformed_response"
+	reasonShutdown   = "shutdown"
+	reasonMalformed  = "malformed_response"
+	reasonIncomplete = "incomplete_response"
 )
 
 var errStatus = errors.New("the backend sent a status below 100")
@@ -147,7 +148,7 @@ var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 // long, and hold a header or a body.
 func loggedError(f failure, err error) string {
 	text := err.Error()
-	if f.reason == reasonMalformed {
+	if f.reason == reasonMalformed || f.reason == reasonIncomplete {
 		text = quoted.ReplaceAllString(text, `"..."`)
 	}
 	return text

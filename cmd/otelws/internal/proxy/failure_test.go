@@ -98,6 +98,58 @@ func TestBackendFails(t *testing.T) {
 	}
 }
 
+// The log tells of a response that the backend does not finish, and the client's
+// connection ends.
+func TestBackendBreaksOff(t *testing.T) {
+	const chunked = "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsecret\r\n"
+	for name, response := range map[string]string{
+		"in its length":   "HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\nsecret",
+		"in its chunks":   chunked,
+		"with a chunk":    chunked + "zz\r\n",
+		"with a trailer":  chunked + "0\r\nsecret\r\n\r\n",
+		"before its body": "HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, _ := rawBackend(t, func(c net.Conn) {
+				_, _ = http.ReadRequest(bufio.NewReader(c))
+				_, _ = io.WriteString(c, response)
+			})
+			g := startProxy(t, proxy.Config{Backend: "http://" + address})
+			w := dialWire(t, g.address)
+			w.send(t, []byte(raw(get)))
+			if all := readAll(t, w); strings.HasSuffix(all, "\r\n0\r\n\r\n") {
+				t.Errorf("the response is complete: %q", all)
+			}
+			g.stop()
+			g.wantLog(t, "reason=incomplete_response status=201", "path=/ ")
+			if text := g.log.String(); strings.Contains(text, "secret") {
+				t.Errorf("the log has the backend's words: %s", text)
+			}
+		})
+	}
+}
+
+// A client that leaves within a response is not the backend's failure.
+func TestClientLeavesResponse(t *testing.T) {
+	left := make(chan struct{})
+	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(left)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	g := startProxy(t, proxy.Config{Backend: b.URL})
+	w := dialWire(t, g.address)
+	w.send(t, []byte(raw(get)))
+	w.response(t)
+	w.Close()
+	<-left
+	g.stop()
+	if text := g.log.String(); strings.Contains(text, "WARN") {
+		t.Errorf("the log is %s", text)
+	}
+}
+
 func TestBackendUnreachable(t *testing.T) {
 	free := listenLocal(t)
 	free.Close()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -232,6 +233,7 @@ func (p *Proxy) check(resp *http.Response) error {
 		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{webSocket}
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &responseBody{resp.Body, func(err error) { p.incomplete(resp, err) }}
 		return nil
 	}
 	body, err := upgraded(resp)
@@ -241,6 +243,28 @@ func (p *Proxy) check(resp *http.Response) error {
 	p.active.enter()
 	resp.Body = &backendConn{ReadWriteCloser: body, left: sync.OnceFunc(p.active.leave)}
 	return nil
+}
+
+// responseBody tells failed of an error of Read.
+type responseBody struct {
+	io.ReadCloser
+	failed func(error)
+}
+
+func (b *responseBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.failed(err)
+	}
+	return n, err
+}
+
+// incomplete logs that the backend did not finish a response. The client has its head
+// already, so ReverseProxy closes the connection, which tells the client.
+func (p *Proxy) incomplete(resp *http.Response, err error) {
+	if classify(resp.Request.Context(), err, nil).ofBackend() {
+		p.failures.log(resp.Request, p.target.String(), failure{reasonIncomplete, resp.StatusCode}, err)
+	}
 }
 
 // fail is the ErrorHandler of ReverseProxy. It answers a request for which there is
