@@ -25,7 +25,9 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s -h", err, cmd.CommandPath())
 	}
 	f, why := invalid.GetFlag(), invalid.Unwrap()
-	if number := (*strconv.NumError)(nil); errors.As(why, &number) {
+	if f.Value.Type() == "bool" {
+		why = errors.New("use true or false")
+	} else if number := (*strconv.NumError)(nil); errors.As(why, &number) {
 		why = fmt.Errorf("use a number: %w", number.Err)
 	} else if f.Value.Type() == "duration" {
 		why = errors.New("use a duration, such as 30s")

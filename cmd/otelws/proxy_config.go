@@ -119,7 +119,10 @@ func setFromFile(flags *pflag.FlagSet, name string, value *yaml.Node) error {
 	}
 	f.Changed = true // also for an empty list
 	for _, v := range values {
-		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
+		switch {
+		case v.Kind != yaml.ScalarNode:
+			return fmt.Errorf("%s takes plain values only: write a text or a number", name)
+		case v.Tag == "!!null":
 			return fmt.Errorf("%s has no value: give one, or leave out the line", name)
 		}
 		if err := flags.Set(f.Name, v.Value); err != nil {
