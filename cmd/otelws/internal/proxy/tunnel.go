@@ -94,6 +94,8 @@ func (x *exchange) WriteHeader(status int) {
 		}
 	case !x.request.ProtoAtLeast(1, 1):
 		return // HTTP/1.0 knows no 1xx (RFC 9110 section 15.2)
+	default:
+		dropHopByHop(h) // clients of HTTP/2 would reset the stream
 	}
 	x.ResponseWriter.WriteHeader(status)
 }

@@ -118,9 +118,9 @@ func upgraded(resp *http.Response) (io.ReadWriteCloser, error) {
 	return body, nil
 }
 
-// dropHopByHop removes the hop-by-hop headers of a 101, which ReverseProxy does for
-// other responses only (RFC 9110 section 7.6.1), and the headers that a 101 must not
-// have.
+// dropHopByHop removes the hop-by-hop headers of a 1xx response, which ReverseProxy does
+// for other responses only (RFC 9110 section 7.6.1), and the headers that a 1xx response
+// must not have.
 func dropHopByHop(h http.Header) {
 	for name := range listOf(h, "Connection") {
 		h.Del(name)
