@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -20,13 +21,19 @@ func TestHTTP2(t *testing.T) {
 	b := startGullible(t)
 	g := startProxy(t, proxy.Config{Backend: b.URL, ServerTLS: newCertificate(t, t.TempDir(), "front.example")})
 	for name, fields := range map[string][]string{
-		"RFC 8441":         {":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":path", "/", ":authority", "test", "sec-websocket-version", "13"},
-		"CONNECT":          {":method", "CONNECT", ":authority", "inner.example:22"},
-		"an upgrade":       {":method", "GET", ":scheme", "https", ":path", "/", ":authority", "test", "connection", "upgrade", "upgrade", "websocket"},
-		"a coding":         {":method", "POST", ":scheme", "https", ":path", "/", ":authority", "test", "transfer-encoding", "chunked"},
-		"a line in a name": {":method", "GET", ":scheme", "https", ":path", "/", ":authority", "test", "x\r\nevil", "y"},
-		"a line in a path": {":method", "GET", ":scheme", "https", ":path", "/ HTTP/1.1\r\nEvil: x", ":authority", "test"},
-		"no host":          {":method", "GET", ":scheme", "https", ":path", "/"},
+		"RFC 8441":                           {":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":path", "/", ":authority", "test", "sec-websocket-version", "13"},
+		"CONNECT":                            {":method", "CONNECT", ":authority", "inner.example:22"},
+		"an upgrade":                         {":method", "GET", ":scheme", "https", ":path", "/", ":authority", "test", "connection", "upgrade", "upgrade", "websocket"},
+		"a coding":                           {":method", "POST", ":scheme", "https", ":path", "/", ":authority", "test", "transfer-encoding", "chunked"},
+		"a line in a name":                   {":method", "GET", ":scheme", "https", ":path", "/", ":authority", "test", "x\r\nevil", "y"},
+		"a line in a path":                   {":method", "GET", ":scheme", "https", ":path", "/ HTTP/1.1\r\nEvil: x", ":authority", "test"},
+		"a line in a query":                  {":method", "GET", ":scheme", "https", ":path", "/?x HTTP/1.1", ":authority", "test"},
+		"a line in a method":                 {":method", "GET / HTTP/1.1", ":scheme", "https", ":path", "/", ":authority", "test"},
+		"a method that is no token":          {":method", "G@T", ":scheme", "https", ":path", "/", ":authority", "test"},
+		"a host with a space":                {":method", "GET", ":scheme", "https", ":path", "/", ":authority", "a b"},
+		"a host with a path":                 {":method", "GET", ":scheme", "https", ":path", "/", ":authority", "test/x"},
+		"a header with a space for the host": {":method", "GET", ":scheme", "https", ":path", "/", "host", "a b"},
+		"no host":                            {":method", "GET", ":scheme", "https", ":path", "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := tls.Dial("tcp", g.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -36,6 +43,11 @@ func TestHTTP2(t *testing.T) {
 				t.Errorf("the answer is %s", got)
 			}
 		})
+	}
+	g.Wait(t, `otelws_proxy_refused_total{reason="method"}`, 3)
+	g.Wait(t, `otelws_proxy_refused_total{reason="target"}`, 5)
+	if text := g.log.String(); strings.Contains(text, "backend") {
+		t.Errorf("the log blames the backend: %s", text)
 	}
 	if seen := b.requests(); len(seen) > 0 {
 		t.Errorf("the backend sees %s %s %v", seen[0].Method, seen[0].RequestURI, seen[0].Header)

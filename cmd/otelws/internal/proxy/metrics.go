@@ -28,8 +28,8 @@ const (
 var refusedReasons = [...]string{
 	refusedHead:              "head",        // malformed (400) or too large (431), according to net/http
 	refusedLate:              "late",        // the head did not arrive in time (408)
-	refusedMethod:            "method",      // CONNECT, PRI (405, 505)
-	refusedTarget:            "target",      // no host, an unsupported scheme, or a path that leaves the backend's path (400)
+	refusedMethod:            "method",      // CONNECT, PRI, or malformed (405, 505, 400)
+	refusedTarget:            "target",      // no host or a malformed one, an unsupported scheme, or a path that leaves the backend's path (400)
 	refusedHandshake:         "handshake",   // an invalid WebSocket handshake (400, 405, 426)
 	refusedBody:              "body",        // a handshake with a body, or a malformed body (400)
 	refusedConnections:       "connections", // limits for all clients: 503; for one client: 429

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // refusal is the answer to a request that the proxy does not forward.
@@ -47,6 +49,15 @@ func refuse(r *http.Request, base string) *refusal {
 		return &refusal{reason: refusedMethod, status: http.StatusHTTPVersionNotSupported, text: "this port supports HTTP/1.1 only"}
 	case r.Method == http.MethodConnect:
 		return &refusal{reason: refusedMethod, status: http.StatusMethodNotAllowed, text: "this server is not a forward proxy", header: otherMethods}
+	// The next cases come from HTTP/2 only: net/http refuses them in HTTP/1.1.
+	case !httpguts.ValidHeaderFieldName(r.Method): // both are tokens
+		return &refusal{reason: refusedMethod, status: http.StatusBadRequest, text: "the method is malformed"}
+	case !httpguts.ValidHostHeader(r.Host):
+		// net/http would send an empty Host.
+		return &refusal{reason: refusedTarget, status: http.StatusBadRequest, text: "the host is malformed"}
+	case strings.Contains(r.URL.RawQuery, " "):
+		// In HTTP/1.1, what follows could be taken for the version.
+		return &refusal{reason: refusedTarget, status: http.StatusBadRequest, text: "the query must not contain a space"}
 	case r.RequestURI == "*":
 		return &refusal{reason: refusedMethod, status: http.StatusBadRequest, text: "the target * is allowed for OPTIONS only"}
 	case r.Host == "" && r.ProtoAtLeast(1, 1):
