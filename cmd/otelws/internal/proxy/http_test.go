@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,6 +67,31 @@ func TestBackendPath(t *testing.T) {
 	g := startProxy(t, proxy.Config{Backend: b.URL + "/base/"})
 	if got := readAll(t, request(t, "GET", "http://"+g.address+"/x/?q", nil).Body); got != "/base/x/?q" {
 		t.Errorf("the backend is asked for %s", got)
+	}
+}
+
+// A backend that closes an idle connection may do so when the next request is on its way.
+// The proxy repeats the request if its method allows that.
+func TestIdleConnectionCloses(t *testing.T) {
+	for _, tt := range []struct {
+		method string
+		body   string
+		status int
+	}{{"GET", "", 200}, {"DELETE", "", 200}, {"PUT", "", 200}, {"DELETE", "x", 502}, {"PUT", "x", 502}, {"POST", "", 502}, {"PATCH", "", 502}} {
+		t.Run(tt.method+" "+tt.body, func(t *testing.T) {
+			address, _ := rawBackend(t, func(c net.Conn) { // answers one request of each connection
+				if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%v", len(fmt.Sprint(r.Header)), r.Header)
+					_, _ = c.Read(make([]byte, 1))
+				}
+			})
+			g := startProxy(t, proxy.Config{Backend: "http://" + address})
+			readAll(t, request(t, "GET", "http://"+g.address, nil).Body)
+			resp := request(t, tt.method, "http://"+g.address, strings.NewReader(tt.body))
+			if body := readAll(t, resp.Body); resp.StatusCode != tt.status || strings.Contains(body, "Idempotency") {
+				t.Errorf("status %d, want %d; the backend sees %s", resp.StatusCode, tt.status, body)
+			}
+		})
 	}
 }
 

@@ -208,10 +208,21 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if p.cfg.Host != "" {
 		pr.Out.Host = p.cfg.Host
 	}
+	repeatable(pr.Out)
 	s := p.settings.Load()
 	s.forwarded.apply(pr, s.trusted.Trusts(pr.In))
 	if !s.trustsTrace(pr.In) {
 		dropClaims(pr.Out.Header, claimsTrace, false)
+	}
+}
+
+// repeatable lets net/http repeat a PUT or a DELETE if the backend closes an idle connection
+// at the moment of the request (RFC 9110 section 9.2.2), as it does for GET. It never repeats
+// a request with a body.
+func repeatable(r *http.Request) {
+	const key = "X-Idempotency-Key"
+	if _, ok := r.Header[key]; !ok && (r.Method == http.MethodPut || r.Method == http.MethodDelete) {
+		r.Header[key] = []string{} // net/http does not send this empty list
 	}
 }
 
