@@ -139,7 +139,7 @@ func New(cfg Config) (*Proxy, error) {
 		Rewrite: p.rewrite,
 		// If the instrumentation has a propagator, Transport also injects the context
 		// of the connection's span.
-		Transport:      cfg.WebSockets.Transport(p.transport),
+		Transport:      cfg.WebSockets.Transport(switchChecker{p.transport}),
 		FlushInterval:  -1, // flush at once, because parts of a streamed response must not wait
 		BufferPool:     &p.buffers,
 		ModifyResponse: p.check,
@@ -231,9 +231,7 @@ func (p *Proxy) TrustsTrace(r *http.Request) bool { return p.settings.Load().tru
 
 func (s *settings) trustsTrace(r *http.Request) bool { return s.trustTraces || s.trusted.Trusts(r) }
 
-// check refuses a switch of protocols that the client did not ask for, and a
-// WebSocket response that does not answer the request: a client would fail the
-// connection (RFC 6455 section 4.1). ReverseProxy closes the refused connection.
+// check is the ModifyResponse of ReverseProxy.
 func (p *Proxy) check(resp *http.Response) error {
 	if resp.StatusCode < 100 { // net/http reads it, and panics when it is to write it
 		return errStatus
@@ -247,12 +245,8 @@ func (p *Proxy) check(resp *http.Response) error {
 		resp.Body = &responseBody{resp.Body, func(err error) { p.incomplete(resp, err) }}
 		return nil
 	}
-	body, err := upgraded(resp)
-	if err != nil {
-		return err
-	}
 	p.active.enter()
-	resp.Body = &backendConn{ReadWriteCloser: body, left: sync.OnceFunc(p.active.leave)}
+	resp.Body = &backendConn{ReadWriteCloser: resp.Body.(io.ReadWriteCloser), left: sync.OnceFunc(p.active.leave)}
 	return nil
 }
 

@@ -101,21 +101,38 @@ func isKey(s string) bool {
 	return err == nil && len(b) == 16
 }
 
-// upgraded checks a 101 response and returns its connection. It also removes the
-// headers that concern only the connection between proxy and backend.
-func upgraded(resp *http.Response) (io.ReadWriteCloser, error) {
+// switchChecker refuses a switch of protocols that the client did not ask for, and a WebSocket
+// response that does not answer the request: a client would fail the connection (RFC 6455
+// section 4.1). The instrumentation above does not see the refused response, so both sides
+// count no connection.
+type switchChecker struct{ http.RoundTripper }
+
+func (t switchChecker) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, err
+	}
+	if err := upgraded(resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// upgraded checks a 101 response. It also removes the headers that concern only the
+// connection between proxy and backend.
+func upgraded(resp *http.Response) error {
 	asked := protocolOf(resp.Request.Header)
-	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || asked == "" || !strings.EqualFold(asked, protocolOf(resp.Header)) {
-		return nil, errUpgrade
+	if _, ok := resp.Body.(io.ReadWriteCloser); !ok || asked == "" || !strings.EqualFold(asked, protocolOf(resp.Header)) {
+		return errUpgrade
 	}
 	if asked == webSocket && !slices.Equal(resp.Header["Sec-Websocket-Accept"], []string{acceptOf(resp.Request.Header.Get("Sec-WebSocket-Key"))}) {
-		return nil, errAccept
+		return errAccept
 	}
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor, resp.Close = "HTTP/1.1", 1, 1, false // some servers send HTTP/1.0
 	dropHopByHop(resp.Header)
 	resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{asked}
-	return body, nil
+	return nil
 }
 
 // dropHopByHop removes the hop-by-hop headers of a 1xx response, which ReverseProxy does
