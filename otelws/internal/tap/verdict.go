@@ -298,7 +298,7 @@ func (s *session) decide(cause error) (e End, first bool) {
 		Duration: at - s.start, Silence: s.silence(at),
 		Received: &s.inbound.passed, Sent: &s.outbound.passed,
 	}
-	if v.close != nil && v.closeStands(cause) {
+	if v.close != nil && s.closeStands(cause, at) {
 		e.Code, e.Reason, e.Initiator = v.close.code, v.close.reason, v.close.initiator
 		e.Silence = v.close.silence
 	}
@@ -306,10 +306,13 @@ func (s *session) decide(cause error) (e End, first bool) {
 }
 
 // closeStands reports whether the first close frame was really sent. A close frame of this side was
-// not if the transport failed or was closed during the Write. After EOF, it may have been sent even
-// if Write has not returned.
-func (v *verdict) closeStands(cause error) bool {
-	return v.close.initiator == Peer || v.closeSent || v.closeReceived || is(cause, io.EOF)
+// not if a Write failed, or if this side closed the transport during the Write. If the peer ended the
+// transport, the frame may have been sent even if Write has not returned. The caller holds the lock of
+// the verdict.
+func (s *session) closeStands(cause error, at clock.Instant) bool {
+	v := &s.verdict
+	return v.close.initiator == Peer || v.closeSent || v.closeReceived || is(cause, io.EOF) ||
+		cause != nil && !s.closeStuck(at)
 }
 
 // isTimeout reports whether err is an exceeded deadline, which does not end a connection.

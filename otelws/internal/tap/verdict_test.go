@@ -162,6 +162,13 @@ func TestVerdict(t *testing.T) {
 			s.writes(app, "\x88\x02\x03\xe8", 4, nil)
 			app.Close()
 		}, 1000, Local, nil},
+		{"a reset before the Write of a close frame has returned", func(_ *Conn, s *steps, app io.ReadWriteCloser) {
+			s.inWrite = func() {
+				s.reads(app, "", reset)
+				s.err = nil
+			}
+			s.writes(app, "\x88\x02\x03\xe8", 4, nil)
+		}, 1000, Local, reset},
 		{"the first close frame of two", func(_ *Conn, s *steps, app io.ReadWriteCloser) {
 			s.writes(app, "\x88\x02\x03\xe8", 4, nil)
 			s.reads(app, goingAway, nil)
