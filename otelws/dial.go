@@ -47,6 +47,10 @@ func (d *door) wrap(nc net.Conn) net.Conn {
 //	gorilla.Dialer{NetDialTLSContext: ws.DialContext((&tls.Dialer{Config: config}).DialContext)}
 //	gobwas.Dialer{NetDial: ws.DialContext(nil)}
 //
+// gorilla/websocket 1.5 cannot combine NetDialTLSContext with its Proxy: it would speak TLS to the
+// proxy. Behind a proxy, dial through it in the function that you pass to DialContext, or use a client on
+// net/http with [Instrumentation.Transport].
+//
 // It records more than Conn. The duration and the span of the handshake include the dial. A failed
 // dial counts as a handshake without a response. The span belongs to the trace in the context.
 //

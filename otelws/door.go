@@ -99,7 +99,7 @@ func (d *door) failed(address string) {
 
 // unreadable explains why a connection cannot be watched, for each protocol.
 var unreadable = [upgrade.Protocols]string{
-	upgrade.TLS:           "carries TLS, so its WebSockets are not watched: put Listener around the tls.Listener, and Conn around the tls.Conn (in gorilla/websocket, use NetDialTLSContext)",
+	upgrade.TLS:           "carries TLS, so its WebSockets are not watched: put Listener around the tls.Listener, and Conn around the tls.Conn (in gorilla/websocket, use NetDialTLSContext, without its Proxy)",
 	upgrade.ProxyProtocol: "begins with the PROXY protocol, so its WebSockets are not watched: put Listener around the listener that removes the PROXY protocol",
 	upgrade.HTTP2:         "carries HTTP/2, so its WebSockets are not watched: serve WebSockets over HTTP/1.1",
 }

@@ -50,6 +50,7 @@ type Instrumentation struct {
 	wheels   wheel.Set
 
 	unreadable [upgrade.Protocols]atomic.Bool // protocols that have been reported
+	ownUpgrade atomic.Bool                    // a RoundTripper that upgrades by itself has been reported
 }
 
 // New returns an Instrumentation. It computes the worst-case number of time series of its options.

@@ -2,11 +2,14 @@ package otelws
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+
+	"go.opentelemetry.io/otel"
 
 	"github.com/otelws/otelws-go/otelws/internal/tap"
 	"github.com/otelws/otelws-go/otelws/internal/upgrade"
@@ -20,6 +23,10 @@ import (
 // If a request asks for a WebSocket, its handshake is recorded with the status of the response, or
 // 0 if there is no valid response. Every other request goes to base unchanged. The body of a valid
 // 101 response is the connection. It ends as [Instrumentation.Handler] describes.
+//
+// Transport must see the request for the WebSocket. If base turns an ordinary request into a
+// WebSocket, as client-go does for exec and port-forward, the connection passes unwatched, and this
+// is reported once to the error handler of OpenTelemetry.
 //
 // A Transport inside another Transport of the same MeterProvider does nothing. A Transport is safe
 // for concurrent use if base is.
@@ -38,7 +45,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !upgrade.IsAskedFor(upgrade.Canonical(r.Header)) || t.in.dialsFor(r.Context()) || !t.in.admits() {
+	if !upgrade.IsAskedFor(upgrade.Canonical(r.Header)) {
+		resp, err := base.RoundTrip(r)
+		if err == nil && resp != nil {
+			t.in.checkUpgrade(resp)
+		}
+		return resp, err
+	}
+	if t.in.dialsFor(r.Context()) || !t.in.admits() {
 		return base.RoundTrip(r)
 	}
 
@@ -79,6 +93,26 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.Open(header)
 	return resp, nil
 }
+
+// checkUpgrade reports once that the base opens WebSockets that nobody watches: resp answers a
+// request that did not ask for one.
+func (i *Instrumentation) checkUpgrade(resp *http.Response) {
+	if resp.StatusCode != http.StatusSwitchingProtocols || !upgrade.Switches(resp.StatusCode, upgrade.Canonical(resp.Header)) {
+		return
+	}
+	if r := resp.Request; r != nil {
+		for c := range connectionsFrom(r.Context()) {
+			if c.side.role == client && sameProvider(c.side.in, i) { // of a Transport inside the base
+				return
+			}
+		}
+	}
+	if !i.closed.Load() && !i.ownUpgrade.Swap(true) {
+		otel.Handle(errOwnUpgrade)
+	}
+}
+
+var errOwnUpgrade = errors.New("otelws: the RoundTripper in Transport opens WebSockets by itself, so they are not watched: put Transport inside it, or let it dial with DialContext")
 
 // lowerConn is the connection of a request, which http.Transport hides under the body of the response.
 // It is not known if there were several: base may send a request twice, also concurrently.

@@ -59,6 +59,66 @@ func TestTransportHeaderNames(t *testing.T) {
 	m.Wait(t, `ws_client_connections_closed_total{code="1006"}`, 1)
 }
 
+// A base that turns an ordinary request into a WebSocket is reported once, since Transport cannot watch
+// it. client-go has such a RoundTripper.
+func TestTransportReportsOwnUpgrade(t *testing.T) {
+	s := startServer(t, nil, coderEcho(nil))
+	dial := func(rt http.RoundTripper) http.RoundTripper {
+		return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+			own := upgrade()
+			own.URL = r.URL
+			return rt.RoundTrip(own)
+		})
+	}
+	visit := func(t *testing.T, rt http.RoundTripper) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := rt.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Errorf("the status is %d, want 101", resp.StatusCode)
+		}
+	}
+	t.Run("outside", func(t *testing.T) {
+		says := reported(t)
+		ws, m := newInstrumentation(t)
+		for range 2 {
+			visit(t, ws.Transport(dial(newTransport(t))))
+		}
+		expectReports(t, says, "opens WebSockets by itself")
+		if n, _ := m.Value("ws_client_connections_opened_total"); n != 0 {
+			t.Errorf("%v connections were opened", n)
+		}
+	})
+	t.Run("both", func(t *testing.T) {
+		says := reported(t)
+		ws, m := newInstrumentation(t)
+		visit(t, ws.Transport(dial(ws.Transport(newTransport(t)))))
+		m.Wait(t, "ws_client_connections_opened_total", 1)
+		if got := says(); len(got) > 0 {
+			t.Errorf("the reported errors are %q, want none", got)
+		}
+	})
+	t.Run("closed", func(t *testing.T) {
+		says := reported(t)
+		ws, _ := newInstrumentation(t)
+		rt := ws.Transport(dial(newTransport(t)))
+		if err := ws.Close(); err != nil {
+			t.Fatal(err)
+		}
+		visit(t, rt)
+		if got := says(); len(got) > 0 {
+			t.Errorf("the reported errors are %q, want none", got)
+		}
+	})
+}
+
 // A base may send a request twice and use the first response, to lower the latency.
 func TestTransportHedges(t *testing.T) {
 	ws, m := newInstrumentation(t)
