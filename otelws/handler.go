@@ -27,8 +27,9 @@ import (
 // If nothing refers to a connection any more, the garbage collector closes it, and it counts as
 // ended by this side. This never happens with coder/websocket: its leaked connections stay open.
 //
-// The [net.Conn] that Hijack returns has a method NetConn, like [crypto/tls.Conn]. otelws does not
-// see what you do on the connection that NetConn returns. If you keep only that connection, otelws
+// The [net.Conn] that Hijack returns has a method NetConn, like [crypto/tls.Conn]. Use it if your code
+// needs a *[net.TCPConn], for example to set TCP options. otelws does not see what you do on the
+// connection that NetConn returns. If you keep only that connection, otelws
 // treats it as abandoned, and the garbage collector closes it.
 //
 // A Handler inside another Handler of the same MeterProvider does nothing.

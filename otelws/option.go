@@ -330,6 +330,9 @@ func WithOnClose(f func(context.Context, Summary)) Option {
 // [Instrumentation.Heartbeat]. It applies to accepted and dialed connections. With [AcceptedOnly],
 // it applies only to accepted connections; with [DialedOnly], only to dialed connections. You may
 // give WithHeartbeat twice, once for each.
+//
+// It does not fit a server in which one goroutine reads many connections, as with epoll. A Read that
+// finds only the pong of the heartbeat waits for the next frame.
 func WithHeartbeat(opts ...HeartbeatOption) Option {
 	return optionFunc(func(c *config) {
 		h, err := newHeartbeatConfig(opts)
