@@ -11,8 +11,8 @@ import (
 
 // handshakeKey identifies a handshake in progress, of which a Listener sees the bytes and a Handler
 // inside it sees the request. It uses only properties that no middleware changes. A proxy in the same
-// process passes them on, so the connection is compared, too.
-type handshakeKey struct{ uri, sent string } // RequestURI, and the client's random key
+// process passes them on, and some clients always send the same key, so the connection is compared, too.
+type handshakeKey struct{ uri, sent string } // RequestURI, and the client's key
 
 func handshakeKeyOf(r *http.Request) handshakeKey {
 	return handshakeKey{r.RequestURI, r.Header.Get(upgrade.KeyField)}
@@ -60,7 +60,8 @@ func (l *handshakes) remove(k handshakeKey, c *connection) {
 }
 
 // of returns the handshake of r that a Listener of i's provider watches, or nil. A server that is not
-// net/http, such as the adaptor of fasthttp, does not tell the local address.
+// net/http, such as the adaptor of fasthttp, does not tell the local address. A middleware may have
+// changed the remote address.
 func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	l.mu.Lock()
@@ -68,16 +69,17 @@ func (l *handshakes) of(r *http.Request, i *Instrumentation) *connection {
 	if len(l.all) == 0 {
 		return nil
 	}
+	var sameServer *connection
 	for _, h := range l.all[handshakeKeyOf(r)] {
-		same := h.remote == r.RemoteAddr
-		if ok {
-			same = h.local == textOf(local)
-		}
-		if same && sameProvider(h.c.side.in, i) {
+		switch {
+		case !sameProvider(h.c.side.in, i), ok && h.local != textOf(local):
+		case h.remote == r.RemoteAddr:
 			return h.c
+		case ok && sameServer == nil:
+			sameServer = h.c
 		}
 	}
-	return nil
+	return sameServer
 }
 
 // listen lets a Handler inside the Listener find the handshake.
