@@ -179,12 +179,18 @@ func (s *session) peek() {
 // takePeeked records a close frame in the data that the kernel holds. A Read may have taken a part of
 // that data. A Read that was in progress during the peek may also have taken the data before it.
 func (s *session) takePeeked() {
-	s.inbound.mu.Lock()
-	defer s.inbound.mu.Unlock()
 	v := &s.verdict
 	v.mu.Lock()
+	isNone := v.peeked == nil
+	v.mu.Unlock()
+	if isNone {
+		return
+	}
+	s.inbound.mu.Lock()
+	defer s.inbound.mu.Unlock()
+	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.peeked == nil || v.closeReceived || v.ended {
+	if v.closeReceived || v.ended {
 		return
 	}
 	b := v.peeked.bytes
