@@ -271,18 +271,20 @@ func TestDrainWaitsForProxy(t *testing.T) {
 	})
 }
 
+// sendingLarge is a handler that starts a heartbeat, sends a message of n bytes, and reads.
+func sendingLarge(t *testing.T, n int) func(*otelws.Instrumentation, *http.Request, *websocket.Conn) {
+	beating := beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2))
+	return func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, n)) }()
+		beating(ws, r, c)
+	}
+}
+
 // A peer that reads a large message slowly lives, although the ping waits behind that
 // message and the transport does not tell what the peer has accepted.
 func TestHeartbeatSparesSlowReaderInMemory(t *testing.T) {
 	const part, parts = 64 << 10, 40
-	handler := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
-		if err := ws.Heartbeat(r.Context(), otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2)); err != nil {
-			t.Error(err)
-		}
-		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, part*parts)) }()
-		readAll(r.Context(), c)
-	}
-	inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+	inTime(t, sendingLarge(t, part*parts), func(t *testing.T, m *otelwstest.Metrics, client *wire) {
 		b := make([]byte, part)
 		for n := range parts {
 			client.full(b)
@@ -298,14 +300,7 @@ func TestHeartbeatSparesSlowReaderInMemory(t *testing.T) {
 // A peer that reads in gulps lives, although it rests in the timeouts of several pings.
 func TestHeartbeatSparesPeerThatRests(t *testing.T) {
 	const part, parts = 64 << 10, 40
-	handler := func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
-		if err := ws.Heartbeat(r.Context(), otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2)); err != nil {
-			t.Error(err)
-		}
-		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, part*parts)) }()
-		readAll(r.Context(), c)
-	}
-	inTime(t, handler, func(t *testing.T, m *otelwstest.Metrics, client *wire) {
+	inTime(t, sendingLarge(t, part*parts), func(t *testing.T, m *otelwstest.Metrics, client *wire) {
 		b := make([]byte, part)
 		for range parts {
 			client.full(b)

@@ -122,8 +122,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // Close closes the transport, and then ends the connection. A Read in progress may still return a
-// close frame of the peer. In this case, the connection ends after that Read. After [Conn.Goodbye],
-// Close first waits for the peer's answer, in the background.
+// close frame of the peer. In this case, the connection ends after that Read. Over TLS, it ends after
+// the last of the Reads that follow at once. After [Conn.Goodbye], Close first waits for the peer's
+// answer, in the background.
 func (c *Conn) Close() error {
 	if c.linger() {
 		return nil
@@ -143,6 +144,16 @@ func (c *Conn) Cut() error {
 func (c *Conn) CutOff() {
 	defer c.contain()
 	_ = c.Cut()
+}
+
+// GiveUp ends the connection of a peer that does not answer.
+func (c *Conn) GiveUp() {
+	if s := c.session.Load(); s != nil {
+		s.verdict.mu.Lock()
+		s.verdict.gaveUp = true
+		s.verdict.mu.Unlock()
+	}
+	c.CutOff()
 }
 
 func (c *Conn) closing() {

@@ -2,7 +2,6 @@ package tap
 
 import (
 	"io"
-	"iter"
 	"net"
 	"runtime"
 	"time"
@@ -148,57 +147,4 @@ func (h *heldCloseWriter) CloseWrite() error    { return h.conn.closeWrite() }
 func (c *Conn) closeWrite() error {
 	c.opened.flags.set(halfClosed)
 	return c.transport.(closeWriter).CloseWrite()
-}
-
-// Of yields the Recorders of the taps of nc and of the connections beneath it, the outermost first.
-// nc may be the connection of a library.
-func Of(nc net.Conn) iter.Seq[Recorder] {
-	return func(yield func(Recorder) bool) {
-		for c := range layers(nc) {
-			if t, ok := c.(interface{ tapped() *Conn }); ok {
-				if conn := t.tapped(); conn != nil && !yield(conn.recorder) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (h *held) tapped() *Conn { return h.conn }
-
-func (w *Wire) tapped() *Conn {
-	if h := w.current(); h != nil {
-		return h.conn
-	}
-	return nil
-}
-
-// layers yields nc and the connections beneath it, as far as they are known: by NetConn, as in
-// crypto/tls and the libraries, or by UnsafeConn, as in fasthttp.
-func layers(nc net.Conn) iter.Seq[net.Conn] {
-	return func(yield func(net.Conn) bool) {
-		for range 16 { // the chain may be a loop
-			if nc == nil || !yield(nc) {
-				return
-			}
-			nc = beneath(nc)
-		}
-	}
-}
-
-// beneath returns the connection beneath nc, or nil. The method of an application's own type may
-// panic, for example before its first Read.
-func beneath(nc net.Conn) (inner net.Conn) {
-	defer func() {
-		if recover() != nil {
-			inner = nil
-		}
-	}()
-	switch c := nc.(type) {
-	case interface{ NetConn() net.Conn }:
-		return c.NetConn()
-	case interface{ UnsafeConn() net.Conn }:
-		return c.UnsafeConn()
-	}
-	return nil
 }

@@ -105,13 +105,3 @@ func (c *Conn) kernel() any {
 	}
 	return c.transport
 }
-
-// GiveUp ends the connection of a peer that does not answer.
-func (c *Conn) GiveUp() {
-	if s := c.session.Load(); s != nil {
-		s.verdict.mu.Lock()
-		s.verdict.gaveUp = true
-		s.verdict.mu.Unlock()
-	}
-	c.CutOff()
-}

@@ -1,21 +1,16 @@
 package tap
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/otelws/otelws-go/otelws/internal/clock"
 	"github.com/otelws/otelws-go/otelws/internal/frame"
-	"github.com/otelws/otelws-go/otelws/internal/socket"
 )
 
 // verdict is the knowledge about the end of a connection.
@@ -41,12 +36,6 @@ type verdict struct {
 	roundTrip time.Duration // of the last ping that was answered
 	pings     *pings        // nil if none is unanswered
 	answers   uint32        // pongs that answered a ping
-}
-
-// peeked are bytes that the kernel held for the application.
-type peeked struct {
-	bytes []byte
-	at    int64 // number of bytes received at that time
 }
 
 // closeFrame is a close frame that has passed, or is about to.
@@ -156,65 +145,6 @@ func (s *session) closing() {
 	v.closing, v.closer = true, by
 }
 
-// mayBeUnread reports whether a close frame of the peer may be unread.
-func (s *session) mayBeUnread() bool {
-	v := &s.verdict
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return !v.ended && !v.closeReceived && !v.closeSent && !v.gaveUp
-}
-
-// peek keeps a copy of the data that the kernel holds for the application. Beneath TLS, that data is
-// encrypted, and peek does nothing.
-func (s *session) peek() {
-	at := s.inbound.passed.Bytes()
-	socket.Peek(s.conn.kernel(), func(b []byte) {
-		v := &s.verdict
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.peeked = &peeked{bytes.Clone(b), at}
-	})
-}
-
-// takePeeked records a close frame in the data that the kernel holds. A Read may have taken a part of
-// that data. A Read that was in progress during the peek may also have taken the data before it.
-func (s *session) takePeeked() {
-	v := &s.verdict
-	v.mu.Lock()
-	isNone := v.peeked == nil
-	v.mu.Unlock()
-	if isNone {
-		return
-	}
-	s.inbound.mu.Lock()
-	defer s.inbound.mu.Unlock()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.closeReceived || v.ended {
-		return
-	}
-	b := v.peeked.bytes
-	read := min(s.inbound.passed.Bytes()-v.peeked.at, int64(len(b)))
-	for _, unread := range [][]byte{b[read:], b} {
-		if f, ok := findClose(s.inbound.parser.Clone(), unread); ok {
-			c, _ := s.readCloseFrame(&f, Peer)
-			s.took(c)
-			return
-		}
-	}
-}
-
-// findClose returns the close frame in b, if there is one.
-func findClose(parser frame.Parser, b []byte) (frame.Frame, bool) {
-	for {
-		f, n, ok, _ := parser.Next(b)
-		if !ok || f.Opcode == frame.Close {
-			return f, ok
-		}
-		b = b[n:]
-	}
-}
-
 // writeStuck reports whether a Write has taken so long that it must be the reason for closing the
 // transport: the deadline of its context has passed. coder/websocket then closes the transport.
 func (s *session) writeStuck() bool {
@@ -319,48 +249,6 @@ func (s *session) closeStands(cause error, at clock.Instant) bool {
 	v := &s.verdict
 	return v.close.initiator == Peer || v.closeSent || v.closeReceived || is(cause, io.EOF) ||
 		cause != nil && !s.closeStuck(at)
-}
-
-// isTimeout reports whether err is an exceeded deadline, which does not end a connection.
-func isTimeout(err error) bool {
-	if is(err, syscall.ETIMEDOUT) { // its Timeout is true, but it is final
-		return false
-	}
-	return is(err, os.ErrDeadlineExceeded) || saysTimeout(err)
-}
-
-// is is [errors.Is] for an error of a transport. That may be a nil pointer in an interface, whose
-// methods panic.
-func is(err, target error) (is bool) {
-	defer func() { _ = recover() }()
-	return errors.Is(err, target)
-}
-
-func saysTimeout(err error) (says bool) {
-	defer func() { _ = recover() }()
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
-}
-
-// isFinal reports whether err ends any transport.
-func isFinal(err error) bool {
-	for _, final := range []error{io.EOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT} {
-		if is(err, final) {
-			return true
-		}
-	}
-	return false
-}
-
-// initiatorOf returns the initiator of a transport that ended with err.
-func initiatorOf(err error) Initiator {
-	switch {
-	case is(err, syscall.ETIMEDOUT):
-		return Timeout
-	case is(err, net.ErrClosed):
-		return Local
-	}
-	return Peer
 }
 
 // parseClose reads the payload of a close frame (RFC 6455 section 5.5.1). It never returns 1005 or

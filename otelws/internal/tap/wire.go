@@ -212,40 +212,6 @@ func (w *Wire) letGo(h *netConn) {
 	}
 }
 
-// Skip makes the Wires beneath nc ignore the next handshake, if watched returns true for their Door.
-// Something else watches it then.
-func Skip(nc net.Conn, watched func(Door) bool) {
-	for c := range layers(nc) {
-		if w := wireOf(c); w != nil && watched(w.door) {
-			w.mu.Lock()
-			w.skip = true
-			w.mu.Unlock()
-		}
-	}
-}
-
-// Under reports whether nc is on top of a Wire with a Door for which is returns true.
-func Under(nc net.Conn, is func(Door) bool) bool {
-	for c := range layers(nc) {
-		if w := wireOf(c); w != nil && is(w.door) {
-			return true
-		}
-	}
-	return false
-}
-
-func wireOf(nc net.Conn) *Wire {
-	switch w := nc.(type) {
-	case *Wire:
-		return w
-	case closeWriterWire:
-		return w.Wire
-	case tlsWire:
-		return w.Wire
-	}
-	return nil
-}
-
 // passed records b, a part of a request or of a response, while there is no tap.
 func (w *Wire) passed(request bool, b []byte) {
 	state := w.state.Load()
