@@ -32,7 +32,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		c.Refused(0)
 		return nc, buffered, nil
 	}
-	status := w.answered()
+	status := w.sentStatus()
 	header := upgrade.Canonical(w.Header())
 	if status != 0 && !upgrade.Switches(status, header) {
 		c.Refused(status)

@@ -51,10 +51,10 @@ func (w *responseWriter) commit() {
 	w.committed = true
 }
 
-// answered returns the status of the response that was written before Hijack, or 0 if none was. A
+// sentStatus returns the status of the response that was written before Hijack, or 0 if none was. A
 // call of WriteHeader is not enough: the writers of gin and of compressing middleware delay the
 // header until there is a body, and Hijack drops it.
-func (w *responseWriter) answered() int {
+func (w *responseWriter) sentStatus() int {
 	if status, ok := writer.Sent(w.inner); ok {
 		return status
 	}

@@ -131,25 +131,25 @@ const heldSize = 2 + 4 + pingPayload
 // removes the pongs that answer the tap's pings, and returns the length of the rest.
 func (s *session) swallow(sp *speaker, r *swallowing, b []byte, before int) (keep int) {
 	r.held = nil
-	cuts := s.findPongs(sp, b, before)
+	omitted := s.findPongs(sp, b, before)
 	at := 0
-	for _, c := range cuts {
-		keep += copy(b[keep:], b[at:c.begin])
-		at = c.end
-		if !c.whole {
-			r.held = bytes.Clone(b[c.begin:c.end])
+	for _, o := range omitted {
+		keep += copy(b[keep:], b[at:o.begin])
+		at = o.end
+		if !o.whole {
+			r.held = bytes.Clone(b[o.begin:o.end])
 		}
 	}
 	return keep + copy(b[keep:], b[at:])
 }
 
-// cut is a part of the bytes that is not passed on: a pong, or possibly the beginning of one.
-type cut struct {
+// omission is a part of the bytes that is not passed on: a pong, or possibly the beginning of one.
+type omission struct {
 	begin, end int
 	whole      bool
 }
 
-func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
+func (s *session) findPongs(sp *speaker, b []byte, before int) (omitted []omission) {
 	defer s.conn.contain()
 	in := &s.inbound
 	in.mu.Lock()
@@ -170,15 +170,15 @@ func (s *session) findPongs(sp *speaker, b []byte, before int) (cuts []cut) {
 		}
 		s.receivedFrame(&f)
 		if number, ours := sp.isAnswer(&f); ours && begin >= 0 {
-			cuts = append(cuts, cut{begin, at, true})
+			omitted = append(omitted, omission{begin, at, true})
 			sp.ponged.Store(number)
 		}
 		begin = at
 	}
 	if begin >= 0 && begin < len(b) && sp.mayBeAnswer(b[begin:], s.conn.accepted) {
-		cuts = append(cuts, cut{begin, len(b), false})
+		omitted = append(omitted, omission{begin, len(b), false})
 	}
-	return cuts
+	return omitted
 }
 
 // isAnswer reports whether f answers a ping of the tap, and which one.
