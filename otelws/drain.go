@@ -24,7 +24,8 @@ import (
 //
 // Drain returns nil when all connections have ended and all functions of [WithOnClose] have
 // returned. If ctx is done before that, Drain returns an error at most a quarter of a second later. The
-// error has the number of connections that were cut.
+// error has the number of connections that were cut. A function of WithOnClose or [WithEnum] that calls
+// Drain must give ctx a deadline, because Drain also waits for that function.
 //
 // A drain is final. A connection that opens later gets a close frame at once, or after a second if
 // it is dialed. Drain may be called again; the new call also waits for these connections. opts

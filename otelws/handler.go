@@ -17,8 +17,8 @@ import (
 // events:
 //
 //   - The transport is closed.
-//   - A Read or Write of the transport fails for good: EOF, a reset, a broken pipe. An exceeded
-//     deadline does not end it.
+//   - A Read of the transport fails for good, by an EOF or a reset. An exceeded deadline does not end
+//     the connection. Neither does a Write that fails, because the peer's close frame may be unread.
 //
 // A connection that nobody reads or closes stays open, with its file descriptor, and therefore
 // counts as open. Neither net/http nor coder/websocket closes the transport when a read fails. So

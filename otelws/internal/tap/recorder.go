@@ -13,7 +13,7 @@ import (
 
 // Recorder receives the events of one connection. The goroutines that read, write and close call
 // its methods, in some cases while they hold locks of the Conn. Therefore the methods must not use
-// the Conn.
+// the Conn, except for Begun.
 type Recorder interface {
 	// Opening is called with the header of the response that opens the connection. It returns the
 	// places to count in. It may be slow, because no lock is held.
