@@ -273,10 +273,10 @@ func TestDrainWaitsForProxy(t *testing.T) {
 
 // sendingLarge is a handler that starts a heartbeat, sends a message of n bytes, and reads.
 func sendingLarge(t *testing.T, n int) func(*otelws.Instrumentation, *http.Request, *websocket.Conn) {
-	beating := beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2))
+	read := beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2))
 	return func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
 		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, n)) }()
-		beating(ws, r, c)
+		read(ws, r, c)
 	}
 }
 
