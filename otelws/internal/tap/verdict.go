@@ -28,6 +28,7 @@ type verdict struct {
 	writeErr      error // the first error that ends a transport
 	closing       bool  // Close has been called
 	closer        Initiator
+	closedAt      clock.Instant // when the transport was closed; 0 before
 	ended         bool
 	later         *time.Timer // ends the connection, unless a Read does
 
@@ -152,24 +153,26 @@ func (s *session) writeStuck() bool {
 	return s.writing.Load().Average(clock.Now()) >= stuckAfter
 }
 
-const (
-	// closeLimit is how long a Read may continue after Close before the connection ends without it.
-	// A Read of a net.Conn returns at once.
-	closeLimit = time.Second
-	// lateLimit is how long a reader may take to read on after Close, where it still gets data.
-	lateLimit = 100 * time.Millisecond
-)
+// closeLimit is how long a reader may continue after Close before the connection ends without it. A
+// Read of most transports returns at once.
+const closeLimit = time.Second
 
 // closed ends the connection, whose transport has been closed, unless a Read may still return a close
 // frame.
 func (s *session) closed() {
-	switch {
-	case s.conn.Reading():
+	s.verdict.setClosed(clock.Now())
+	if s.conn.Reading() || s.mayReadOn() {
 		s.endLater(closeLimit)
-	case s.mayReadOn():
-		s.endLater(lateLimit)
-	default:
+	} else {
 		s.end(nil)
+	}
+}
+
+func (v *verdict) setClosed(at clock.Instant) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closedAt == 0 {
+		v.closedAt = at
 	}
 }
 
@@ -229,6 +232,9 @@ func (s *session) decide(cause error) (e End, first bool) {
 		by, cause = initiatorOf(v.writeErr), v.writeErr
 	}
 	at := clock.Now()
+	if v.closedAt != 0 {
+		at = v.closedAt
+	}
 	e = End{
 		Code: websocket.StatusAbnormalClosure, Initiator: by, Cause: cause,
 		Duration: at - s.start, Silence: s.silence(at),
