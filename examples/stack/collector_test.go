@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -29,9 +30,10 @@ func TestScrapeAndPushAgree(t *testing.T) {
 			s := newStack(t, fast)
 			s.Edit, s.DemoEnv = scrapeNoDemo, push
 			must(s.Prometheus(t.Context()))(t)
+			_, port, _ := net.SplitHostPort(s.At.Demos[0].Metrics)
 			must(s.Collector(t.Context(), "collector",
-				"METRICS_EXPORTER="+exporter,
-				"WS_METRICS_TARGETS=["+s.At.Demos[0].Metrics+"]",
+				"METRICS_EXPORTER="+exporter, "NODE_NAME=ws-17",
+				"WS_METRICS_TARGETS=[127.0.0.1:"+port+"]",
 				"WS_METRICS_INTERVAL=1s", "WS_METRICS_TIMEOUT=1s",
 			))(t)
 			must(s.Demo(t.Context(), 0))(t)
@@ -59,6 +61,9 @@ func TestScrapeAndPushAgree(t *testing.T) {
 				return difference(scraped, pushed)
 			})
 			t.Logf("%d series agree", len(prom.series("websocket")))
+			if n := len(prom.query(`ws_connections_active{job="websocket", instance="ws-17:` + port + `"}`)); n == 0 {
+				t.Error("the machine's name is not in the instance that the Collector scrapes")
+			}
 			if got := len(prom.query(`target_info{job="otelws-demo", instance="demo-1", deployment_environment_name=""}`)); got != 1 {
 				t.Errorf("%d target_info of the pushing instance, want 1", got)
 			}
