@@ -93,6 +93,9 @@ func checkLabels(enums []*enum, kinds bool) error {
 	}
 	for _, e := range enums {
 		l := label(e.key)
+		if strings.HasPrefix(l, "otel_") { // such as otel_scope_name and otel_metric_overflow
+			return fmt.Errorf("attribute %s: OpenTelemetry reserves names that begin with otel: choose another name", e.key)
+		}
 		switch user := "your attribute " + string(e.key); users[l] {
 		case "":
 			users[l] = user

@@ -44,6 +44,8 @@ func TestNewErrors(t *testing.T) {
 		{"name", options{otelws.WithEnum("my tier", nil, "a")}, `attribute name "my tier"`},
 		{"name reserved by Prometheus", options{otelws.WithEnum("__tier", nil, "a")}, `attribute name "__tier"`},
 		{"name of our own", options{otelws.WithEnum("code", nil, "a")}, "label code is already in use by the attribute code of otelws: choose another name"},
+		{"name reserved by OpenTelemetry", options{otelws.WithEnum("otel.scope.name", nil, "a")}, "attribute otel.scope.name: OpenTelemetry reserves names that begin with otel"},
+		{"label reserved by OpenTelemetry", options{otelws.WithEnum("otel_metric.overflow", nil, "true")}, "OpenTelemetry reserves names that begin with otel"},
 		{"name of a target label", options{otelws.WithEnum("instance", nil, "a")}, "label instance is already in use by Prometheus itself"},
 		{"twice", options{otelws.WithEnum("a.b", nil, "a"), otelws.WithEnum("a_b", nil, "a")}, "attribute a_b: its Prometheus label a_b is already in use by your attribute a.b"},
 		{"twice, by the same name", options{otelws.WithRoutes("/a"), otelws.WithEnum("http.route", nil, "/b")}, "attribute http.route is declared twice"},
