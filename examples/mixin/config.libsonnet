@@ -14,8 +14,8 @@
 
     // A target that has never answered has no metrics. It counts as a WebSocket server
     // if most targets of its job are WebSocket servers, or if its job has a name like
-    // ws-server, websocket or prod/ws. Set '' to use the metrics only.
-    jobNames: '(?i).*websocket.*|(.*[^a-z0-9])?(ws|otelws)([^a-z0-9].*)?',
+    // ws-server, wss1, web-socket or prod/ws. Set '' to use the metrics only.
+    jobNames: '(?i).*web.?sockets?.*|(.*[^a-z0-9])?(otel)?wss?([^a-z].*)?',
 
     // Jobs that must always have metrics, such as ['prod/chat'].
     requiredJobs: [],
@@ -57,15 +57,17 @@
       usuallyOpened: 0.2,  // connections; with fewer, none for ten minutes means nothing
       connectionsLeft: 0.1,
 
-      abnormal: 0.2,
+      abnormal: 0.4,
+      abnormalUnusual: 0.2,  // if it is twice the share of the last day
       abnormalOfInstance: 0.5,
+      abnormalDialed: 0.2,
 
       // The share of the connections that must end well, over 30 days. A burn of n uses
       // up the error budget n times as fast.
       objective: 0.95,
       fastBurn: 14.4,  // over an hour, which uses 2 % of the budget
       fastBurnFloor: 0.2,  // more than one client that retries every 5 s
-      slowBurn: 4,  // over a day, which uses 13 %
+      slowBurn: 8,  // over a day, which uses 27 %
 
       apart: 0.1,
       apartFactor: 4,  // times its peers
@@ -83,6 +85,7 @@
       writesBlocked: 0.05,
       writesBlockedAtLeast: 2,
       oversized: 0.05,
+      protocolErrors: 0.2,
       handshakesFailed: 0.1,
       dialsFailedAtLeast: 3,  // in 15 minutes, with no connection open
 

@@ -39,8 +39,8 @@ function(a)
     a.alert(
       'WebSocketClientAbnormalClosures',
       'warning',
-      a.shareAbove('job', 'ws_client_connections_closed_abnormal', 'ws_client_connections_closed', a.t.abnormal)
-      + unlessServer('ws_connections_closed_abnormal', 'ws_connections_closed', a.t.abnormal),
+      a.shareAbove('job', 'ws_client_connections_closed_abnormal', 'ws_client_connections_closed', a.t.abnormalDialed)
+      + unlessServer('ws_connections_closed_abnormal', 'ws_connections_closed', a.t.abnormalDialed),
       '{{ $value | humanizePercentage }} of the connections that {{ $labels.job }} dialed end abnormally.',
       |||
         The server, or a hop before it, ends these connections without a close frame (1006), or because it

@@ -96,22 +96,31 @@ function(a)
       duration='5m',
     ),
 
-    // If one instance of twenty ends all of its connections like this, the share of the
-    // service is 5 %.
+    // Phones lose their network all day, so a share counts if it is large, or larger than
+    // usual. If one instance of twenty ends all of its connections like this, the share of
+    // the service is 5 %.
     a.alert(
       'WebSocketAbnormalClosures',
       'warning',
       |||
-        %s
-        or
-        max by (%s) (
-          %s
+        (
+          %(share)s > %(large)s
+          or
+          %(share)s > %(small)s
+          and %(share)s > 2 * (sum_over_time(%(bad)s[1d] offset 15m) / sum_over_time(%(all)s[1d] offset 15m))
         )
-      ||| % [
-        std.rstripChars(a.shareAbove('job', 'ws_connections_closed_abnormal', 'ws_connections_closed', a.t.abnormal), '\n'),
-        a.service,
-        std.rstripChars(std.strReplace(a.shareAbove('instance', 'ws_connections_closed_abnormal', 'ws_connections_closed', a.t.abnormalOfInstance), '\n', '\n  '), ' \n'),
-      ],
+        and %(bad)s > %(floor)s
+        or
+        max by (%(S)s) (
+          %(ofInstance)s
+        )
+      ||| % burn {
+        S: a.service,
+        share: '%s / %s' % [burn.bad, burn.all],
+        large: a.number(a.t.abnormal),
+        small: a.number(a.t.abnormalUnusual),
+        ofInstance: std.rstripChars(std.strReplace(a.shareAbove('instance', 'ws_connections_closed_abnormal', 'ws_connections_closed', a.t.abnormalOfInstance), '\n', '\n  '), ' \n'),
+      },
       '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }}, or of one of its instances, end abnormally.',
       |||
         These connections end without a close frame (1006), or because the server failed (1011). %s Compare the
@@ -149,7 +158,7 @@ function(a)
         and sum_over_time(%(bad)s[2h]) / sum_over_time(%(all)s[2h]) > %(slow)s
         and avg_over_time(%(bad)s[2h]) > %(floor)s
       ||| % burn,
-      '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} ended abnormally over a day: the error budget of a month lasts a week.',
+      '{{ $value | humanizePercentage }} of the connections of {{ $labels.job }} ended abnormally over a day: the error budget of a month lasts four days.',
       |||
         This can wait until working hours. Look at the closes by code over a day, and look for waves: a job that
         restarts something, a network at its busy hours, or a client version that spreads.

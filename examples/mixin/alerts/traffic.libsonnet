@@ -113,7 +113,7 @@ function(a)
     a.alert(
       'WebSocketProtocolErrors',
       'warning',
-      a.shareAbove('job', 'ws_protocol_errors', 'ws_connections_opened', a.t.abnormal),
+      a.shareAbove('job', 'ws_protocol_errors', 'ws_connections_opened', a.t.protocolErrors),
       '{{ $value | humanizePercentage }} of the connections with {{ $labels.job }} violate the protocol.',
       |||
         error_type of ws_protocol_errors_total says how. A client library or a proxy alters frames, or somebody

@@ -36,7 +36,7 @@ function(lib, colours, config)
           lib.sum(lib.rate('ws_connections_closed_total', 'code=~"%s"' % config.abnormalCodes)),
           lib.sum(lib.rate('ws_connections_closed_total')),
         ]), ''),
-      ], 'percentunit') + lib.decimals(1) + lib.thresholds([['orange', config.thresholds.abnormal / 2], ['red', config.thresholds.abnormal]]),
+      ], 'percentunit') + lib.decimals(1) + lib.thresholds([['orange', config.thresholds.abnormalUnusual], ['red', config.thresholds.abnormal]]),
       lib.stat('Heartbeat, 95 %', 'Ping to pong: 95 of 100 are as quick as this. 0 while there are none.', [lib.target(lib.orZeroWhenGone(lib.quantile(0.95, 'ws_heartbeat_rtt_seconds')), '')], 's')
       + lib.capped(2.5, '2.5 s or more') + lib.thresholds([['orange', 0.5], ['red', 1]]),
       lib.stat('Descriptors', 'Of the fullest instance, as a share of its limit.', [

@@ -38,16 +38,30 @@ local every = values.every, level = values.level;
     'ws_connections_closed_total{code="1006"}': every(abnormal / 2),
     'ws_connections_closed_total{code="1011"}': every(abnormal / 2),
   },
+  // After a quarter of an hour, other numbers a minute.
+  local changes(labels, before, after) = {
+    ['ws_connections_closed_total{%s, code="1006"}' % labels]: '0+%gx15 %g+%gx20' % [before[0], 15 * before[0] + after[0], after[0]],
+    ['ws_connections_closed_total{%s, code="1000"}' % labels]: '0+%gx15 %g+%gx20' % [before[1], 15 * before[1] + after[1], after[1]],
+  },
   WebSocketAbnormalClosures: {
-    fires: closes(4.5, 16),
+    fires: closes(4.5, 6),
     quiet: {
-      below: closes(8, 40),
+      below: closes(14, 25),
       night: closes(2.4, 0),
       'no 1006 yet': { 'ws_connections_closed_total{code="1000"}': every(100) },
       nobody: closes(0, 0),
     },
     silentAt: ['7m'],
     firingAt: ['12m', '30m'],
+    also: [{
+      name: 'more than usual',
+      labels: [],
+      series:
+        changes('job="worse"', [3, 30], [4, 10])
+        + changes('job="a little worse"', [6, 27], [10, 24])
+        + changes('job="still good"', [0.1, 30], [5, 28]),
+      fires: [{ job: 'worse' }],
+    }],
   },
   WebSocketErrorBudgetFastBurn: {
     severity: 'critical',
@@ -68,16 +82,16 @@ local every = values.every, level = values.level;
     firingAt: ['17m', '74m'],
   },
   WebSocketErrorBudgetSlowBurn: {
-    fires: closes(4.5, 16),
+    fires: closes(4.5, 6),
     quiet: {
-      below: closes(8, 40),
+      below: closes(14, 25),
       night: closes(2.4, 0),
       'not over a day': {
-        'ws_connections_closed_total{code="1000"}': '0+2250x4 9000+12x250',
+        'ws_connections_closed_total{code="1000"}': '0+1000x4 4000+12x250',
         'ws_connections_closed_total{code="1006"}': '0x4 0+12x250',
       },
       'not any more': {
-        'ws_connections_closed_total{code="1000"}': '0x20 0+34x200',
+        'ws_connections_closed_total{code="1000"}': '0x20 0+14x200',
         'ws_connections_closed_total{code="1006"}': '0+1000x20 20000+6x200',
       },
     },
