@@ -85,10 +85,14 @@ func (e *Exporter) startTraces(ctx context.Context) error {
 // newResource merges res over the resource of the environment. It checks the environment first,
 // because the SDK would ignore malformed parts of it.
 func newResource(ctx context.Context, res *resource.Resource) (*resource.Resource, error) {
-	if _, err := resource.New(ctx, resource.WithFromEnv()); err != nil {
+	_, err := resource.New(ctx, resource.WithFromEnv())
+	if err != nil {
 		return nil, fmt.Errorf("invalid OTEL_RESOURCE_ATTRIBUTES: use name=value pairs, separated by commas, with %%-escapes in the values: %w", err)
 	}
-	return identity.Resource(res)
+	if res, err = identity.Resource(res); err != nil {
+		return nil, err
+	}
+	return validResource(res), nil
 }
 
 // TracerProvider returns the provider whose spans are exported. If traces are not exported, it is a

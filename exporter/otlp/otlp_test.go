@@ -179,7 +179,7 @@ func TestMetricReaderAlone(t *testing.T) {
 	if _, err := push.MetricReader(nil); err == nil {
 		t.Error("a second reader over one exporter")
 	}
-	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(resource.NewSchemaless(attribute.String("service.instance.id", ""))))
+	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(resource.NewSchemaless(attribute.String("service.instance.id", ""), attribute.String("host.name", "\xff"))))
 	c, err := mp.Meter("example.com/jobs").Int64Counter("jobs.done")
 	check(t, err)
 	c.Add(context.Background(), 1)
@@ -190,5 +190,8 @@ func TestMetricReaderAlone(t *testing.T) {
 	}
 	if len(res["service.instance.id"]) != 36 {
 		t.Errorf("the instance is called %q", res["service.instance.id"])
+	}
+	if res["host.name"] != "\uFFFD" {
+		t.Errorf("the host is called %q", res["host.name"])
 	}
 }

@@ -104,8 +104,9 @@ func (e *metricExporter) Export(ctx context.Context, data *metricdata.ResourceMe
 	e.busy <- struct{}{}
 	defer func() { <-e.busy }()
 	e.overflows.Check(data.ScopeMetrics)
+	makeValid(data)
 	identified := *data
-	identified.Resource = identity.WithInstance(data.Resource)
+	identified.Resource = validResource(identity.WithInstance(data.Resource))
 	err := e.Exporter.Export(ctx, &identified)
 	e.stats.metricExports.Inc()
 	if err == nil {

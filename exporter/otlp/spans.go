@@ -68,7 +68,11 @@ type countingExporter struct {
 }
 
 func (e countingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := e.SpanExporter.ExportSpans(ctx, spans)
+	valid := make([]sdktrace.ReadOnlySpan, len(spans))
+	for i, s := range spans {
+		valid[i] = validSpan{s}
+	}
+	err := e.SpanExporter.ExportSpans(ctx, valid)
 	n := len(spans)
 	e.queue.held.Add(int64(-n))
 	if err != nil {
