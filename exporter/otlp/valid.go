@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ import (
 // OTLP cannot encode a string that is not UTF-8. A single such string, such as a User-Agent that a
 // client sends, would cost the whole request: all metrics of the process, or all spans of a batch.
 // The functions of this file replace invalid bytes, and copy only what may have some.
+
+// unnamed is the key of an attribute that has none, as in a scrape. OTLP forbids empty keys, and
+// Prometheus refuses the whole request.
+const unnamed attribute.Key = "exported_"
 
 func validString(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
@@ -107,7 +112,7 @@ func validAttributes(kvs []attribute.KeyValue) []attribute.KeyValue {
 	}
 	kvs = slices.Clone(kvs)
 	for i, kv := range kvs {
-		kvs[i] = attribute.KeyValue{Key: attribute.Key(validString(string(kv.Key))), Value: validValue(kv.Value)}
+		kvs[i] = attribute.KeyValue{Key: cmp.Or(attribute.Key(validString(string(kv.Key))), unnamed), Value: validValue(kv.Value)}
 	}
 	return kvs
 }
@@ -117,7 +122,7 @@ func isValid(kv attribute.KeyValue) bool {
 	case attribute.STRINGSLICE, attribute.SLICE, attribute.MAP:
 		return false // a copy costs as much as a look
 	}
-	return utf8.ValidString(string(kv.Key)) && utf8.ValidString(kv.Value.AsString())
+	return kv.Key != "" && utf8.ValidString(string(kv.Key)) && utf8.ValidString(kv.Value.AsString())
 }
 
 func validValue(v attribute.Value) attribute.Value {

@@ -28,6 +28,21 @@ var badAttributes = []attribute.KeyValue{
 	attribute.Int("number", 7),
 }
 
+// An attribute without a key gets one.
+func TestEmptyKey(t *testing.T) {
+	backend := startReceiver(t, "grpc")
+	push := newPush(t)
+	exp := newExporter(t, push)
+	c, err := exp.MeterProvider().Meter("m").Int64Counter("c")
+	check(t, err)
+	c.Add(t.Context(), 1, metric.WithAttributes(attribute.String("", "v")))
+	check(t, otlp.Shutdown(testContext(t), push, exp))
+	metrics, _ := backend.lastMetrics()
+	if got := attributes(metrics["c"].GetSum().GetDataPoints()[0].GetAttributes()); got["exported_"] != "v" || len(got) != 1 {
+		t.Errorf("the attributes are %q", got)
+	}
+}
+
 // Invalid UTF-8 costs neither the other metrics of a push nor the other spans of a batch.
 func TestInvalidUTF8(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
