@@ -85,6 +85,9 @@
 // A failed export is tried again within the shorter of two time limits: OTEL_EXPORTER_OTLP_TIMEOUT,
 // and OTEL_BSP_EXPORT_TIMEOUT or OTEL_METRIC_EXPORT_TIMEOUT.
 //
+// OTLP cannot encode a string that is not UTF-8, and forbids attributes without a key. The exporter
+// replaces invalid bytes, and gives such an attribute the key exported_.
+//
 // These metrics in the scrape count the exports: otlp_spans_exported_total,
 // otlp_spans_dropped_total with the reason (queue_full or export_failed), otlp_metric_exports_total
 // and otlp_metric_exports_failed_total.
