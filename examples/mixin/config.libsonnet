@@ -58,7 +58,7 @@
       connectionsLeft: 0.1,
 
       abnormal: 0.4,
-      abnormalUnusual: 0.2,  // if it is twice the share of the last day
+      abnormalUnusual: 0.2,  // if it is 1.5 times the share of the last day
       abnormalOfInstance: 0.5,
       abnormalDialed: 0.2,
 

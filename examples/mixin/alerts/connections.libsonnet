@@ -107,7 +107,7 @@ function(a)
           %(share)s > %(large)s
           or
           %(share)s > %(small)s
-          and %(share)s > 2 * (sum_over_time(%(bad)s[1d] offset 15m) / sum_over_time(%(all)s[1d] offset 15m))
+          and %(share)s > 1.5 * (sum_over_time(%(bad)s[1d] offset 10m) / sum_over_time(%(all)s[1d] offset 10m))
         )
         and %(bad)s > %(floor)s
         or

@@ -46,13 +46,14 @@ function(a)
     ),
 
     // The service has heartbeats, and this instance has none. The instance must be five
-    // minutes old, because its first pong may take that long.
+    // minutes old, because its first pong may take that long. The last value of an instance
+    // that pushed and was killed lasts hardly longer than its pongs.
     a.alert(
       'WebSocketHeartbeatSilence',
       'warning',
       |||
-        min_over_time(instance:ws_connections_active:sum[5m]) >= %(connections)d
-        and instance:ws_connections_active:sum offset 5m
+        instance:ws_connections_active:sum
+        and instance:ws_connections_active:sum offset 5m >= %(connections)d
         and on (%(S)s) sum_over_time(job:ws_pongs:rate5m[6h]) > 0
         unless on (%(I)s) instance:ws_pongs:rate5m > 0
       ||| % { I: a.instance, S: a.service, connections: a.t.silentConnections },

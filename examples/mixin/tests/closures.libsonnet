@@ -58,7 +58,7 @@ local every = values.every, level = values.level;
       labels: [],
       series:
         changes('job="worse"', [3, 30], [4, 10])
-        + changes('job="a little worse"', [6, 27], [10, 24])
+        + changes('job="a little worse"', [6, 27], [9, 25])
         + changes('job="still good"', [0.1, 30], [5, 28]),
       fires: [{ job: 'worse' }],
     }],
