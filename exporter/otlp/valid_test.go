@@ -6,13 +6,13 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/otelws/otelws-go/exporter"
 	"github.com/otelws/otelws-go/exporter/otlp"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
 // bad is in every string that OTLP sends.
