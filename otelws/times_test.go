@@ -271,12 +271,15 @@ func TestDrainWaitsForProxy(t *testing.T) {
 	})
 }
 
-// sendingLarge is a handler that starts a heartbeat, sends a message of n bytes, and reads.
+// sendingLarge is a handler that starts a heartbeat, sends a message of n bytes, and reads. A Write that
+// began before the heartbeat would not be in parts.
 func sendingLarge(t *testing.T, n int) func(*otelws.Instrumentation, *http.Request, *websocket.Conn) {
-	read := beating(t, otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2))
 	return func(ws *otelws.Instrumentation, r *http.Request, c *websocket.Conn) {
+		if err := ws.Heartbeat(r.Context(), otelws.Every(30*time.Second), otelws.PongTimeout(10*time.Second), otelws.Misses(2)); err != nil {
+			t.Error(err)
+		}
 		go func() { _ = c.Write(r.Context(), websocket.MessageBinary, make([]byte, n)) }()
-		read(ws, r, c)
+		readAll(r.Context(), c)
 	}
 }
 
