@@ -40,19 +40,3 @@ func (i *Instrumentation) Close() error {
 	}
 	return nil
 }
-
-// admits reports whether i is not closed. If so, it counts a handshake, which [handshake.finish] ends.
-func (i *Instrumentation) admits() bool {
-	i.handshakes.Add(1) // before the look at closed, and Close looks in the opposite order
-	if i.closed.Load() {
-		i.handshakes.Add(-1)
-		return false
-	}
-	return true
-}
-
-// isIdle reports whether i has no connection: none whose handshake is in progress, none that is open,
-// none whose response is being written, and none whose WithOnClose functions are running.
-func (i *Instrumentation) isIdle() bool {
-	return i.handshakes.Load() == 0 && i.opening.Load() == 0 && i.table.Len() == 0 && i.ending.Load() == 0
-}

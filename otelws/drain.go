@@ -66,7 +66,8 @@ type drain struct {
 	reports  progressReports
 }
 
-// drainGrace is how long Drain waits after its deadline for the transports that it cuts.
+// drainGrace is how long Drain waits after its deadline for the transports that it cuts, and at its end
+// for the function of OnDrainProgress.
 const drainGrace = 250 * time.Millisecond
 
 func (d *drain) run(ctx context.Context) error {
@@ -98,7 +99,7 @@ func (d *drain) run(ctx context.Context) error {
 			d.reports.begin(d.progress())
 		}
 		if d.done() {
-			d.reports.end(d.progress())
+			d.reports.end(d.progress(), drainGrace)
 			return nil
 		}
 		select {
@@ -183,7 +184,7 @@ func (d *drain) cut(ctx context.Context, tick *time.Ticker) error {
 	for end := time.Now().Add(drainGrace); !d.done() && time.Now().Before(end); {
 		<-tick.C
 	}
-	d.reports.end(d.progress())
+	d.reports.end(d.progress(), drainGrace)
 	switch ending := d.in.ending.Load(); {
 	case n > 0:
 		return fmt.Errorf("otelws: %d of %d connections did not close in time and were cut: %w", n, max(d.open, n), context.Cause(ctx))

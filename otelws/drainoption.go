@@ -48,6 +48,15 @@ func DrainRandom() DrainOption {
 	return drainOptionFunc(func(c *drainConfig) { c.random = true })
 }
 
+// OnDrainProgress sets a function that is called when the progress of a drain has changed, at most
+// ten times a second, and at the end. f runs on another goroutine than Drain, one call at a time.
+//
+// f must return quickly. The drain goes on during a call. At its end, Drain waits for the last call, but
+// at most a quarter of a second.
+func OnDrainProgress(f func(DrainProgress)) DrainOption {
+	return drainOptionFunc(func(c *drainConfig) { c.progress = f })
+}
+
 func newDrainConfig(opts ...[]DrainOption) (*drainConfig, error) {
 	c := &drainConfig{code: websocket.StatusGoingAway, reason: "going away"}
 	for _, o := range slices.Concat(opts...) {

@@ -3,6 +3,7 @@ package otelws
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel"
 )
@@ -12,15 +13,6 @@ type DrainProgress struct {
 	Open   int // connections that are still open
 	Closed int // connections that the drain asked to close, and that have ended without being cut
 	Cut    int // connections whose transport the drain has closed at its deadline
-}
-
-// OnDrainProgress sets a function that is called when the progress of a drain has changed, at most
-// ten times a second, and at the end. f runs on another goroutine than Drain, one call at a time.
-//
-// f must return quickly. The drain goes on during a call. At its end, Drain waits for the last call, but
-// at most a quarter of a second.
-func OnDrainProgress(f func(DrainProgress)) DrainOption {
-	return drainOptionFunc(func(c *drainConfig) { c.progress = f })
 }
 
 // progressReports are the calls of the function of OnDrainProgress.
@@ -59,9 +51,9 @@ func (r *progressReports) begin(now DrainProgress) {
 	}()
 }
 
-// end makes the last call, and waits for it.
-func (r *progressReports) end(now DrainProgress) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
+// end makes the last call, and waits for it, but not longer than limit.
+func (r *progressReports) end(now DrainProgress, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	r.wait(ctx)
 	r.begin(now)
