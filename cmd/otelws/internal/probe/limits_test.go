@@ -20,22 +20,32 @@ import (
 // serve starts a server with a WebSocket handler, and returns its address.
 func serve(t *testing.T, opts *websocket.AcceptOptions, handle func(context.Context, *websocket.Conn)) string {
 	t.Helper()
+	return serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { accept(w, r, opts, handle) })
+}
+
+// serveHTTP starts a server of handle, and returns its address.
+func serveHTTP(t *testing.T, handle http.HandlerFunc) string {
+	t.Helper()
 	var handlers sync.WaitGroup
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handlers.Add(1)
 		defer handlers.Done()
-		c, err := websocket.Accept(w, r, opts)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		handle(r.Context(), c)
+		handle(w, r)
 	}))
 	t.Cleanup(func() {
 		s.Close()
 		handlers.Wait()
 	})
 	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions, handle func(context.Context, *websocket.Conn)) {
+	c, err := websocket.Accept(w, r, opts)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	handle(r.Context(), c)
 }
 
 func echo(ctx context.Context, c *websocket.Conn) {

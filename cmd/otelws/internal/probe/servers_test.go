@@ -130,10 +130,7 @@ func TestServers(t *testing.T) {
 	t.Run("greets, and answers no ping", func(t *testing.T) {
 		t.Parallel()
 		cfg := cfg
-		var handlers sync.WaitGroup
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			handlers.Add(1)
-			defer handlers.Done()
+		cfg.URL = serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 			var c *websocket.Conn
 			var greet sync.Once
 			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: func(ctx context.Context, _ []byte) bool {
@@ -145,12 +142,7 @@ func TestServers(t *testing.T) {
 			}
 			defer c.CloseNow()
 			echo(r.Context(), c)
-		}))
-		t.Cleanup(func() {
-			s.Close()
-			handlers.Wait()
 		})
-		cfg.URL = strings.TrimPrefix(s.URL, "http://")
 		eventually(t, cfg, func(r *probe.Result) []string {
 			return append(compare(r, nil), lacking(r, "The server answers no pings")...)
 		})
@@ -213,27 +205,14 @@ func TestServers(t *testing.T) {
 		t.Parallel()
 		cfg := cfg
 		var open atomic.Int64
-		var handlers sync.WaitGroup
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			handlers.Add(1)
-			defer handlers.Done()
+		cfg.URL = serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 			defer open.Add(-1)
 			if open.Add(1) > 3 {
 				http.Error(w, "later", http.StatusTooManyRequests)
 				return
 			}
-			c, err := websocket.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			defer c.CloseNow()
-			echo(r.Context(), c)
-		}))
-		t.Cleanup(func() {
-			s.Close()
-			handlers.Wait()
+			accept(w, r, nil, echo)
 		})
-		cfg.URL = strings.TrimPrefix(s.URL, "http://")
 		eventually(t, cfg, func(r *probe.Result) []string {
 			problems := append(compare(r, nil), lacking(r, "Handshakes failed: handshake: answered 429 Too Many Requests (")...)
 			if r.Outlived < 2.9 {
