@@ -158,12 +158,26 @@ func (h *handshake) findCombination() *combination {
 
 // record records the metrics of a finished handshake, and ends its span.
 func (h *handshake) record(c *combination, status int) {
-	h.takeSpan().End(h.request, status)
+	h.takeSpan().End(h.route(c), status)
 	at := foldStatus(status)
 	opts := c.handshakes[at].get(c.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())
 	h.side.instruments.handshake.Record(ctx, (clock.Now() - h.start).Seconds(), opts.record...)
 	h.request = nil // its context may refer to the connection
+}
+
+// route returns the route of an accepted handshake: the value of the attribute http.route if it is
+// declared, and otherwise the route that a mux has set.
+func (h *handshake) route(c *combination) string {
+	if h.side.role == client {
+		return ""
+	}
+	for _, kv := range c.attrs {
+		if route := kv.Value.AsString(); kv.Key == keyRoute && route != OtherValue {
+			return route
+		}
+	}
+	return span.RouteOf(h.request.Pattern)
 }
 
 // spanContextOnly returns a context with nothing but the sampled span context of ctx. That is all

@@ -12,7 +12,8 @@ import (
 // SetAttribute sets the value of an attribute for the connection of the request with context ctx.
 // Use it for values that are known only after authentication. [WithEnum] must declare the
 // attribute. A value that is not declared is recorded as [OtherValue]. If Instrumentations with
-// different MeterProviders wrap the handler, the value is set in each one that declares name.
+// different MeterProviders wrap the handler, the value is set in each one that declares name. The
+// handshake's span gets a declared http.route, too.
 //
 // Call SetAttribute before the response to the handshake. Then the attributes are final. It returns
 // an error, and changes nothing, if the handshake has been answered, if no WithEnum declares name,

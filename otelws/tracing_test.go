@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -258,6 +259,47 @@ func TestConnectionSpansMeet(t *testing.T) {
 	_ = c.Close(websocket.StatusNormalClosure, "")
 	if n := len(tr.wait(t, 4)); n != 4 {
 		t.Errorf("%d spans, want one handshake and one close of each side", n)
+	}
+}
+
+// The span of a handshake has the declared route, as the metrics do, and otherwise the route of the mux.
+// The span of a dialed handshake has none, although a proxy passes on the pattern of its own mux.
+func TestSpanRoutes(t *testing.T) {
+	for _, tt := range []struct{ name, pattern, set, want string }{
+		{"of a router that sets no pattern", "", "/room/:id", "GET /room/:id"},
+		{"not declared", "", "/other/:id", "GET"},
+		{"of a router inside a mux", "/api/", "/room/:id", "GET /room/:id"},
+		{"not declared, inside a mux", "/api/", "/other/:id", "GET /api/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := newTraced(t, sdktrace.AlwaysSample(), otelws.WithEnum("http.route", nil, "/room/:id"))
+			url := serve(t, tr.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Pattern = tt.pattern
+				if err := otelws.SetAttribute(r.Context(), "http.route", tt.set); err != nil {
+					t.Error(err)
+				}
+				w.WriteHeader(http.StatusForbidden)
+			})))
+			r := httptest.NewRequest(http.MethodGet, strings.Replace(url, "ws", "http", 1), nil)
+			r.RequestURI, r.Pattern = "", "/front/"
+			for key, value := range upgrade().Header {
+				r.Header[key] = value
+			}
+			resp, err := tr.Transport(nil).RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			for _, s := range tr.wait(t, 2) {
+				want := tt.want
+				if isClient(s) {
+					want = "GET"
+				}
+				if s.Name != want {
+					t.Errorf("the span of the %s is %s, want %s", s.SpanKind, s.Name, want)
+				}
+			}
+		})
 	}
 }
 

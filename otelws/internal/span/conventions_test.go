@@ -25,10 +25,10 @@ func TestAttributeLimit(t *testing.T) {
 	r.Host = long + ":80"
 	r.RemoteAddr = long + ":81"
 	r.Header.Set("User-Agent", long)
-	h, passed := c.Accept(r)
-	h.End(passed, http.StatusForbidden)
-	h, passed = c.Dial(r)
-	h.End(passed, http.StatusForbidden)
+	h, _ := c.Accept(r)
+	h.End("", http.StatusForbidden)
+	h, _ = c.Dial(r)
+	h.End("", http.StatusForbidden)
 	for _, ended := range spans.Ended() {
 		long := 0
 		for _, a := range ended.Attributes() {
@@ -54,10 +54,10 @@ func TestAttributesAreUTF8(t *testing.T) {
 	r.Host = "a\xff:80"
 	r.RemoteAddr = "b\xff:81" // from a header, as gorilla/handlers.ProxyHeaders sets it
 	r.Header.Set("User-Agent", "c\xff\xfed")
-	h, passed := c.Accept(r)
-	h.End(passed, http.StatusForbidden)
-	h, passed = c.Dial(r)
-	h.End(passed, http.StatusForbidden)
+	h, _ := c.Accept(r)
+	h.End("", http.StatusForbidden)
+	h, _ = c.Dial(r)
+	h.End("", http.StatusForbidden)
 	want := map[attribute.Key]string{
 		"url.path": "/café/\uFFFD", "server.address": "a\uFFFD", "network.peer.address": "b\uFFFD", "user_agent.original": "c\uFFFDd",
 	}

@@ -44,7 +44,7 @@ func (s *Source) Accept(r *http.Request, opts ...trace.SpanStartOption) (h *Hand
 	if link.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: link}))
 	}
-	_, span := tracer.Start(parent, spanName(h.method, r.Pattern), opts...)
+	_, span := tracer.Start(parent, spanName(h.method, RouteOf(r.Pattern)), opts...)
 	h.span = span
 	return h, r.WithContext(flat(parent, span))
 }
@@ -78,12 +78,12 @@ func (s *Source) inject(ctx context.Context, r *http.Request) *http.Request {
 	return r
 }
 
-// End ends the span with the status of the response. Status 0 means no response. r must be the
-// request as the handler saw it, because a mux sets its Pattern.
+// End ends the span with the status of the response. Status 0 means no response. route is the route of
+// an accepted handshake, or empty if there is none.
 //
 // For a server, a status from 500 on is an error. For a client, every status other than 101 is an
 // error.
-func (h *Handshake) End(r *http.Request, status int) {
+func (h *Handshake) End(route string, status int) {
 	if h == nil {
 		return
 	}
@@ -92,8 +92,8 @@ func (h *Handshake) End(r *http.Request, status int) {
 	if !h.span.IsRecording() {
 		return
 	}
-	if route := RouteOf(r.Pattern); h.server && route != "" {
-		h.span.SetName(spanName(h.method, r.Pattern))
+	if route != "" {
+		h.span.SetName(spanName(h.method, route))
 		h.span.SetAttributes(httpRoute(route))
 	}
 	if status != 0 {
@@ -136,11 +136,11 @@ func methodName(method string) string {
 	return methodOther
 }
 
-func spanName(method, pattern string) string {
-	if route := RouteOf(pattern); route != "" {
-		return method + " " + route
+func spanName(method, route string) string {
+	if route == "" {
+		return method
 	}
-	return method
+	return method + " " + route
 }
 
 func acceptAttributes(r *http.Request) []attribute.KeyValue {

@@ -56,7 +56,7 @@ func TestPublicEndpoint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := len(spans.Ended())
 			h, passed := c.Accept(tt.r)
-			h.End(passed, http.StatusSwitchingProtocols)
+			h.End(span.RouteOf(passed.Pattern), http.StatusSwitchingProtocols)
 			sc := trace.SpanContextFromContext(passed.Context())
 			if !tt.public {
 				if sc.TraceID().String() != traceID || len(spans.Ended()) != before {
