@@ -158,7 +158,9 @@ func (h *handshake) findCombination() *combination {
 
 // record records the metrics of a finished handshake, and ends its span.
 func (h *handshake) record(c *combination, status int) {
-	h.takeSpan().End(h.route(c), status)
+	if s := h.takeSpan(); s != nil {
+		s.End(h.route(c), status)
+	}
 	at := foldStatus(status)
 	opts := c.handshakes[at].get(c.attrs, keyStatus.Int(statuses[at]))
 	ctx := spanContextOnly(h.request.Context())
