@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -351,6 +352,51 @@ func TestReadAfterCloseOfTLS(t *testing.T) {
 		t.Errorf("the connection ended as %+v, want 1001 by the peer", e)
 	}
 }
+
+// After Close of a TLS connection, the verdict waits for a reader only if one may still get a close frame.
+func TestCloseOfTLSEndsAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(c *Conn, s *steps, app io.ReadWriteCloser)
+		late bool
+	}{
+		{"nothing read", func(*Conn, *steps, io.ReadWriteCloser) {}, false},
+		{"a message read", func(_ *Conn, s *steps, app io.ReadWriteCloser) { s.reads(app, tick, nil) }, true},
+		{"a failed Read", func(_ *Conn, s *steps, app io.ReadWriteCloser) {
+			s.reads(app, tick, nil)
+			s.reads(app, "", errDeadline{})
+		}, false},
+		{"a close frame read", func(_ *Conn, s *steps, app io.ReadWriteCloser) { s.reads(app, goingAway, nil) }, false},
+		{"a close frame written", func(_ *Conn, s *steps, app io.ReadWriteCloser) {
+			s.reads(app, tick, nil)
+			s.writes(app, "\x88\x02\x03\xe8", 4, nil)
+		}, false},
+		{"given up", func(c *Conn, s *steps, app io.ReadWriteCloser) {
+			s.reads(app, tick, nil)
+			c.GiveUp()
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := new(steps)
+				c, app, f := open(t, struct {
+					*steps
+					tlsMethods
+				}{steps: s})
+				tt.do(c, s, app)
+				begun := time.Now()
+				_ = app.Close()
+				<-f.ended
+				if late := time.Since(begun) > 0; late != tt.late {
+					t.Errorf("the connection ended %v after Close", time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
+// tlsMethods are those of a TLS connection.
+type tlsMethods struct{ tlsConn }
 
 func unixPair(t *testing.T) (near, far net.Conn) {
 	t.Helper()
